@@ -1,0 +1,311 @@
+//! JSON records: one object, a list of objects, or several objects one after the other.
+//!
+//! Owns parsing with simd-json's tape and the walk that picks the wanted fields; nothing else of the
+//! document is built. A key given twice: the last one counts, as in most parsers. Used by all formats
+//! whose records are JSON.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use simd_json::{Buffers, Node, StaticNode, Tape};
+
+use super::bounds::{self, DecodeLimits};
+use super::{FieldSet, Reject, RejectCode, Value};
+
+/// Decodes JSON records into the slots of a field set.
+pub struct JsonDecoder {
+    fields: FieldSet,
+    limits: DecodeLimits,
+    buffers: Buffers,
+    scratch: Vec<u8>,
+    slots: Vec<Value<'static>>,
+}
+
+impl JsonDecoder {
+    /// A decoder for these fields.
+    pub fn new(fields: &FieldSet, limits: DecodeLimits) -> Self {
+        Self {
+            fields: fields.clone(),
+            limits,
+            buffers: Buffers::default(),
+            scratch: Vec::new(),
+            slots: Vec::new(),
+        }
+    }
+}
+
+impl super::Decoder for JsonDecoder {
+    fn decode(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
+        let text = bounds::text(payload, &self.limits)?;
+        self.scratch.clear();
+        self.scratch.extend_from_slice(text.as_bytes());
+        // Parsing unescapes strings in place, so it works on a copy; the original stays evidence.
+        match parse(&mut self.scratch, &mut self.buffers) {
+            Ok(tape) => {
+                let mut slots = recycle(std::mem::take(&mut self.slots));
+                let result = events(&tape, &self.fields, &self.limits, text, &mut slots, emit);
+                self.slots = recycle(slots);
+                result
+            }
+            Err(error) if text.contains('\n') => self.lines(text, emit).map_err(|lines| {
+                // One object on several lines is as common as several objects: report the likelier one.
+                if text.starts_with('{') && lines.detail.starts_with("line 1") { error } else { lines }
+            }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl JsonDecoder {
+    /// Objects one to a line. Two passes, because a record is taken whole or not at all.
+    fn lines(&mut self, text: &str, emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
+        let mut index = 0;
+        for pass in 0..2 {
+            index = 0u32;
+            for (number, line) in text.lines().enumerate() {
+                let line = line.trim();
+                if line.is_empty() {
+                    continue;
+                }
+                let at = |mut reject: Reject| {
+                    reject.detail = format!("line {}: {}", number + 1, reject.detail);
+                    reject
+                };
+                self.scratch.clear();
+                self.scratch.extend_from_slice(line.as_bytes());
+                let tape = parse(&mut self.scratch, &mut self.buffers).map_err(at)?;
+                let mut slots = recycle(std::mem::take(&mut self.slots));
+                let result = match pass {
+                    0 => match tape.0.first() {
+                        Some(Node::Object { .. }) => Ok(1),
+                        other => Err(no_event(other)),
+                    },
+                    _ => events(&tape, &self.fields, &self.limits, line, &mut slots, emit),
+                };
+                self.slots = recycle(slots);
+                index += result.map_err(at)?;
+            }
+            check_count(index as usize, &self.limits)?;
+        }
+        Ok(index)
+    }
+}
+
+/// A vector of another lifetime in the same allocation.
+fn recycle<'b>(mut slots: Vec<Value<'_>>) -> Vec<Value<'b>> {
+    slots.clear();
+    slots.into_iter().map(|_| Value::Missing).collect()
+}
+
+fn parse<'t>(scratch: &'t mut [u8], buffers: &mut Buffers) -> Result<Tape<'t>, Reject> {
+    simd_json::to_tape_with_buffers(scratch, buffers).map_err(|error| Reject {
+        code: RejectCode::Syntax,
+        // Only the kind and the place: the error's own text can hold a character of the record.
+        detail: format!("invalid JSON at byte {}: {}", error.index(), kind(&error)),
+    })
+}
+
+fn kind(error: &simd_json::Error) -> &'static str {
+    use simd_json::ErrorType as E;
+    match error.error() {
+        E::Eof => "the text ends early",
+        E::InvalidNumber | E::Overflow | E::ExpectedFloat | E::ExpectedInteger => "bad number",
+        E::InvalidEscape | E::InvalidUnicodeCodepoint | E::InvalidUnicodeEscape => "bad escape",
+        E::UnterminatedString => "unterminated string",
+        E::InvalidUtf8 => "not UTF-8",
+        E::TrailingData => "data after the value",
+        E::DepthLimitExceeded => "nested too deeply",
+        _ => "syntax",
+    }
+}
+
+fn no_event(node: Option<&Node<'_>>) -> Reject {
+    let what = match node {
+        Some(Node::Array { .. }) => "a list",
+        Some(Node::String(_)) => "a string",
+        Some(Node::Static(StaticNode::Null)) => "null",
+        Some(Node::Static(StaticNode::Bool(_))) => "a boolean",
+        Some(Node::Static(_)) => "a number",
+        Some(Node::Object { .. }) => "an object",
+        None => "nothing",
+    };
+    Reject { code: RejectCode::NotAnEvent, detail: format!("expected an object, found {what}") }
+}
+
+fn check_count(count: usize, limits: &DecodeLimits) -> Result<(), Reject> {
+    if count > limits.events_per_record_max {
+        let detail = format!("{count} events, the limit is {}", limits.events_per_record_max);
+        return Err(Reject { code: RejectCode::TooManyEvents, detail });
+    }
+    Ok(())
+}
+
+fn events<'t>(
+    tape: &Tape<'t>,
+    fields: &FieldSet,
+    limits: &DecodeLimits,
+    text: &str,
+    slots: &mut Vec<Value<'t>>,
+    emit: &mut dyn FnMut(&[Value<'_>]),
+) -> Result<u32, Reject> {
+    let nodes = &tape.0;
+    check_depth(nodes, limits.depth_max)?;
+    match nodes.first() {
+        Some(Node::Object { .. }) => {
+            event(nodes, 0, fields, slots);
+            if let Some(whole) = fields.whole() {
+                slots[whole] = Value::Text(Cow::Owned(text.to_owned()));
+            }
+            emit(slots);
+            Ok(1)
+        }
+        Some(Node::Array { len, .. }) => {
+            check_count(*len, limits)?;
+            let mut at = 1;
+            for _ in 0..*len {
+                if !matches!(nodes.get(at), Some(Node::Object { .. })) {
+                    return Err(no_event(nodes.get(at)));
+                }
+                at += span(nodes, at);
+            }
+            at = 1;
+            for _ in 0..*len {
+                event(nodes, at, fields, slots);
+                if let Some(whole) = fields.whole() {
+                    slots[whole] = Value::Text(Cow::Owned(render(nodes, at)));
+                }
+                emit(slots);
+                at += span(nodes, at);
+            }
+            u32::try_from(*len).map_err(|_| no_event(None))
+        }
+        other => Err(no_event(other)),
+    }
+}
+
+/// How many tape nodes a value takes.
+fn span(nodes: &[Node<'_>], at: usize) -> usize {
+    match nodes.get(at) {
+        Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 1,
+        _ => 1,
+    }
+}
+
+fn check_depth(nodes: &[Node<'_>], depth_max: usize) -> Result<(), Reject> {
+    let mut ends: Vec<usize> = Vec::with_capacity(8);
+    for (at, node) in nodes.iter().enumerate() {
+        while ends.last().is_some_and(|end| *end <= at) {
+            ends.pop();
+        }
+        if let Node::Object { count, .. } | Node::Array { count, .. } = node {
+            ends.push(at + count + 1);
+            if ends.len() > depth_max {
+                let detail = format!("nested deeper than {depth_max}");
+                return Err(Reject { code: RejectCode::TooDeep, detail });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, slots: &mut Vec<Value<'t>>) {
+    slots.clear();
+    slots.resize(fields.len(), Value::Missing);
+    object(nodes, at, fields, 0, slots);
+}
+
+/// Recursion is bounded twice: by the trie's depth and by `check_depth`.
+fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, slots: &mut [Value<'t>]) {
+    let Some(Node::Object { len, .. }) = nodes.get(at) else { return };
+    let wanted = &fields.node(level).children;
+    let mut at = at + 1;
+    for _ in 0..*len {
+        let Some(Node::String(key)) = nodes.get(at) else { return };
+        let value = at + 1;
+        if let Some((slot, below)) = wanted.get(*key) {
+            if let Some(slot) = slot {
+                slots[*slot] = scalar(nodes, value);
+            }
+            if let Some(below) = below {
+                object(nodes, value, fields, *below, slots);
+            }
+        }
+        at = value + span(nodes, value);
+    }
+}
+
+fn scalar<'t>(nodes: &[Node<'t>], at: usize) -> Value<'t> {
+    match nodes.get(at) {
+        Some(Node::String(text)) => Value::Text(Cow::Borrowed(text)),
+        Some(Node::Static(StaticNode::Null)) | None => Value::Null,
+        Some(Node::Static(StaticNode::Bool(flag))) => Value::Bool(*flag),
+        Some(Node::Static(StaticNode::I64(number))) => Value::Int(*number),
+        Some(Node::Static(StaticNode::U64(number))) => match i64::try_from(*number) {
+            Ok(number) => Value::Int(number),
+            Err(_) => Value::Text(Cow::Owned(number.to_string())),
+        },
+        Some(Node::Static(StaticNode::F64(number))) => Value::Double(*number),
+        Some(_) => Value::Text(Cow::Owned(render(nodes, at))),
+    }
+}
+
+/// A value as compact JSON text.
+fn render(nodes: &[Node<'_>], at: usize) -> String {
+    let mut out = String::new();
+    write_value(nodes, at, &mut out);
+    out
+}
+
+fn write_value(nodes: &[Node<'_>], at: usize, out: &mut String) {
+    match nodes.get(at) {
+        None | Some(Node::Static(StaticNode::Null)) => out.push_str("null"),
+        Some(Node::Static(StaticNode::Bool(flag))) => {
+            let _ = write!(out, "{flag}");
+        }
+        Some(Node::Static(StaticNode::I64(number))) => {
+            let _ = write!(out, "{number}");
+        }
+        Some(Node::Static(StaticNode::U64(number))) => {
+            let _ = write!(out, "{number}");
+        }
+        Some(Node::Static(StaticNode::F64(number))) => {
+            let _ = write!(out, "{number:?}");
+        }
+        Some(Node::String(text)) => write_text(text, out),
+        Some(Node::Array { len, .. }) => {
+            out.push('[');
+            let mut at = at + 1;
+            for item in 0..*len {
+                if item > 0 {
+                    out.push(',');
+                }
+                write_value(nodes, at, out);
+                at += span(nodes, at);
+            }
+            out.push(']');
+        }
+        Some(Node::Object { len, .. }) => {
+            out.push('{');
+            let mut at = at + 1;
+            for item in 0..*len {
+                if item > 0 {
+                    out.push(',');
+                }
+                write_value(nodes, at, out);
+                out.push(':');
+                write_value(nodes, at + 1, out);
+                at += 1 + span(nodes, at + 1);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_text(text: &str, out: &mut String) {
+    // A string always serialises.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+#[cfg(test)]
+#[path = "json/tests.rs"]
+mod tests;

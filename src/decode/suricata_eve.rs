@@ -1,0 +1,26 @@
+//! `suricata-eve`: Suricata's EVE log, one JSON object an event, with `event_type` naming its kind.
+
+use super::json::JsonDecoder;
+use super::{DecodeLimits, Decoder, FieldSet, Format, TimeField};
+
+/// The format.
+pub struct SuricataEve;
+
+impl Format for SuricataEve {
+    fn name(&self) -> &'static str {
+        "suricata-eve"
+    }
+
+    fn description(&self) -> &'static str {
+        "Suricata EVE JSON: alert, flow, dns and the other event types"
+    }
+
+    fn time_fields(&self) -> &'static [TimeField] {
+        // `2026-10-03T01:02:03.456789+0000`: a zone without a colon.
+        &[TimeField { path: "timestamp", utc: true }]
+    }
+
+    fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
+        Box::new(JsonDecoder::new(fields, limits))
+    }
+}

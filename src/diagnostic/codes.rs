@@ -1,0 +1,92 @@
+//! Every diagnostic code, in one list; `docs/diagnostics.md` is generated from it.
+//!
+//! A code never changes its meaning. A new one goes to the end of its letter: D documents (syntax and
+//! shape of any file), C configuration, S schemas, P pipelines, R rule metadata, Q rule SQL, T tests.
+
+/// A stable code and what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Code {
+    /// For example `Q101`.
+    pub id: &'static str,
+    /// One sentence for the reference page.
+    pub meaning: &'static str,
+}
+
+macro_rules! codes {
+    ($($id:ident $meaning:literal)*) => {
+        $(#[doc = $meaning] pub const $id: Code = Code { id: stringify!($id), meaning: $meaning };)*
+        /// All codes, in the order of the reference page.
+        pub const ALL: &[Code] = &[$($id),*];
+    };
+}
+
+codes! {
+    D001 "The file cannot be read, is not UTF-8, or is too large."
+    D002 "The text is not valid TOML or YAML."
+    D003 "A key is not known here."
+    D004 "A required key is missing."
+    D005 "A value has the wrong type."
+    D006 "A value is outside of what is allowed."
+    D007 "YAML anchors, aliases, tags and several documents are not read."
+
+    C001 "A librdkafka property is set that Noroshi owns, because changing it would break exactly-once delivery or a bound."
+    C002 "Two settings contradict each other."
+    C003 "A secret cannot be read."
+    C004 "An environment variable sets a key that is not known."
+    C005 "The HTTP address is not loopback, and nothing protects it."
+
+    S001 "A table or a column is declared twice."
+    S002 "A view names a format that is not known."
+    S003 "A view's condition cannot be read."
+    S004 "A view fills a column that the table does not have."
+    S005 "A column has the name of a system column."
+    S006 "A transformation or a value does not fit the column's type."
+    S007 "An OCSF path does not begin with an attribute that evidence may hold, or clashes with another."
+
+    P001 "Something that the pipeline names does not exist."
+    P002 "An identifier is used twice."
+    P003 "A name contains characters that it may not contain."
+    P004 "A topic template names a placeholder that is not known, or yields an invalid topic."
+    P005 "Two sources read the same topic."
+    P006 "The pipeline has no source or no rule."
+    P007 "A topic is read and written by the same pipeline."
+
+    R001 "The rule has no front matter, or it is not closed."
+    R002 "Two rules have the same id."
+    R003 "The SQL after the front matter is missing."
+    R004 "The rule names an entity that its query does not return."
+    R005 "The rule uses metadata whose feature is not available in this version."
+    R006 "A tag is not a known ATT&CK tag form."
+    R007 "No source of the pipeline feeds the rule's table."
+
+    Q001 "The SQL cannot be parsed."
+    Q002 "The rule holds more than one statement."
+    Q003 "The statement is not a query."
+    Q004 "The SQL is too long."
+    Q005 "The SQL is nested too deeply, or has too many parts."
+    Q006 "The query reads no table, or more than one."
+    Q007 "The table is not known."
+    Q008 "The column is not known."
+    Q009 "The function is not on the list of those that rules may call."
+    Q010 "The function would read a clock, a random source, a file or a setting."
+    Q011 "A kind of expression that rules may not use."
+    Q012 "A kind of clause that rules may not use."
+    Q013 "Aggregates and GROUP BY need a window and are not available in this version."
+    Q014 "Window functions are not available in this version."
+    Q015 "Joins are not available in this version."
+    Q016 "ORDER BY, LIMIT and DISTINCT would need the whole stream."
+    Q017 "WITH (common table expressions) is not available; recursive ones never are."
+    Q018 "Table functions are refused."
+    Q019 "Subqueries are not available in this version."
+    Q020 "UNION, INTERSECT and EXCEPT are not available: write one rule for each query."
+    Q021 "The regular expression is invalid, too large, or not a literal."
+    Q022 "The types do not fit."
+    Q023 "A query without WHERE would alert on each event."
+    Q024 "Two output columns have the same name."
+    Q025 "The planner refused the query."
+    Q026 "A literal is too large."
+    Q027 "The condition never holds, or always does."
+
+    T001 "A test's input cannot be read."
+    T002 "A test expects something that the rule cannot return."
+}

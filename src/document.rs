@@ -1,0 +1,555 @@
+//! Reads a TOML or YAML text into a Rust type, and tells *all* that is wrong with it, each at its place.
+//!
+//! Owns syntax, spans, and the check against the type's JSON Schema (the same schema that the reference
+//! pages are generated from). What the values mean is left to the callers: config, schemas, pipelines and
+//! rules. They ask [`Spans`] for the place of a value when they find fault with it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use jsonschema::error::ValidationErrorKind;
+use saphyr_parser::{Event, Parser, ScalarStyle};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::diagnostic::{Diagnostic, Location, SourceFile, codes, suggest};
+
+/// YAML nested deeper than this is refused: our documents need five levels.
+const DEPTH_MAX: usize = 32;
+/// More values than this in one document are refused.
+const NODES_MAX: usize = 200_000;
+
+/// Where each value of a document stands in its file; keys are JSON pointers (`/source/0/topics`).
+#[derive(Debug, Clone)]
+pub struct Spans {
+    file: Arc<SourceFile>,
+    values: HashMap<String, Range<usize>>,
+    keys: HashMap<String, Range<usize>>,
+}
+
+impl Spans {
+    /// The place of a value, or of the nearest enclosing one that is written down.
+    pub fn value(&self, pointer: &str) -> Location {
+        self.find(&self.values, pointer)
+    }
+
+    /// The place of a key, or of the nearest enclosing one.
+    pub fn key(&self, pointer: &str) -> Location {
+        self.find(&self.keys, pointer)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Arc<SourceFile> {
+        &self.file
+    }
+
+    fn find(&self, map: &HashMap<String, Range<usize>>, pointer: &str) -> Location {
+        let mut pointer = pointer;
+        loop {
+            if let Some(span) = map.get(pointer).or_else(|| self.values.get(pointer)) {
+                return Location::new(&self.file, span.clone());
+            }
+            match pointer.rfind('/') {
+                Some(cut) => pointer = &pointer[..cut],
+                None => return Location::new(&self.file, 0..0),
+            }
+        }
+    }
+}
+
+/// A typed document and the places of its values.
+#[derive(Debug, Clone)]
+pub struct Document<T> {
+    /// The value.
+    pub value: T,
+    /// Where each part of it was written.
+    pub spans: Spans,
+}
+
+/// A JSON pointer segment (RFC 6901).
+pub fn pointer_segment(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Reads a TOML file.
+pub fn read_toml<T: DeserializeOwned + JsonSchema>(
+    file: &Arc<SourceFile>,
+) -> Result<Document<T>, Vec<Diagnostic>> {
+    let (table, errors) = toml::de::DeTable::parse_recoverable(&file.text);
+    if !errors.is_empty() {
+        return Err(errors
+            .iter()
+            .map(|error| {
+                Diagnostic::new(codes::D002, error.message().trim().replace('\n', ", "))
+                    .at(Location::new(file, error.span().unwrap_or(0..0)))
+            })
+            .collect());
+    }
+    let mut builder = Builder::new(file);
+    let span = 0..file.text.len().min(1);
+    let value = builder.toml_table(table.get_ref(), "");
+    builder.spans.values.insert(String::new(), span);
+    finish(value, builder)
+}
+
+/// Reads the YAML in `range` of a file (a rule's front matter, or the whole file).
+pub fn read_yaml<T: DeserializeOwned + JsonSchema>(
+    file: &Arc<SourceFile>,
+    range: Range<usize>,
+) -> Result<Document<T>, Vec<Diagnostic>> {
+    let mut builder = Builder::new(file);
+    match builder.yaml(range) {
+        Ok(value) => finish(value, builder),
+        Err(diagnostic) => Err(vec![*diagnostic]),
+    }
+}
+
+fn finish<T: DeserializeOwned + JsonSchema>(
+    value: Value,
+    builder: Builder<'_>,
+) -> Result<Document<T>, Vec<Diagnostic>> {
+    let spans = builder.spans;
+    let found = check(&value, &spans, &schema_of::<T>());
+    if !found.is_empty() {
+        return Err(found);
+    }
+    match serde_json::from_value(value) {
+        Ok(value) => Ok(Document { value, spans }),
+        // The schema is generated from the type, so only hand-written `Deserialize` gets here.
+        Err(error) => Err(vec![Diagnostic::new(codes::D006, error.to_string()).at(spans.value(""))]),
+    }
+}
+
+/// The JSON Schema of a type, as checked here and as printed in the reference.
+pub fn schema_of<T: JsonSchema>() -> Value {
+    schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// Checks a value against a JSON Schema; each error gets the place of the offending value.
+pub fn check(value: &Value, spans: &Spans, schema: &Value) -> Vec<Diagnostic> {
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        Err(error) => return vec![Diagnostic::new(codes::D006, format!("bad schema: {error}"))],
+    };
+    let mut found = Vec::new();
+    for error in validator.iter_errors(value) {
+        explain(&error, value, spans, schema, &mut found);
+    }
+    found
+}
+
+fn explain(
+    error: &jsonschema::ValidationError<'_>,
+    root: &Value,
+    spans: &Spans,
+    schema: &Value,
+    found: &mut Vec<Diagnostic>,
+) {
+    let path = error.instance_path().as_str().to_owned();
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let here = |code, message: String| Diagnostic::new(code, message).at(spans.value(&path));
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = known_keys(schema, error.schema_path().as_str());
+            for key in unexpected {
+                let pointer = format!("{path}/{}", pointer_segment(key));
+                found.push(
+                    Diagnostic::new(codes::D003, format!("unknown key `{key}`"))
+                        .at(spans.key(&pointer))
+                        .help(suggest(key, known.iter().map(String::as_str))),
+                );
+            }
+        }
+        ValidationErrorKind::Required { property } => {
+            let property = property.as_str().unwrap_or_default();
+            let place = if path.is_empty() { "the file".into() } else { format!("`{name}`") };
+            found.push(
+                Diagnostic::new(codes::D004, format!("{place} lacks the key `{property}`"))
+                    .at(spans.key(&path)),
+            );
+        }
+        ValidationErrorKind::Type { kind } => {
+            let kind = match kind {
+                jsonschema::error::TypeKind::Single(kind) => kind.to_string(),
+                jsonschema::error::TypeKind::Multiple(kinds) => {
+                    let all: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
+                    all.join(" or ")
+                }
+            };
+            found.push(here(codes::D005, format!("expected {kind}, found {}", kind_of(error.instance()))));
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<&str> =
+                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let shown = error.instance().as_str().map_or_else(|| error.instance().to_string(), Into::into);
+            found.push(
+                here(codes::D006, format!("`{shown}` is not one of the allowed values"))
+                    .help(format!("allowed: {}", options.join(", "))),
+            );
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            // Show the branch that got furthest: the one whose errors lie deepest in the document.
+            let best = context.iter().max_by_key(|branch| {
+                branch.iter().map(|e| e.instance_path().as_str().len()).max().unwrap_or(0)
+            });
+            let deeper = best.filter(|branch| {
+                !branch.is_empty()
+                    && branch.iter().all(|e| {
+                        e.instance_path().as_str().len() > path.len()
+                            || matches!(
+                                e.kind(),
+                                ValidationErrorKind::AdditionalProperties { .. }
+                                    | ValidationErrorKind::Required { .. }
+                            )
+                    })
+            });
+            match deeper {
+                Some(branch) => {
+                    for inner in branch {
+                        explain(inner, root, spans, schema, found);
+                    }
+                }
+                None => {
+                    found.push(here(codes::D006, format!("{} does not fit here", kind_of(error.instance()))))
+                }
+            }
+        }
+        other => found.push(here(codes::D006, plain(other, error))),
+    }
+}
+
+fn plain(kind: &ValidationErrorKind, error: &jsonschema::ValidationError<'_>) -> String {
+    match kind {
+        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+        ValidationErrorKind::MinItems { limit } => format!("needs at least {limit} items"),
+        ValidationErrorKind::MinLength { limit } => format!("needs at least {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("has more than {limit} characters"),
+        ValidationErrorKind::Pattern { pattern } => format!("must match `{pattern}`"),
+        _ => error.masked().to_string(),
+    }
+}
+
+/// The property names that the schema knows beside the failing `additionalProperties`.
+fn known_keys(schema: &Value, schema_path: &str) -> Vec<String> {
+    let parent = schema_path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    // The path may run through `$ref`s; resolve them on the way.
+    let mut node = schema;
+    for segment in parent.split('/').skip(1) {
+        let segment = segment.replace("~1", "/").replace("~0", "~");
+        if segment == "$ref" {
+            if let Some(target) = node.get("$ref").and_then(Value::as_str)
+                && let Some(found) = schema.pointer(target.trim_start_matches('#'))
+            {
+                node = found;
+            }
+            continue;
+        }
+        let next = match node {
+            Value::Array(items) => segment.parse::<usize>().ok().and_then(|at| items.get(at)),
+            _ => node.get(&segment),
+        };
+        match next {
+            Some(next) => node = next,
+            None => return Vec::new(),
+        }
+    }
+    node.get("properties")
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+struct Builder<'f> {
+    file: &'f Arc<SourceFile>,
+    spans: Spans,
+}
+
+impl<'f> Builder<'f> {
+    fn new(file: &'f Arc<SourceFile>) -> Self {
+        let spans = Spans { file: Arc::clone(file), values: HashMap::new(), keys: HashMap::new() };
+        Self { file, spans }
+    }
+
+    fn toml_table(&mut self, table: &toml::de::DeTable<'_>, path: &str) -> Value {
+        let mut object = Map::new();
+        for (key, value) in table.iter() {
+            let path = format!("{path}/{}", pointer_segment(key.get_ref()));
+            self.spans.keys.insert(path.clone(), key.span());
+            object.insert(key.get_ref().to_string(), self.toml_value(value, &path));
+        }
+        Value::Object(object)
+    }
+
+    fn toml_value(&mut self, value: &toml::Spanned<toml::de::DeValue<'_>>, path: &str) -> Value {
+        use toml::de::DeValue;
+        self.spans.values.insert(path.to_owned(), value.span());
+        match value.get_ref() {
+            DeValue::String(text) => Value::String(text.to_string()),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| Value::String(number.as_str().to_owned()), Value::from),
+            DeValue::Float(number) => number
+                .as_str()
+                .parse::<f64>()
+                .ok()
+                .and_then(serde_json::Number::from_f64)
+                .map_or(Value::Null, Value::Number),
+            DeValue::Boolean(flag) => Value::Bool(*flag),
+            DeValue::Datetime(time) => Value::String(time.to_string()),
+            DeValue::Array(items) => Value::Array(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(at, item)| self.toml_value(item, &format!("{path}/{at}")))
+                    .collect(),
+            ),
+            DeValue::Table(table) => self.toml_table(table, path),
+        }
+    }
+
+    fn yaml(&mut self, range: Range<usize>) -> Result<Value, Box<Diagnostic>> {
+        let text = &self.file.text[range.clone()];
+        // saphyr counts characters; spans are bytes.
+        let bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        let byte = |index: usize| range.start + bytes[index.min(bytes.len() - 1)];
+        let fail = |code, message: String, span: Range<usize>| {
+            Box::new(Diagnostic::new(code, message).at(Location::new(self.file, span)))
+        };
+        let mut stack: Vec<Open> = Vec::new();
+        let mut root: Option<Value> = None;
+        let mut nodes = 0usize;
+        let mut documents = 0usize;
+        let mut spans = std::mem::take(&mut self.spans.values);
+        let mut key_spans = std::mem::take(&mut self.spans.keys);
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(|error| {
+                let at = byte(error.marker().index());
+                fail(codes::D002, error.info().to_owned(), at..at)
+            })?;
+            let span = byte(span.start.index())..byte(span.end.index());
+            nodes += 1;
+            if nodes > NODES_MAX || stack.len() > DEPTH_MAX {
+                return Err(fail(codes::D002, "too large or nested too deeply".into(), span));
+            }
+            let anchored = match &event {
+                Event::Scalar(_, _, anchor, tag) => *anchor > 0 || tag.is_some(),
+                Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                    *anchor > 0 || tag.is_some()
+                }
+                Event::Alias(_) => true,
+                Event::DocumentStart(_) => {
+                    documents += 1;
+                    documents > 1
+                }
+                _ => false,
+            };
+            if anchored {
+                let message = "anchors, aliases, tags and several documents are not read";
+                return Err(fail(codes::D007, message.into(), span));
+            }
+            let done = match event {
+                Event::Scalar(text, style, ..) => {
+                    if let Some(Open::Map { key: key @ None, path, object }) = stack.last_mut() {
+                        let pointer = format!("{path}/{}", pointer_segment(&text));
+                        if object.contains_key(text.as_ref()) {
+                            return Err(fail(codes::D002, format!("the key `{text}` is given twice"), span));
+                        }
+                        key_spans.insert(pointer, span);
+                        *key = Some(text.into_owned());
+                        continue;
+                    }
+                    Some((yaml_scalar(&text, style), span))
+                }
+                Event::SequenceStart(..) => {
+                    let path = child_path(&stack);
+                    spans.insert(path.clone(), span);
+                    stack.push(Open::List { path, items: Vec::new() });
+                    None
+                }
+                Event::MappingStart(..) => {
+                    let path = child_path(&stack);
+                    spans.insert(path.clone(), span);
+                    stack.push(Open::Map { path, object: Map::new(), key: None });
+                    None
+                }
+                Event::SequenceEnd | Event::MappingEnd => match stack.pop() {
+                    Some(Open::List { items, .. }) => Some((Value::Array(items), span)),
+                    Some(Open::Map { object, .. }) => Some((Value::Object(object), span)),
+                    None => None,
+                },
+                _ => None,
+            };
+            let Some((value, span)) = done else { continue };
+            let path = child_path(&stack);
+            spans.entry(path).or_insert(span.clone());
+            match stack.last_mut() {
+                Some(Open::List { items, .. }) => items.push(value),
+                Some(Open::Map { object, key, .. }) => match key.take() {
+                    Some(key) => {
+                        object.insert(key, value);
+                    }
+                    None => return Err(fail(codes::D002, "a key must be a scalar".into(), span)),
+                },
+                None => root = Some(value),
+            }
+        }
+        spans.entry(String::new()).or_insert(range.start..range.start);
+        self.spans.values = spans;
+        self.spans.keys = key_spans;
+        Ok(match root {
+            None | Some(Value::Null) => Value::Object(Map::new()),
+            Some(value) => value,
+        })
+    }
+}
+
+enum Open {
+    List { path: String, items: Vec<Value> },
+    Map { path: String, object: Map<String, Value>, key: Option<String> },
+}
+
+fn child_path(stack: &[Open]) -> String {
+    match stack.last() {
+        None => String::new(),
+        Some(Open::List { path, items }) => format!("{path}/{}", items.len()),
+        Some(Open::Map { path, key, .. }) => {
+            format!("{path}/{}", pointer_segment(key.as_deref().unwrap_or_default()))
+        }
+    }
+}
+
+/// YAML 1.2 core schema for plain scalars; quoted ones are strings.
+fn yaml_scalar(text: &str, style: ScalarStyle) -> Value {
+    if style != ScalarStyle::Plain {
+        return Value::String(text.to_owned());
+    }
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::from(number);
+    }
+    let numeric = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
+    match text.parse::<f64>() {
+        Ok(number) if numeric && number.is_finite() => Value::from(number),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        name: String,
+        #[serde(default)]
+        size: Option<u32>,
+        #[serde(default)]
+        mode: Option<Mode>,
+        #[serde(default)]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Fast,
+        Safe,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        topic: String,
+    }
+
+    fn shown(result: Result<Document<Sample>, Vec<Diagnostic>>) -> Vec<String> {
+        let mut found = result.expect_err("errors");
+        crate::diagnostic::sort(&mut found);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn all_errors_of_a_toml_file_come_at_once_each_at_its_place() {
+        let text = "nme = 'x'\nsize = -1\nmode = 'quick'\n[[inner]]\ntopc = 'a'\n[[inner]]\ntopic = 7\n";
+        let file = SourceFile::new("p.toml", text);
+        assert_eq!(
+            shown(read_toml::<Sample>(&file)),
+            [
+                "p.toml:1:1: the file lacks the key `name` [D004]",
+                "p.toml:1:1: unknown key `nme` [D003]; did you mean `name` or `mode`?",
+                "p.toml:2:8: must be at least 0 [D006]",
+                "p.toml:3:8: `quick` is not one of the allowed values [D006]; allowed: fast, safe",
+                "p.toml:4:1: `0` lacks the key `topic` [D004]",
+                "p.toml:5:1: unknown key `topc` [D003]; did you mean `topic`?",
+                "p.toml:7:9: expected string, found a number [D005]",
+            ]
+        );
+    }
+
+    #[test]
+    fn yaml_gives_the_same_places() {
+        let text = "/*---\nname: 狼煙\nsize: big\ninner: [{topic: a, x: 1}]\n---*/\n";
+        let file = SourceFile::new("r.sql", text);
+        let end = text.find("---*/").expect("end");
+        assert_eq!(
+            shown(read_yaml::<Sample>(&file, 6..end)),
+            [
+                "r.sql:3:7: expected integer or null, found a string [D005]",
+                "r.sql:4:20: unknown key `x` [D003]; did you mean `topic`?",
+            ]
+            .map(|line| line.replace("did you mean `topic`?", "known here: topic"))
+        );
+    }
+
+    #[test]
+    fn yaml_that_could_grow_or_hide_is_refused() {
+        for (text, expect) in [
+            ("name: &a x\nmode: *a\n", "D007"),
+            ("name: !!str x\n", "D007"),
+            ("name: a\n---\nname: b\n", "D007"),
+            ("name: a\nname: b\n", "D002"),
+            ("name: [a\n", "D002"),
+            ("{a: b}: c\n", "D002"),
+        ] {
+            let file = SourceFile::new("x.yaml", text);
+            let found = read_yaml::<Sample>(&file, 0..text.len()).expect_err(text);
+            assert_eq!(found[0].code.id, expect, "{text:?}: {}", found[0]);
+        }
+        let deep = "[".repeat(5_000);
+        let file = SourceFile::new("x.yaml", deep.as_str());
+        assert!(read_yaml::<Sample>(&file, 0..deep.len()).is_err());
+    }
+
+    #[test]
+    fn a_good_document_keeps_the_places_of_its_values() {
+        let file = SourceFile::new("p.toml", "name = 'x'\n[[inner]]\ntopic = 'a'\n");
+        let document = read_toml::<Sample>(&file).expect("reads");
+        assert_eq!(document.value.inner, [Inner { topic: "a".into() }]);
+        let place = document.spans.value("/inner/0/topic");
+        assert_eq!(file.line_column(place.span.start), (3, 9));
+        assert_eq!(
+            document.spans.value("/inner/0/nothing/there").span,
+            document.spans.value("/inner/0").span
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! Noroshi: a streaming detection engine.
+//!
+//! ```text
+//!         ┌────────────────────── pipeline: one loop owns the epoch ──────────────────────┐
+//! Kafka → source → decode → normalise → detect (DataFusion on the rows of a table) → sink → Kafka
+//!                                          ▲
+//!                                        rules
+//! beside it: config · observe · api · cli
+//! ```
+//!
+//! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
+
+pub mod decode;
+pub mod diagnostic;
+pub mod document;
+pub mod normalise;
+pub mod record;
+pub mod rules;

@@ -1,0 +1,7 @@
+//! Events → rows of tables, as `schemas/` declares them.
+//!
+//! Owns tables, views, columns and time. Bytes are `decode`'s, queries are `rules`'. Called by
+//! `pipeline::engine`.
+
+pub mod condition;
+pub mod schema;

@@ -1,0 +1,502 @@
+//! Tables as they are declared in `schemas/tables/*.toml`, and the catalogue of all of them.
+//!
+//! Owns the file format, its checks, and the stock tables compiled into the binary. How a declared view is
+//! carried out on events is left to `normalise::layout`. Called by `rules` (which tables and columns exist),
+//! `normalise::layout`, and `cli`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::condition::Condition;
+use crate::decode;
+use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest};
+use crate::document::{self, Document, pointer_segment};
+
+/// The stock tables: one line each.
+const STOCK: &[(&str, &str)] = &[
+    ("authentication", include_str!("../../schemas/tables/authentication.toml")),
+    ("detection_finding_in", include_str!("../../schemas/tables/detection_finding_in.toml")),
+    ("dns_activity", include_str!("../../schemas/tables/dns_activity.toml")),
+    ("file_activity", include_str!("../../schemas/tables/file_activity.toml")),
+    ("module_activity", include_str!("../../schemas/tables/module_activity.toml")),
+    ("network_activity", include_str!("../../schemas/tables/network_activity.toml")),
+    ("process_access", include_str!("../../schemas/tables/process_access.toml")),
+    ("process_activity", include_str!("../../schemas/tables/process_activity.toml")),
+    ("registry_activity", include_str!("../../schemas/tables/registry_activity.toml")),
+    ("script_activity", include_str!("../../schemas/tables/script_activity.toml")),
+    ("windows_event", include_str!("../../schemas/tables/windows_event.toml")),
+    ("windows_security", include_str!("../../schemas/tables/windows_security.toml")),
+];
+
+/// A schema file larger than this is refused.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    /// Text; also addresses and identifiers.
+    String,
+    /// 64-bit integer with sign. Text such as `4624` or `0x1f4` is read.
+    Int,
+    /// 64-bit floating point.
+    Double,
+    /// True or false. Text such as `true` or `0` is read.
+    Boolean,
+    /// Microseconds, UTC.
+    Timestamp,
+}
+
+/// What a column holds, for the law: oversight decides by it who may read what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// Machine information: addresses, ports, paths, codes, commands of the system.
+    Machine,
+    /// Identifies a person or an account.
+    Identifier,
+    /// What somebody wrote or said: the content of communication or of a document.
+    Content,
+    /// A credential.
+    Secret,
+}
+
+/// An OCSF observable kind; its `type_id` in the alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Observable {
+    /// 1
+    Hostname,
+    /// 2
+    IpAddress,
+    /// 4
+    UserName,
+    /// 6
+    Url,
+    /// 7
+    FileName,
+    /// 8
+    Hash,
+    /// 9
+    ProcessName,
+    /// 10
+    ResourceUid,
+    /// 11
+    Port,
+    /// 13
+    CommandLine,
+    /// 45
+    FilePath,
+}
+
+impl Observable {
+    /// OCSF's `type_id` and its caption.
+    pub fn type_id(self) -> (i64, &'static str) {
+        match self {
+            Self::Hostname => (1, "Hostname"),
+            Self::IpAddress => (2, "IP Address"),
+            Self::UserName => (4, "User Name"),
+            Self::Url => (6, "URL String"),
+            Self::FileName => (7, "File Name"),
+            Self::Hash => (8, "Hash"),
+            Self::ProcessName => (9, "Process Name"),
+            Self::ResourceUid => (10, "Resource UID"),
+            Self::Port => (11, "Port"),
+            Self::CommandLine => (13, "Command Line"),
+            Self::FilePath => (45, "File Path"),
+        }
+    }
+}
+
+/// A table file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TableFile {
+    /// The name that rules use after FROM: lower case letters, digits and underscores.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9_]{0,63}$"))]
+    table: String,
+    /// OCSF class of its rows.
+    #[schemars(range(min = 0, max = 999_999_999))]
+    class_uid: i64,
+    /// What a row is, in one or two sentences.
+    description: String,
+    /// The columns, by name.
+    columns: BTreeMap<String, ColumnFile>,
+    /// From which events of which format rows are made. An event makes one row for each view that matches it.
+    #[serde(default)]
+    view: Vec<ViewFile>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ColumnFile {
+    /// string, int, double, boolean or timestamp.
+    r#type: ColumnType,
+    /// What it holds, with its unit.
+    description: String,
+    /// machine, identifier, content or secret.
+    category: Category,
+    /// Path below an OCSF `evidences[]` object where an alert shows the value.
+    #[serde(default)]
+    ocsf: Option<String>,
+    /// The OCSF observable that the value is.
+    #[serde(default)]
+    observable: Option<Observable>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ViewFile {
+    /// Name of a source format.
+    format: String,
+    /// Condition over the event's fields: `=`, `<>`, `IN`, `IS [NOT] NULL`, `AND`, `OR`, `NOT`. Text is compared
+    /// without regard to ASCII case, numbers also with their text.
+    r#where: String,
+    /// How columns are filled; a column that is not named takes the field of its own name.
+    #[serde(default)]
+    fill: BTreeMap<String, FillFile>,
+}
+
+/// How a column is filled.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum FillFile {
+    /// A field, by its path (`alert.signature`).
+    Field(String),
+    /// The first of these fields that has a value.
+    First(Vec<String>),
+    /// Something made from fields.
+    Made(MadeFile),
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MadeFile {
+    /// A constant.
+    #[serde(default)]
+    value: Option<serde_json::Value>,
+    /// The first of these fields that has a value.
+    #[serde(default)]
+    first: Vec<String>,
+    /// Replaces the value found: from its text to another.
+    #[serde(default)]
+    map: BTreeMap<String, String>,
+    /// The value when `map` does not have the text, or no field has a value.
+    #[serde(default)]
+    otherwise: Option<String>,
+    /// Joins the texts of these fields; nothing when all are missing.
+    #[serde(default)]
+    join: Vec<String>,
+    /// Between joined texts.
+    #[serde(default)]
+    separator: String,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// The name; Sigma's and Sysmon's where they have one.
+    pub name: String,
+    /// Its type.
+    pub kind: ColumnType,
+    /// What it holds.
+    pub description: String,
+    /// Its legal category.
+    pub category: Category,
+    /// Path in an OCSF evidence object, split at the dots.
+    pub ocsf: Option<Vec<String>>,
+    /// The observable it is.
+    pub observable: Option<Observable>,
+}
+
+/// How a column is filled from an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fill {
+    /// The first field with a value, then the map, then the default.
+    First {
+        /// Field paths, in order.
+        paths: Vec<String>,
+        /// From text to text.
+        map: BTreeMap<String, String>,
+        /// When there is no value, or `map` lacks it.
+        otherwise: Option<String>,
+    },
+    /// The texts of the fields, joined.
+    Join {
+        /// Field paths.
+        paths: Vec<String>,
+        /// What stands between.
+        separator: String,
+    },
+    /// A constant.
+    Constant(serde_json::Value),
+}
+
+/// From which events of a format rows are made, and how.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Name of the format.
+    pub format: &'static str,
+    /// Which events.
+    pub condition: Condition,
+    /// One for each column of the table.
+    pub fills: Vec<Fill>,
+}
+
+/// A table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Name.
+    pub name: String,
+    /// OCSF class.
+    pub class_uid: i64,
+    /// What a row is.
+    pub description: String,
+    /// The declared columns, by name.
+    pub columns: Vec<Column>,
+    /// Where rows come from.
+    pub views: Vec<View>,
+}
+
+impl Table {
+    /// Index of a declared column.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.binary_search_by(|column| column.name.as_str().cmp(name)).ok()
+    }
+
+    /// True when events of that format can make rows.
+    pub fn is_fed_by(&self, format: &str) -> bool {
+        self.views.iter().any(|view| view.format == format)
+    }
+}
+
+/// The columns that every table has besides its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SystemColumn {
+    /// The organisation, from the source declaration.
+    OrgId,
+    /// The source's id.
+    Source,
+    /// When it happened.
+    EventTime,
+    /// When Kafka got it.
+    IngestTime,
+    /// Topic of the record.
+    Topic,
+    /// Partition of the record.
+    Partition,
+    /// Offset of the record.
+    Offset,
+    /// Index of the event within the record.
+    EventIndex,
+}
+
+impl SystemColumn {
+    /// All of them, with name, type and description.
+    pub const ALL: &[(SystemColumn, &str, ColumnType, &str)] = &[
+        (Self::OrgId, "org_id", ColumnType::String, "Organisation that the source belongs to."),
+        (Self::Source, "source", ColumnType::String, "Id of the source."),
+        (Self::EventTime, "event_time", ColumnType::Timestamp, "When it happened, as the event says."),
+        (Self::IngestTime, "ingest_time", ColumnType::Timestamp, "When Kafka received the record."),
+        (Self::Topic, "record_topic", ColumnType::String, "Topic of the record."),
+        (Self::Partition, "record_partition", ColumnType::Int, "Partition of the record."),
+        (Self::Offset, "record_offset", ColumnType::Int, "Offset of the record."),
+        (Self::EventIndex, "event_index", ColumnType::Int, "Index of the event within the record, from 0."),
+    ];
+
+    /// The system column of that name.
+    pub fn named(name: &str) -> Option<(SystemColumn, ColumnType)> {
+        Self::ALL.iter().find(|entry| entry.1 == name).map(|entry| (entry.0, entry.2))
+    }
+}
+
+/// All tables.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    tables: Vec<Arc<Table>>,
+}
+
+impl Catalog {
+    /// The tables compiled into the binary.
+    pub fn stock() -> Result<Self, Vec<Diagnostic>> {
+        Self::from_files(
+            STOCK.iter().map(|(name, text)| SourceFile::new(format!("schemas/tables/{name}.toml"), *text)),
+        )
+    }
+
+    /// The tables of a folder with a `tables/` folder in it.
+    pub fn load(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let tables = folder.join("tables");
+        let mut paths: Vec<_> = match std::fs::read_dir(&tables) {
+            Ok(entries) => entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+                .collect(),
+            Err(error) => {
+                let message = format!("cannot read {}: {error}", tables.display());
+                return Err(vec![Diagnostic::new(codes::D001, message)]);
+            }
+        };
+        paths.sort();
+        let mut files = Vec::new();
+        let mut found = Vec::new();
+        for path in paths {
+            match SourceFile::read(&path, FILE_BYTES_MAX) {
+                Ok(file) => files.push(file),
+                Err(diagnostic) => found.push(diagnostic),
+            }
+        }
+        match Self::from_files(files) {
+            Ok(catalog) if found.is_empty() => Ok(catalog),
+            Ok(_) => Err(found),
+            Err(more) => {
+                found.extend(more);
+                Err(found)
+            }
+        }
+    }
+
+    /// Tables from texts; all that is wrong with all of them at once.
+    pub fn from_files(files: impl IntoIterator<Item = Arc<SourceFile>>) -> Result<Self, Vec<Diagnostic>> {
+        let mut catalog = Self::default();
+        let mut found = Vec::new();
+        for file in files {
+            match document::read_toml::<TableFile>(&file) {
+                Ok(document) => {
+                    let table = build(&document, &mut found);
+                    if catalog.table(&table.name).is_some() {
+                        found.push(
+                            Diagnostic::new(
+                                codes::S001,
+                                format!("the table `{}` is declared twice", table.name),
+                            )
+                            .at(document.spans.value("/table")),
+                        );
+                    }
+                    catalog.tables.push(Arc::new(table));
+                }
+                Err(more) => found.extend(more),
+            }
+        }
+        catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        if found.is_empty() { Ok(catalog) } else { Err(found) }
+    }
+
+    /// All tables, by name.
+    pub fn tables(&self) -> &[Arc<Table>] {
+        &self.tables
+    }
+
+    /// A table by name.
+    pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+}
+
+fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>) -> Table {
+    let file = &document.value;
+    let spans = &document.spans;
+    let mut columns = Vec::new();
+    for (name, column) in &file.columns {
+        let pointer = format!("/columns/{}", pointer_segment(name));
+        if SystemColumn::named(name).is_some() {
+            found.push(
+                Diagnostic::new(codes::S005, format!("`{name}` is a column that every table has"))
+                    .at(spans.key(&pointer)),
+            );
+        }
+        if let Some(twin) = columns.iter().find(|c: &&Column| c.name.eq_ignore_ascii_case(name)) {
+            let message =
+                format!("`{name}` and `{}` differ only in case; SQL does not tell them apart", twin.name);
+            found.push(Diagnostic::new(codes::S001, message).at(spans.key(&pointer)));
+        }
+        columns.push(Column {
+            name: name.clone(),
+            kind: column.r#type,
+            description: column.description.clone(),
+            category: column.category,
+            ocsf: column.ocsf.as_ref().map(|path| path.split('.').map(str::to_owned).collect()),
+            observable: column.observable,
+        });
+    }
+    for column in &columns {
+        let Some(path) = &column.ocsf else { continue };
+        let clash = columns.iter().any(|other| {
+            other.name != column.name
+                && other.ocsf.as_ref().is_some_and(|o| o.len() > path.len() && o.starts_with(path))
+        });
+        if clash {
+            let message = format!("`{}` is also the parent of another column's path", path.join("."));
+            let pointer = format!("/columns/{}/ocsf", pointer_segment(&column.name));
+            found.push(Diagnostic::new(codes::S007, message).at(spans.value(&pointer)));
+        }
+    }
+    let mut views = Vec::new();
+    for (at, view) in file.view.iter().enumerate() {
+        let Some(format) = decode::format(&view.format) else {
+            let names = decode::FORMATS.iter().map(|format| format.name());
+            found.push(
+                Diagnostic::new(codes::S002, format!("the format `{}` is not known", view.format))
+                    .at(spans.value(&format!("/view/{at}/format")))
+                    .help(suggest(&view.format, names)),
+            );
+            continue;
+        };
+        let condition = match Condition::parse(&view.r#where) {
+            Ok(condition) => condition,
+            Err(error) => {
+                found.push(
+                    Diagnostic::new(codes::S003, error.to_string())
+                        .at(spans.value(&format!("/view/{at}/where")))
+                        .help("use =, <>, IN, IS [NOT] NULL, AND, OR, NOT over field names and literals"),
+                );
+                continue;
+            }
+        };
+        for name in view.fill.keys().filter(|name| !file.columns.contains_key(*name)) {
+            found.push(
+                Diagnostic::new(codes::S004, format!("the table has no column `{name}`"))
+                    .at(spans.key(&format!("/view/{at}/fill/{}", pointer_segment(name))))
+                    .help(suggest(name, file.columns.keys().map(String::as_str))),
+            );
+        }
+        let fills = columns
+            .iter()
+            .map(|column| view.fill.get(&column.name).map_or_else(|| own_name(&column.name), fill))
+            .collect();
+        views.push(View { format: format.name(), condition, fills });
+    }
+    Table {
+        name: file.table.clone(),
+        class_uid: file.class_uid,
+        description: file.description.clone(),
+        columns,
+        views,
+    }
+}
+
+fn own_name(name: &str) -> Fill {
+    Fill::First { paths: vec![name.to_owned()], map: BTreeMap::new(), otherwise: None }
+}
+
+fn fill(file: &FillFile) -> Fill {
+    match file {
+        FillFile::Field(path) => own_name(path),
+        FillFile::First(paths) => Fill::First { paths: paths.clone(), map: BTreeMap::new(), otherwise: None },
+        FillFile::Made(made) => match &made.value {
+            Some(value) => Fill::Constant(value.clone()),
+            None if !made.join.is_empty() => {
+                Fill::Join { paths: made.join.clone(), separator: made.separator.clone() }
+            }
+            None => Fill::First {
+                paths: made.first.clone(),
+                map: made.map.clone(),
+                otherwise: made.otherwise.clone(),
+            },
+        },
+    }
+}

@@ -1,0 +1,53 @@
+//! The vocabulary that every stage shares: organisation, source, position.
+//!
+//! Owns no behaviour beyond naming and display. Nothing here comes from the bytes of an event (I-4):
+//! organisations and sources are configuration, positions are Kafka's (or a file's).
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Microseconds since 1970-01-01T00:00:00Z: the unit of every time inside the engine.
+pub type TimeMicros = i64;
+
+/// An organisation that telemetry belongs to. Always from configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrgId(Arc<str>);
+
+impl OrgId {
+    /// Wraps an identifier that configuration has validated.
+    pub fn new(id: &str) -> Self {
+        Self(Arc::from(id))
+    }
+
+    /// The identifier.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OrgId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where an event stands in the input: Kafka's topic, partition and offset, and the event's index inside
+/// that record. In `scan` the topic is the file and the offset the record's index in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// Topic, or file.
+    pub topic: Arc<str>,
+    /// Partition; 0 for a file.
+    pub partition: i32,
+    /// Offset; in a file the 0-based index of the record.
+    pub offset: i64,
+    /// 0-based index of the event within the record.
+    pub index: u32,
+}
+
+impl fmt::Display for Position {
+    /// `topic/partition/offset/index`: the form that alert ids are computed from, so it never changes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.topic, self.partition, self.offset, self.index)
+    }
+}
