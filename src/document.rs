@@ -135,14 +135,13 @@ pub fn check(value: &Value, spans: &Spans, schema: &Value) -> Vec<Diagnostic> {
     };
     let mut found = Vec::new();
     for error in validator.iter_errors(value) {
-        explain(&error, value, spans, schema, &mut found);
+        explain(&error, spans, schema, &mut found);
     }
     found
 }
 
 fn explain(
     error: &jsonschema::ValidationError<'_>,
-    root: &Value,
     spans: &Spans,
     schema: &Value,
     found: &mut Vec<Diagnostic>,
@@ -174,50 +173,89 @@ fn explain(
             let kind = match kind {
                 jsonschema::error::TypeKind::Single(kind) => kind.to_string(),
                 jsonschema::error::TypeKind::Multiple(kinds) => {
-                    let all: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
-                    all.join(" or ")
+                    // Nobody writes null: a key is left out instead.
+                    let all = kinds.iter().map(|kind| kind.to_string()).filter(|kind| kind != "null");
+                    all.collect::<Vec<_>>().join(" or ")
                 }
             };
             found.push(here(codes::D005, format!("expected {kind}, found {}", kind_of(error.instance()))));
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<&str> =
-                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let shown = error.instance().as_str().map_or_else(|| error.instance().to_string(), Into::into);
-            found.push(
-                here(codes::D006, format!("`{shown}` is not one of the allowed values"))
-                    .help(format!("allowed: {}", options.join(", "))),
-            );
+            let options: Vec<String> = options.as_array().into_iter().flatten().map(text_of).collect();
+            found.push(not_allowed(error, &options).at(spans.value(&path)));
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            // Show the branch that got furthest: the one whose errors lie deepest in the document.
-            let best = context.iter().max_by_key(|branch| {
-                branch.iter().map(|e| e.instance_path().as_str().len()).max().unwrap_or(0)
-            });
-            let deeper = best.filter(|branch| {
-                !branch.is_empty()
-                    && branch.iter().all(|e| {
-                        e.instance_path().as_str().len() > path.len()
-                            || matches!(
-                                e.kind(),
-                                ValidationErrorKind::AdditionalProperties { .. }
-                                    | ValidationErrorKind::Required { .. }
-                            )
-                    })
-            });
-            match deeper {
-                Some(branch) => {
-                    for inner in branch {
-                        explain(inner, root, spans, schema, found);
-                    }
-                }
-                None => {
-                    found.push(here(codes::D006, format!("{} does not fit here", kind_of(error.instance()))))
-                }
-            }
+            alternatives(context, error, spans, schema, found);
+        }
+        ValidationErrorKind::Constant { expected_value } => {
+            found.push(not_allowed(error, &[text_of(expected_value)]).at(spans.value(&path)));
         }
         other => found.push(here(codes::D006, plain(other, error))),
     }
+}
+
+/// A value fits none of several alternatives: report the one that it was probably meant to be.
+fn alternatives(
+    context: &[Vec<jsonschema::ValidationError<'static>>],
+    error: &jsonschema::ValidationError<'_>,
+    spans: &Spans,
+    schema: &Value,
+    found: &mut Vec<Diagnostic>,
+) {
+    let path = error.instance_path().as_str();
+    let mut options = Vec::new();
+    let mut kinds = Vec::new();
+    let mut closer: Vec<&Vec<jsonschema::ValidationError<'static>>> = Vec::new();
+    for branch in context {
+        match branch.as_slice() {
+            [only] if only.instance_path().as_str() == path => match only.kind() {
+                ValidationErrorKind::Constant { expected_value } => options.push(text_of(expected_value)),
+                ValidationErrorKind::Enum { options: listed } => {
+                    options.extend(listed.as_array().into_iter().flatten().map(text_of));
+                }
+                ValidationErrorKind::OneOfNotValid { context: inner } => {
+                    for error in inner.iter().flatten() {
+                        if let ValidationErrorKind::Constant { expected_value } = error.kind() {
+                            options.push(text_of(expected_value));
+                        }
+                    }
+                }
+                ValidationErrorKind::Type { kind: jsonschema::error::TypeKind::Single(kind) } => {
+                    kinds.push(kind.to_string());
+                }
+                _ => closer.push(branch),
+            },
+            _ => closer.push(branch),
+        }
+    }
+    // The branch that got furthest: the one whose errors lie deepest in the document.
+    let depth = |branch: &&Vec<jsonschema::ValidationError<'static>>| {
+        branch.iter().map(|error| error.instance_path().as_str().len()).max().unwrap_or(0)
+    };
+    if let Some(branch) = closer.into_iter().max_by_key(depth) {
+        for inner in branch {
+            explain(inner, spans, schema, found);
+        }
+    } else if !options.is_empty() && error.instance().is_string() {
+        found.push(not_allowed(error, &options).at(spans.value(path)));
+    } else {
+        kinds.retain(|kind| kind != "null");
+        if !options.is_empty() {
+            kinds.push("string".into());
+        }
+        let message = format!("expected {}, found {}", kinds.join(" or "), kind_of(error.instance()));
+        found.push(Diagnostic::new(codes::D005, message).at(spans.value(path)));
+    }
+}
+
+fn not_allowed(error: &jsonschema::ValidationError<'_>, options: &[String]) -> Diagnostic {
+    let shown = text_of(error.instance());
+    Diagnostic::new(codes::D006, format!("`{shown}` is not one of the allowed values"))
+        .help(format!("allowed: {}", options.join(", ")))
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn plain(kind: &ValidationErrorKind, error: &jsonschema::ValidationError<'_>) -> String {
@@ -496,7 +534,7 @@ mod tests {
             shown(read_toml::<Sample>(&file)),
             [
                 "p.toml:1:1: the file lacks the key `name` [D004]",
-                "p.toml:1:1: unknown key `nme` [D003]; did you mean `name` or `mode`?",
+                "p.toml:1:1: unknown key `nme` [D003]; did you mean `name`?",
                 "p.toml:2:8: must be at least 0 [D006]",
                 "p.toml:3:8: `quick` is not one of the allowed values [D006]; allowed: fast, safe",
                 "p.toml:4:1: `0` lacks the key `topic` [D004]",
@@ -514,7 +552,7 @@ mod tests {
         assert_eq!(
             shown(read_yaml::<Sample>(&file, 6..end)),
             [
-                "r.sql:3:7: expected integer or null, found a string [D005]",
+                "r.sql:3:7: expected integer, found a string [D005]",
                 "r.sql:4:20: unknown key `x` [D003]; did you mean `topic`?",
             ]
             .map(|line| line.replace("did you mean `topic`?", "known here: topic"))

@@ -3,5 +3,9 @@
 //! Owns tables, views, columns and time. Bytes are `decode`'s, queries are `rules`'. Called by
 //! `pipeline::engine`.
 
+pub mod columns;
 pub mod condition;
+pub mod layout;
+pub mod projection;
 pub mod schema;
+pub mod time;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, TimeUnit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,22 @@ pub enum ColumnType {
     Boolean,
     /// Microseconds, UTC.
     Timestamp,
+}
+
+/// Time zone of every timestamp column.
+pub const UTC: &str = "+00:00";
+
+impl ColumnType {
+    /// The Arrow type of its columns.
+    pub fn arrow(self) -> DataType {
+        match self {
+            Self::String => DataType::Utf8View,
+            Self::Int => DataType::Int64,
+            Self::Double => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
+        }
+    }
 }
 
 /// What a column holds, for the law: oversight decides by it who may read what.
@@ -182,7 +199,8 @@ struct MadeFile {
     /// The first of these fields that has a value.
     #[serde(default)]
     first: Vec<String>,
-    /// Replaces the value found: from its text to another.
+    /// Replaces the value found: from its text to another. A text that is not here stays as it is, unless
+    /// there is an `otherwise`.
     #[serde(default)]
     map: BTreeMap<String, String>,
     /// The value when `map` does not have the text, or no field has a value.

@@ -1,0 +1,374 @@
+//! The declared views of one format, compiled: slots instead of paths, rows instead of promises.
+//!
+//! Owns which views an event matches and how their columns are filled. Bytes are `decode`'s; what a column
+//! type takes is `columns`'; where rows collect is [`TableBuilder`]'s. Called by `pipeline::engine` for every
+//! event, and once more with all columns for the few events that become evidence.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+use super::columns::{Cell, ColumnBuilder, cell};
+use super::condition::{Condition, with_text};
+use super::projection::{ProjectedColumn, Projection, TableProjection};
+use super::schema::{ColumnType, Fill, SystemColumn};
+use super::time::{self, ZoneOffset};
+use crate::decode::{FieldSet, Format, Slot, Value};
+use crate::record::TimeMicros;
+
+/// Distinct discriminator values whose views are remembered; beyond, conditions are evaluated each time.
+const MEMO_ENTRIES_MAX: usize = 4_096;
+/// Discriminator values longer than this are not remembered.
+const MEMO_KEY_BYTES_MAX: usize = 256;
+
+/// What is known of an event besides its fields.
+#[derive(Debug, Clone, Copy)]
+pub struct EventContext<'a> {
+    /// Organisation, from the source declaration.
+    pub org_id: &'a str,
+    /// The source.
+    pub source: &'a str,
+    /// When it happened.
+    pub event_time: TimeMicros,
+    /// When Kafka received it.
+    pub ingest_time: Option<TimeMicros>,
+    /// Topic, partition, offset and index within the record.
+    pub topic: &'a str,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Index within the record.
+    pub index: u32,
+}
+
+/// Which event and view a row came from: the way back to the evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowOrigin {
+    /// Index of the event in the engine's batch.
+    pub event: u32,
+    /// Index of the view in the layout of its format.
+    pub view: u16,
+}
+
+/// Collects the rows of one table.
+#[derive(Debug)]
+pub struct TableBuilder {
+    projection: TableProjection,
+    columns: Vec<ColumnBuilder>,
+    rows: Vec<RowOrigin>,
+}
+
+impl TableBuilder {
+    /// A builder for a table's projected columns.
+    pub fn new(projection: &TableProjection) -> Self {
+        let columns = projection.columns.iter().map(|(_, kind)| ColumnBuilder::new(*kind)).collect();
+        Self { projection: projection.clone(), columns, rows: Vec::new() }
+    }
+
+    /// Rows so far.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True without rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows as an Arrow batch, with where each came from; the builder is empty again.
+    pub fn finish(&mut self) -> Result<(RecordBatch, Vec<RowOrigin>), arrow::error::ArrowError> {
+        let rows = std::mem::take(&mut self.rows);
+        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let schema = Arc::clone(&self.projection.schema);
+        Ok((RecordBatch::try_new_with_options(schema, columns, &options)?, rows))
+    }
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Rows made, in all tables.
+    pub rows: u32,
+    /// Values that did not fit their column's type.
+    pub unfit: u32,
+}
+
+#[derive(Debug)]
+struct CompiledView {
+    table: usize,
+    condition: Condition<Slot>,
+    /// Aligned with the table's projected columns.
+    fills: Vec<CompiledFill>,
+}
+
+#[derive(Debug)]
+enum CompiledFill {
+    System(SystemColumn),
+    First { slots: Vec<Slot>, map: BTreeMap<String, String>, otherwise: Option<Value<'static>> },
+    Join { slots: Vec<Slot>, separator: String },
+    Constant(Value<'static>),
+}
+
+/// A part of the event that some condition looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Discriminator {
+    Value(Slot),
+    Presence(Slot),
+}
+
+/// The views of one format over one projection.
+#[derive(Debug)]
+pub struct Layout {
+    fields: FieldSet,
+    times: Vec<(Slot, bool)>,
+    kinds: Vec<Vec<ColumnType>>,
+    views: Vec<CompiledView>,
+    discriminators: Vec<Discriminator>,
+    memo: HashMap<Vec<u8>, Arc<[u16]>>,
+    key: Vec<u8>,
+    scratch: String,
+}
+
+impl Layout {
+    /// Compiles the views of `format`. View indices depend only on the catalogue and the set of tables, so
+    /// they agree between the rules' projection and the full one over the same tables.
+    pub fn new(projection: &Projection, format: &dyn Format) -> Self {
+        let mut fields = FieldSet::new();
+        let times = format.time_fields().iter().map(|time| (fields.add(time.path), time.utc)).collect();
+        let mut views = Vec::new();
+        let mut discriminators = Vec::new();
+        for (table, projected) in projection.tables().iter().enumerate() {
+            for view in projected.table.views.iter().filter(|view| view.format == format.name()) {
+                let condition = view.condition.map(&mut |path: &String| fields.add(path));
+                discriminate(&condition, &mut discriminators);
+                let fills = projected
+                    .columns
+                    .iter()
+                    .map(|(column, _)| match column {
+                        ProjectedColumn::System(system) => CompiledFill::System(*system),
+                        ProjectedColumn::Declared(at) => compile(&view.fills[*at], &mut fields),
+                    })
+                    .collect();
+                views.push(CompiledView { table, condition, fills });
+            }
+        }
+        let kinds = projection
+            .tables()
+            .iter()
+            .map(|table| table.columns.iter().map(|(_, kind)| *kind).collect())
+            .collect();
+        Self {
+            fields,
+            times,
+            kinds,
+            views,
+            discriminators,
+            memo: HashMap::new(),
+            key: Vec::new(),
+            scratch: String::new(),
+        }
+    }
+
+    /// The fields that the decoder must fill.
+    pub fn fields(&self) -> &FieldSet {
+        &self.fields
+    }
+
+    /// The table that a view makes rows of.
+    pub fn table_of(&self, view: u16) -> Option<usize> {
+        self.views.get(usize::from(view)).map(|view| view.table)
+    }
+
+    /// The event's own time, from the first field that holds one.
+    pub fn event_time(&self, slots: &[Value<'_>], zone: ZoneOffset) -> Option<TimeMicros> {
+        self.times
+            .iter()
+            .find_map(|(slot, utc)| time::parse(slots.get(*slot)?, if *utc { ZoneOffset::UTC } else { zone }))
+    }
+
+    /// Adds the event to each table that it is a row of.
+    pub fn add(
+        &mut self,
+        slots: &[Value<'_>],
+        context: &EventContext<'_>,
+        event: u32,
+        zone: ZoneOffset,
+        tables: &mut [TableBuilder],
+    ) -> Added {
+        let mut added = Added::default();
+        for view in self.matching(slots).iter() {
+            let compiled = &self.views[usize::from(*view)];
+            let builder = &mut tables[compiled.table];
+            for (at, fill) in compiled.fills.iter().enumerate() {
+                let kind = self.kinds[compiled.table][at];
+                let cell = fill_cell(fill, kind, slots, Some(context), zone, &mut self.scratch, |cell| {
+                    builder.columns[at].push(cell);
+                    *cell == Cell::Unfit
+                });
+                added.unfit += u32::from(cell);
+            }
+            builder.rows.push(RowOrigin { event, view: *view });
+            added.rows += 1;
+        }
+        added
+    }
+
+    /// The row that a view makes of an event, as JSON values: for evidence. Timestamps are milliseconds.
+    pub fn row(&mut self, view: u16, slots: &[Value<'_>], zone: ZoneOffset) -> Vec<serde_json::Value> {
+        let Some(compiled) = self.views.get(usize::from(view)) else { return Vec::new() };
+        let kinds = &self.kinds[compiled.table];
+        let scratch = &mut self.scratch;
+        let fills = compiled.fills.iter().zip(kinds);
+        fills.map(|(fill, kind)| fill_cell(fill, *kind, slots, None, zone, scratch, json)).collect()
+    }
+
+    fn matching(&mut self, slots: &[Value<'_>]) -> Arc<[u16]> {
+        self.key.clear();
+        for discriminator in &self.discriminators {
+            match discriminator {
+                Discriminator::Presence(slot) => self.key.push(u8::from(slots[*slot].is_present())),
+                Discriminator::Value(slot) => {
+                    // 0xff and 0xfe never occur in UTF-8: values cannot run into each other.
+                    let key = &mut self.key;
+                    let present = with_text(&slots[*slot], |text| {
+                        key.extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
+                    });
+                    self.key.push(if present.is_some() { 0xff } else { 0xfe });
+                }
+            }
+        }
+        if let Some(views) = self.memo.get(&self.key) {
+            return Arc::clone(views);
+        }
+        let views: Arc<[u16]> = (0u16..)
+            .zip(&self.views)
+            .filter(|(_, view)| view.condition.holds(slots))
+            .map(|(at, _)| at)
+            .collect();
+        if self.memo.len() < MEMO_ENTRIES_MAX && self.key.len() <= MEMO_KEY_BYTES_MAX {
+            self.memo.insert(self.key.clone(), Arc::clone(&views));
+        }
+        views
+    }
+}
+
+fn compile(fill: &Fill, fields: &mut FieldSet) -> CompiledFill {
+    match fill {
+        Fill::First { paths, map, otherwise } => CompiledFill::First {
+            slots: paths.iter().map(|path| fields.add(path)).collect(),
+            map: map.clone(),
+            otherwise: otherwise.clone().map(|text| Value::Text(Cow::Owned(text))),
+        },
+        Fill::Join { paths, separator } => CompiledFill::Join {
+            slots: paths.iter().map(|path| fields.add(path)).collect(),
+            separator: separator.clone(),
+        },
+        Fill::Constant(value) => CompiledFill::Constant(match value {
+            serde_json::Value::Bool(flag) => Value::Bool(*flag),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(number) => Value::Int(number),
+                None => number.as_f64().map_or(Value::Null, Value::Double),
+            },
+            serde_json::Value::String(text) => Value::Text(Cow::Owned(text.clone())),
+            _ => Value::Null,
+        }),
+    }
+}
+
+fn discriminate(condition: &Condition<Slot>, found: &mut Vec<Discriminator>) {
+    let mut note = |discriminator| {
+        if !found.contains(&discriminator) {
+            found.push(discriminator);
+        }
+    };
+    match condition {
+        Condition::True => {}
+        Condition::In(slot, _) => note(Discriminator::Value(*slot)),
+        Condition::Present(slot) => note(Discriminator::Presence(*slot)),
+        Condition::And(parts) | Condition::Or(parts) => {
+            for part in parts {
+                discriminate(part, found);
+            }
+        }
+        Condition::Not(inner) => discriminate(inner, found),
+    }
+}
+
+/// Makes the cell of one column and hands it to `take`: the cell may borrow from the event or the scratch.
+fn fill_cell<R>(
+    fill: &CompiledFill,
+    kind: ColumnType,
+    slots: &[Value<'_>],
+    context: Option<&EventContext<'_>>,
+    zone: ZoneOffset,
+    scratch: &mut String,
+    take: impl FnOnce(&Cell<'_>) -> R,
+) -> R {
+    match fill {
+        CompiledFill::System(system) => take(&context.map_or(Cell::Null, |c| system_cell(*system, c))),
+        CompiledFill::Constant(value) => take(&cell(value, kind, zone, scratch)),
+        CompiledFill::First { slots: from, map, otherwise } => {
+            let first = from.iter().map(|slot| &slots[*slot]).find(|value| value.is_present());
+            if map.is_empty() {
+                let value = first.or(otherwise.as_ref()).unwrap_or(&Value::Missing);
+                return take(&cell(value, kind, zone, scratch));
+            }
+            let mapped = first.and_then(|value| with_text(value, |text| map.get(text))).flatten();
+            match mapped {
+                Some(text) => {
+                    let value = Value::Text(Cow::Borrowed(text.as_str()));
+                    take(&cell(&value, kind, zone, scratch))
+                }
+                None => {
+                    let value = otherwise.as_ref().or(first).unwrap_or(&Value::Missing);
+                    take(&cell(value, kind, zone, scratch))
+                }
+            }
+        }
+        CompiledFill::Join { slots: from, separator } => {
+            let mut joined = String::new();
+            for slot in from {
+                with_text(&slots[*slot], |text| {
+                    if !joined.is_empty() {
+                        joined.push_str(separator);
+                    }
+                    joined.push_str(text);
+                });
+            }
+            let value = if joined.is_empty() { Value::Missing } else { Value::Text(Cow::Owned(joined)) };
+            take(&cell(&value, kind, zone, scratch))
+        }
+    }
+}
+
+fn system_cell<'a>(system: SystemColumn, context: &EventContext<'a>) -> Cell<'a> {
+    match system {
+        SystemColumn::OrgId => Cell::Text(context.org_id),
+        SystemColumn::Source => Cell::Text(context.source),
+        SystemColumn::EventTime => Cell::Time(context.event_time),
+        SystemColumn::IngestTime => context.ingest_time.map_or(Cell::Null, Cell::Time),
+        SystemColumn::Topic => Cell::Text(context.topic),
+        SystemColumn::Partition => Cell::Int(i64::from(context.partition)),
+        SystemColumn::Offset => Cell::Int(context.offset),
+        SystemColumn::EventIndex => Cell::Int(i64::from(context.index)),
+    }
+}
+
+fn json(cell: &Cell<'_>) -> serde_json::Value {
+    match cell {
+        Cell::Null | Cell::Unfit => serde_json::Value::Null,
+        Cell::Text(text) => (*text).into(),
+        Cell::Int(number) => (*number).into(),
+        Cell::Double(number) => (*number).into(),
+        Cell::Bool(flag) => (*flag).into(),
+        Cell::Time(micros) => (micros / 1_000).into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "layout/tests.rs"]
+mod tests;
