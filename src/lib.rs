@@ -14,5 +14,7 @@ pub mod decode;
 pub mod diagnostic;
 pub mod document;
 pub mod normalise;
+pub mod pipeline;
 pub mod record;
 pub mod rules;
+pub mod sink;

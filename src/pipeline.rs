@@ -1,0 +1,5 @@
+//! What ties the stages together: the pipeline folder, the engine, the lane with its epoch cycle.
+//!
+//! Owns the order of things. The stages own what is done to the data; `source` and `sink` own Kafka.
+
+pub mod cycle;

@@ -1,0 +1,313 @@
+//! The epoch cycle of a lane, as a pure state machine.
+//!
+//! Owns *when*: when an epoch is sealed, when the lane must wait for the sink, when it discards and rewinds,
+//! when it may give partitions back, when it may exit. It knows neither Kafka nor bytes nor a clock: events
+//! come with the time, actions go out as data, `pipeline::lane` carries them out. The next epoch is filled
+//! while the last one commits, so at most two are alive: one open, one in flight (I-1, I-7).
+
+/// Milliseconds on any monotonic clock.
+pub type Millis = u64;
+
+/// When an epoch is sealed, and how long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CycleLimits {
+    /// An epoch with something in it is sealed at this age.
+    pub interval_ms: Millis,
+    /// …or at this many records,
+    pub records_max: u64,
+    /// …or at this many bytes of records.
+    pub bytes_max: u64,
+    /// A full epoch waits this long for the sink before the source is paused.
+    pub pause_after_ms: Millis,
+    /// On revoke the open work must be committed within this time, else it is discarded.
+    pub revoke_deadline_ms: Millis,
+    /// On stop likewise.
+    pub stop_deadline_ms: Millis,
+    /// Aborts in a row before the lane gives up.
+    pub aborts_max: u32,
+}
+
+/// How the sink ended an epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EpochEnd {
+    /// All of it is visible.
+    Committed,
+    /// None of it is visible, or it was not known and the producer has been replaced: what the group has
+    /// committed is the truth.
+    Rewound(String),
+    /// Another process has taken over this lane's identity.
+    Fenced(String),
+    /// It cannot go on; the reason is for the operator.
+    Failed(String),
+}
+
+/// What happens to a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Records were added to the open epoch.
+    Added {
+        /// How many.
+        records: u64,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// Time passed.
+    Tick,
+    /// The sink ended the epoch in flight.
+    Ended(EpochEnd),
+    /// The group gives partitions to this lane.
+    Assigned,
+    /// The group wants partitions back, in order.
+    Revoked,
+    /// The group has already given partitions to somebody else.
+    Lost,
+    /// Finish and leave.
+    Stop,
+    /// Leave at once.
+    StopNow,
+    /// The source cannot go on.
+    SourceFailed(String),
+}
+
+/// What the lane must do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Detect on what is open and hand alerts, rejects and offsets to the sink as this epoch.
+    Seal(u64),
+    /// Forget what is open; its records will be read again.
+    Discard,
+    /// Move every partition back to what the group has committed.
+    Rewind,
+    /// Take the partitions that were assigned.
+    Assign,
+    /// Give back the partitions that were revoked or lost.
+    Unassign,
+    /// Stop fetching; go on polling for group events.
+    Pause,
+    /// Fetch again.
+    Resume,
+    /// Leave the loop.
+    Exit(Exit),
+}
+
+/// Why a lane leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// Asked to, all work committed.
+    Stopped,
+    /// Asked to, but the deadline passed first: the uncommitted rest will be read again.
+    Deadline,
+    /// Fenced by another process.
+    Fenced(String),
+    /// Cannot go on.
+    Failed(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Giving {
+    /// Commit what is open, then unassign, at the latest at this time.
+    Revoked { deadline: Millis },
+    /// Unassign as soon as nothing is in flight.
+    Lost { deadline: Millis },
+}
+
+/// The state of a lane's cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cycle {
+    limits: CycleLimits,
+    /// Number of the open epoch.
+    number: u64,
+    records: u64,
+    bytes: u64,
+    opened_at: Option<Millis>,
+    in_flight: bool,
+    full_since: Option<Millis>,
+    paused: bool,
+    giving: Option<Giving>,
+    stopping: Option<Millis>,
+    aborts: u32,
+    left: bool,
+}
+
+impl Cycle {
+    /// A lane that begins with this epoch.
+    pub fn new(limits: CycleLimits, first: u64) -> Self {
+        Self {
+            limits,
+            number: first,
+            records: 0,
+            bytes: 0,
+            opened_at: None,
+            in_flight: false,
+            full_since: None,
+            paused: false,
+            giving: None,
+            stopping: None,
+            aborts: 0,
+            left: false,
+        }
+    }
+
+    /// Whether the lane may take more records now.
+    pub fn wants_records(&self) -> bool {
+        !self.left && !self.is_full() && self.giving.is_none() && self.stopping.is_none() && !self.paused
+    }
+
+    /// Whether an epoch is with the sink.
+    pub fn in_flight(&self) -> bool {
+        self.in_flight
+    }
+
+    /// How long the lane may sleep before something is due.
+    pub fn sleep_ms(&self, now: Millis) -> Millis {
+        let due = |at: Millis| at.saturating_sub(now);
+        let mut sleep = 100;
+        if let Some(opened) = self.opened_at
+            && !self.in_flight
+        {
+            sleep = sleep.min(due(opened + self.limits.interval_ms));
+        }
+        if let Some(Giving::Revoked { deadline } | Giving::Lost { deadline }) = self.giving {
+            sleep = sleep.min(due(deadline));
+        }
+        if let Some(deadline) = self.stopping {
+            sleep = sleep.min(due(deadline));
+        }
+        sleep
+    }
+
+    /// One transition.
+    pub fn step(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.left {
+            return actions;
+        }
+        match event {
+            Event::Added { records, bytes } => {
+                self.records += records;
+                self.bytes += bytes;
+                if records > 0 {
+                    self.opened_at.get_or_insert(now);
+                }
+            }
+            Event::Tick => {}
+            Event::Ended(end) => self.ended(end, &mut actions),
+            Event::Assigned => actions.push(Action::Assign),
+            Event::Revoked => {
+                let deadline = now + self.limits.revoke_deadline_ms;
+                self.giving.get_or_insert(Giving::Revoked { deadline });
+            }
+            Event::Lost => {
+                self.discard(&mut actions);
+                let deadline = now + self.limits.revoke_deadline_ms;
+                self.giving = Some(Giving::Lost { deadline });
+            }
+            Event::Stop => {
+                self.stopping.get_or_insert(now + self.limits.stop_deadline_ms);
+            }
+            Event::StopNow => self.exit(Exit::Deadline, &mut actions),
+            Event::SourceFailed(reason) => self.exit(Exit::Failed(reason), &mut actions),
+        }
+        if !self.left {
+            self.settle(now, &mut actions);
+        }
+        actions
+    }
+
+    fn ended(&mut self, end: EpochEnd, actions: &mut Vec<Action>) {
+        self.in_flight = false;
+        match end {
+            EpochEnd::Committed => self.aborts = 0,
+            EpochEnd::Rewound(reason) => {
+                self.aborts += 1;
+                // What is open was read after what was lost: order in a partition demands both again.
+                self.discard(actions);
+                if self.aborts > self.limits.aborts_max {
+                    let why = format!("{} transactions in a row were aborted; last: {reason}", self.aborts);
+                    self.exit(Exit::Failed(why), actions);
+                } else {
+                    actions.push(Action::Rewind);
+                }
+            }
+            EpochEnd::Fenced(reason) => self.exit(Exit::Fenced(reason), actions),
+            EpochEnd::Failed(reason) => self.exit(Exit::Failed(reason), actions),
+        }
+    }
+
+    /// What follows from the state, whatever the event was.
+    fn settle(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let must_empty = self.giving.is_some() || self.stopping.is_some();
+        if self.records > 0 && !self.in_flight && (must_empty || self.is_due(now)) {
+            actions.push(Action::Seal(self.number));
+            self.number += 1;
+            self.in_flight = true;
+            self.clear_open();
+        }
+        let idle = self.records == 0 && !self.in_flight;
+        match self.giving {
+            Some(Giving::Revoked { deadline }) if idle || now >= deadline => {
+                self.discard(actions);
+                self.giving = None;
+                actions.push(Action::Unassign);
+            }
+            Some(Giving::Lost { deadline }) if !self.in_flight || now >= deadline => {
+                self.giving = None;
+                actions.push(Action::Unassign);
+            }
+            _ => {}
+        }
+        match self.stopping {
+            Some(_) if idle => return self.exit(Exit::Stopped, actions),
+            Some(deadline) if now >= deadline => return self.exit(Exit::Deadline, actions),
+            _ => {}
+        }
+        self.press_back(now, actions);
+    }
+
+    /// Pauses the source when a full epoch waits too long; resumes when there is room again.
+    fn press_back(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.is_full() && self.in_flight {
+            let since = *self.full_since.get_or_insert(now);
+            if !self.paused && now >= since + self.limits.pause_after_ms {
+                self.paused = true;
+                actions.push(Action::Pause);
+            }
+        } else {
+            self.full_since = None;
+            if self.paused {
+                self.paused = false;
+                actions.push(Action::Resume);
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.records >= self.limits.records_max || self.bytes >= self.limits.bytes_max
+    }
+
+    fn is_due(&self, now: Millis) -> bool {
+        self.is_full() || self.opened_at.is_some_and(|at| now >= at + self.limits.interval_ms)
+    }
+
+    fn discard(&mut self, actions: &mut Vec<Action>) {
+        if self.records > 0 {
+            actions.push(Action::Discard);
+        }
+        self.clear_open();
+    }
+
+    fn clear_open(&mut self) {
+        self.records = 0;
+        self.bytes = 0;
+        self.opened_at = None;
+    }
+
+    fn exit(&mut self, exit: Exit, actions: &mut Vec<Action>) {
+        self.left = true;
+        actions.push(Action::Exit(exit));
+    }
+}
+
+#[cfg(test)]
+#[path = "cycle/tests.rs"]
+mod tests;

@@ -1,0 +1,249 @@
+use super::Action::{Assign, Discard, Exit as Leave, Pause, Resume, Rewind, Seal, Unassign};
+use super::Event::{Added, Assigned, Ended, Lost, Revoked, SourceFailed, Stop, StopNow, Tick};
+use super::*;
+
+fn limits() -> CycleLimits {
+    CycleLimits {
+        interval_ms: 100,
+        records_max: 10,
+        bytes_max: 1_000,
+        pause_after_ms: 50,
+        revoke_deadline_ms: 500,
+        stop_deadline_ms: 1_000,
+        aborts_max: 2,
+    }
+}
+
+fn added(records: u64) -> Event {
+    Added { records, bytes: records * 10 }
+}
+
+fn rewound() -> Event {
+    Ended(EpochEnd::Rewound("timeout".into()))
+}
+
+/// Plays events at their times and compares the actions of each step.
+fn play(name: &str, script: &[(Millis, Event, &[Action])]) {
+    let mut cycle = Cycle::new(limits(), 1);
+    for (at, (now, event, expect)) in script.iter().enumerate() {
+        let actions = cycle.step(*now, event.clone());
+        assert_eq!(actions, *expect, "{name}, step {at}: {event:?} at {now}");
+    }
+}
+
+#[test]
+fn epochs() {
+    let committed = || Ended(EpochEnd::Committed);
+    play("nothing happens without records", &[(0, Tick, &[]), (10_000, Tick, &[])]);
+    play(
+        "an epoch is sealed at its age, the next one fills meanwhile",
+        &[
+            (0, added(1), &[]),
+            (99, Tick, &[]),
+            (100, Tick, &[Seal(1)]),
+            (120, added(2), &[]),
+            (230, Tick, &[]),
+            (240, committed(), &[Seal(2)]),
+            (250, committed(), &[]),
+        ],
+    );
+    play(
+        "an epoch is sealed when it is full",
+        &[(0, added(10), &[Seal(1)]), (1, Added { records: 1, bytes: 1_000 }, &[])],
+    );
+    play(
+        "a full epoch behind a slow sink pauses the source, and resumes it",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (10, added(10), &[]),
+            (59, Tick, &[]),
+            (60, Tick, &[Pause]),
+            (70, Tick, &[]),
+            (80, committed(), &[Seal(2), Resume]),
+        ],
+    );
+}
+
+#[test]
+fn aborts() {
+    play(
+        "after an abort the open epoch is discarded too, and the input rewound",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (10, added(3), &[]),
+            (20, rewound(), &[Discard, Rewind]),
+            (30, added(10), &[Seal(2)]),
+        ],
+    );
+    play(
+        "aborts in a row end the lane",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (1, rewound(), &[Rewind]),
+            (2, added(10), &[Seal(2)]),
+            (3, rewound(), &[Rewind]),
+            (4, added(10), &[Seal(3)]),
+            (
+                5,
+                rewound(),
+                &[Leave(Exit::Failed("3 transactions in a row were aborted; last: timeout".into()))],
+            ),
+        ],
+    );
+    play(
+        "a commit in between forgives",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (1, rewound(), &[Rewind]),
+            (2, added(10), &[Seal(2)]),
+            (3, Ended(EpochEnd::Committed), &[]),
+            (4, added(10), &[Seal(3)]),
+            (5, rewound(), &[Rewind]),
+            (6, added(10), &[Seal(4)]),
+            (7, rewound(), &[Rewind]),
+        ],
+    );
+    play(
+        "fenced and failed lanes leave",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (1, Ended(EpochEnd::Fenced("x".into())), &[Leave(Exit::Fenced("x".into()))]),
+            (2, Tick, &[]),
+        ],
+    );
+}
+
+#[test]
+fn rebalances() {
+    let committed = || Ended(EpochEnd::Committed);
+    play("an assignment is taken at once", &[(0, Assigned, &[Assign])]);
+    play("with nothing open a revoke is granted at once", &[(0, Revoked, &[Unassign])]);
+    play(
+        "on revoke the open epoch is committed first",
+        &[(0, added(2), &[]), (5, Revoked, &[Seal(1)]), (9, committed(), &[Unassign]), (10, added(1), &[])],
+    );
+    play(
+        "on revoke behind a flight both are committed",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (5, added(2), &[]),
+            (6, Revoked, &[]),
+            (9, committed(), &[Seal(2)]),
+            (12, committed(), &[Unassign]),
+        ],
+    );
+    play(
+        "an abort during a revoke discards, then grants",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (5, added(2), &[]),
+            (6, Revoked, &[]),
+            (9, rewound(), &[Discard, Rewind, Unassign]),
+        ],
+    );
+    play(
+        "a revoke is granted at its deadline, the open work will be read again",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (5, added(2), &[]),
+            (6, Revoked, &[]),
+            (506, Tick, &[Discard, Unassign]),
+        ],
+    );
+    play("lost partitions are never committed", &[(0, added(2), &[]), (5, Lost, &[Discard, Unassign])]);
+    play(
+        "lost partitions are given back once the flight has ended",
+        &[(0, added(10), &[Seal(1)]), (5, Lost, &[]), (9, rewound(), &[Rewind, Unassign])],
+    );
+}
+
+#[test]
+fn stops() {
+    let committed = || Ended(EpochEnd::Committed);
+    play("an idle lane stops at once", &[(0, Stop, &[Leave(Exit::Stopped)])]);
+    play(
+        "a stop commits what is open",
+        &[(0, added(2), &[]), (5, Stop, &[Seal(1)]), (9, committed(), &[Leave(Exit::Stopped)])],
+    );
+    play(
+        "a stop ends at its deadline when the broker is gone",
+        &[
+            (0, added(2), &[]),
+            (5, Stop, &[Seal(1)]),
+            (1_004, Tick, &[]),
+            (1_005, Tick, &[Leave(Exit::Deadline)]),
+        ],
+    );
+    play(
+        "a second signal ends it at once",
+        &[(0, added(2), &[]), (5, Stop, &[Seal(1)]), (6, StopNow, &[Leave(Exit::Deadline)])],
+    );
+    play(
+        "a failed source ends it",
+        &[(0, SourceFailed("gone".into()), &[Leave(Exit::Failed("gone".into()))])],
+    );
+}
+
+/// What must hold after any sequence of events.
+#[derive(Debug, Clone)]
+enum Move {
+    Add(u64),
+    Wait(u64),
+    End(u8),
+    Group(u8),
+    Stop,
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_sequence_keeps_the_promises(moves in proptest::collection::vec(
+        proptest::prop_oneof![
+            4 => (1u64..12).prop_map(Move::Add),
+            4 => (0u64..300).prop_map(Move::Wait),
+            3 => (0u8..6).prop_map(Move::End),
+            2 => (0u8..3).prop_map(Move::Group),
+            1 => proptest::strategy::Just(Move::Stop),
+        ], 1..60)) {
+        use proptest::prelude::*;
+        let mut cycle = Cycle::new(limits(), 1);
+        let mut now = 0;
+        let (mut open, mut flight, mut sealed) = (0u64, None::<u64>, 0u64);
+        let mut left = false;
+        for step in moves {
+            let event = match step {
+                Move::Add(n) if cycle.wants_records() => { open += n; added(n) }
+                Move::Wait(ms) => { now += ms; Tick }
+                Move::End(how) if flight.is_some() => {
+                    flight = None;
+                    match how { 0 => rewound(), _ => Ended(EpochEnd::Committed) }
+                }
+                Move::Group(0) => Assigned,
+                Move::Group(1) => Revoked,
+                Move::Group(_) => Lost,
+                Move::Stop => Stop,
+                _ => Tick,
+            };
+            for action in cycle.step(now, event) {
+                prop_assert!(!left, "nothing follows an exit");
+                match action {
+                    Seal(number) => {
+                        prop_assert!(flight.is_none(), "two epochs with the sink");
+                        prop_assert!(open > 0, "an empty epoch was sealed");
+                        prop_assert_eq!(number, sealed + 1, "epochs are numbered without gaps");
+                        sealed = number;
+                        flight = Some(number);
+                        open = 0;
+                    }
+                    Discard => { prop_assert!(open > 0); open = 0; }
+                    Unassign => prop_assert_eq!(open, 0, "partitions given back with open work"),
+                    Leave(Exit::Stopped) => { prop_assert!(open == 0 && flight.is_none()); left = true; }
+                    Leave(_) => left = true,
+                    Rewind => prop_assert_eq!(open, 0, "rewound with open work"),
+                    Assign | Pause | Resume => {}
+                }
+            }
+        }
+    }
+}
+
+use proptest::strategy::Strategy as _;
