@@ -3,3 +3,6 @@
 //! Owns the order of things. The stages own what is done to the data; `source` and `sink` own Kafka.
 
 pub mod cycle;
+pub mod definition;
+pub mod engine;
+pub mod lane;

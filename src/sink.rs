@@ -3,4 +3,68 @@
 //! Owns the transactional producer, the outcome of its calls, routing and the dead-letter record. What is in
 //! an alert is `detect`'s, when an epoch ends is `pipeline::cycle`'s.
 
+pub mod dead_letter;
+pub mod kafka;
+pub mod route;
 pub mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::pipeline::cycle::EpochEnd;
+
+/// A header: name, value.
+pub type Header = (String, Option<Vec<u8>>);
+
+/// One record to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Value; `None` stays a null value.
+    pub value: Option<Vec<u8>>,
+    /// Headers.
+    pub headers: Vec<Header>,
+    /// Timestamp in milliseconds; `None` is now.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// What one transaction holds: alerts, rejects, offsets (and, once there is state, its changes).
+#[derive(Debug)]
+pub struct Epoch<G> {
+    /// Number, from 1 in each life of a lane.
+    pub number: u64,
+    /// Alerts and rejects, in the order of their records.
+    pub outputs: Vec<Output>,
+    /// Next offset to read of each partition that records came from.
+    pub offsets: Vec<(Arc<str>, i32, i64)>,
+    /// The group's identity at the time of sealing.
+    pub group: Option<G>,
+}
+
+/// The outcome of an epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Which epoch.
+    pub number: u64,
+    /// How it ended.
+    pub end: EpochEnd,
+    /// What was committed, when it was.
+    pub offsets: Vec<(Arc<str>, i32, i64)>,
+    /// How long the transaction took.
+    pub took: Duration,
+    /// Calls that were made again.
+    pub retries: u32,
+    /// Whether the producer was replaced.
+    pub replaced: bool,
+}
+
+/// A sink that publishes epochs one after the other, each whole or not at all.
+pub trait Sink<G> {
+    /// Hands over an epoch; at most one is under way.
+    fn submit(&mut self, epoch: Epoch<G>);
+    /// Waits up to `timeout` for the outcome of the epoch under way.
+    fn ended(&mut self, timeout: Duration) -> Option<Ended>;
+}

@@ -153,6 +153,11 @@ impl Cycle {
         !self.left && !self.is_full() && self.giving.is_none() && self.stopping.is_none() && !self.paused
     }
 
+    /// Whether the source is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Whether an epoch is with the sink.
     pub fn in_flight(&self) -> bool {
         self.in_flight

@@ -1,0 +1,530 @@
+//! A pipeline folder: `pipelines/<name>/pipeline.toml` with organisations, sources, rules and sinks.
+//!
+//! Owns the file format, its checks, and which topic belongs to which source. Rules are `rules`' to read,
+//! tables `normalise::schema`'s; the process-wide configuration (brokers, limits) is `config`'s. Called by
+//! `cli`.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decode::{self, Format};
+use crate::detect::alert::Tlp;
+use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest};
+use crate::document::{self, Document};
+use crate::normalise::schema::Catalog;
+use crate::normalise::time::ZoneOffset;
+use crate::record::OrgId;
+use crate::sink::route::TopicTemplate;
+
+/// A pipeline file larger than this is refused.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// `pipeline.toml`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineFile {
+    /// Name of the pipeline: part of the consumer group and of the transactional ids. Default: the folder's name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Folder with `tables/`, relative to this file. Default: the tables built into the program.
+    #[serde(default)]
+    pub schemas: Option<String>,
+    /// Files and folders with rules, relative to this file.
+    #[serde(default = "default_rules")]
+    pub rules: Vec<String>,
+    /// Folder with test cases, relative to this file.
+    #[serde(default = "default_cases")]
+    pub cases: String,
+    /// The organisations whose telemetry is read.
+    #[serde(default)]
+    pub organisation: Vec<OrganisationFile>,
+    /// The feeds.
+    #[serde(default)]
+    pub source: Vec<SourceFileEntry>,
+    /// Where alerts go.
+    #[serde(default)]
+    pub alerts: SinkFile,
+    /// Where records go that could not be decoded.
+    #[serde(default)]
+    pub rejects: RejectsFile,
+}
+
+fn default_rules() -> Vec<String> {
+    vec!["rules".into()]
+}
+
+fn default_cases() -> String {
+    "cases".into()
+}
+
+/// An organisation.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrganisationFile {
+    /// Short and lasting identity, in alerts as `org_id`: lower-case letters, digits, `.`, `_` and `-`.
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9._-]{0,62}$"))]
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Traffic Light Protocol of its alerts.
+    #[serde(default)]
+    pub tlp: Tlp,
+}
+
+/// A source.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFileEntry {
+    /// Short and lasting identity, in alerts as `source`.
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9._-]{0,62}$"))]
+    pub id: String,
+    /// Id of the organisation it belongs to.
+    pub organisation: String,
+    /// Topics, by name.
+    #[serde(default)]
+    pub topics: Vec<String>,
+    /// Topics, by a regular expression that matches the whole name.
+    #[serde(default)]
+    pub topic_pattern: Option<String>,
+    /// Format of the records.
+    pub format: String,
+    /// Zone of times that name none: `UTC` (the default) or an offset such as `+09:00`.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// How late events may come, such as `10m`; windows wait for them.
+    #[serde(default = "default_lateness")]
+    pub allowed_lateness: String,
+    /// Where to begin when the group has committed nothing: `earliest`, `latest`, or `error` (the default), which
+    /// stops and says so.
+    #[serde(default)]
+    pub start: Start,
+}
+
+fn default_lateness() -> String {
+    "10m".into()
+}
+
+/// Where a source begins without a committed offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Stop and say so.
+    #[default]
+    Error,
+    /// At the oldest record.
+    Earliest,
+    /// At the next record.
+    Latest,
+}
+
+/// `[alerts]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkFile {
+    /// Topic; `{org_id}` in it gives each organisation its own.
+    #[serde(default = "default_alerts")]
+    pub topic: String,
+}
+
+fn default_alerts() -> String {
+    "alerts".into()
+}
+
+impl Default for SinkFile {
+    fn default() -> Self {
+        Self { topic: default_alerts() }
+    }
+}
+
+/// `[rejects]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectsFile {
+    /// Topic; `{org_id}` in it gives each organisation its own.
+    #[serde(default = "default_rejects")]
+    pub topic: String,
+}
+
+fn default_rejects() -> String {
+    "dead-letters".into()
+}
+
+impl Default for RejectsFile {
+    fn default() -> Self {
+        Self { topic: default_rejects() }
+    }
+}
+
+/// An organisation, checked.
+#[derive(Debug, Clone)]
+pub struct Organisation {
+    /// Identity.
+    pub id: OrgId,
+    /// Name.
+    pub name: String,
+    /// Traffic Light Protocol of its alerts.
+    pub tlp: Tlp,
+}
+
+/// A source, checked.
+#[derive(Clone)]
+pub struct Source {
+    /// Identity.
+    pub id: Arc<str>,
+    /// Index of its organisation.
+    pub organisation: usize,
+    /// Topics by name.
+    pub topics: Vec<String>,
+    /// Topics by pattern, anchored at both ends.
+    pub pattern: Option<Regex>,
+    /// Its format.
+    pub format: &'static dyn Format,
+    /// Zone of times without one.
+    pub zone: ZoneOffset,
+    /// How late events may come, in milliseconds.
+    pub allowed_lateness_ms: u64,
+    /// Where to begin.
+    pub start: Start,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("id", &self.id).field("format", &self.format.name()).finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    /// Whether the topic is this source's.
+    pub fn reads(&self, topic: &str) -> bool {
+        self.topics.iter().any(|name| name == topic)
+            || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(topic))
+    }
+}
+
+/// A pipeline, checked; its rules are still to be read.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// Name.
+    pub name: String,
+    /// The organisations.
+    pub organisations: Vec<Organisation>,
+    /// The sources.
+    pub sources: Vec<Source>,
+    /// Topic of alerts.
+    pub alerts: TopicTemplate,
+    /// Topic of rejects.
+    pub rejects: TopicTemplate,
+    /// Files and folders with rules.
+    pub rules: Vec<PathBuf>,
+    /// Folder with test cases.
+    pub cases: PathBuf,
+    /// The tables.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Pipeline {
+    /// Reads `folder/pipeline.toml` (or the file itself) and the tables; all problems at once.
+    pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let path = if path.is_dir() { path.join("pipeline.toml") } else { path.to_owned() };
+        let file = SourceFile::read(&path, FILE_BYTES_MAX).map_err(|diagnostic| vec![diagnostic])?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Self::from_file(&file, &folder)
+    }
+
+    /// Checks a file whose relative paths start at `folder`.
+    pub fn from_file(file: &Arc<SourceFile>, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let document = document::read_toml::<PipelineFile>(file)?;
+        let mut found = Vec::new();
+        let catalog = match &document.value.schemas {
+            None => Catalog::stock(),
+            Some(schemas) => Catalog::load(&folder.join(schemas)),
+        };
+        let catalog = catalog.unwrap_or_else(|more| {
+            found.extend(more);
+            Catalog::default()
+        });
+        let pipeline = check(&document, folder, catalog, &mut found);
+        if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(pipeline) }
+    }
+
+    /// A pipeline of one source, for `scan` without a pipeline folder.
+    pub fn of_one_source(
+        format: &'static dyn Format,
+        org_id: &str,
+        zone: ZoneOffset,
+        rules: Vec<PathBuf>,
+        catalog: Arc<Catalog>,
+    ) -> Result<Self, Diagnostic> {
+        let valid = Regex::new(r"^[a-z0-9][a-z0-9._-]{0,62}$").is_ok_and(|valid| valid.is_match(org_id));
+        if !valid {
+            return Err(Diagnostic::new(codes::P003, format!("`{org_id}` cannot be an organisation's id"))
+                .help("use lower-case letters, digits, `.`, `_` and `-`, at most 63"));
+        }
+        let organisation = Organisation { id: OrgId::new(org_id), name: org_id.to_owned(), tlp: Tlp::default() };
+        let source = Source {
+            id: Arc::from(format.name()),
+            organisation: 0,
+            topics: Vec::new(),
+            pattern: None,
+            format,
+            zone,
+            allowed_lateness_ms: 0,
+            start: Start::Earliest,
+        };
+        Ok(Self {
+            name: "scan".into(),
+            organisations: vec![organisation],
+            sources: vec![source],
+            alerts: TopicTemplate::fixed("alerts"),
+            rejects: TopicTemplate::fixed("dead-letters"),
+            rules,
+            cases: PathBuf::new(),
+            catalog,
+        })
+    }
+
+    /// The source that a topic belongs to; the first when several patterns match.
+    pub fn source_of(&self, topic: &str) -> Option<usize> {
+        self.sources.iter().position(|source| source.reads(topic))
+    }
+
+    /// The organisation of a source.
+    pub fn organisation_of(&self, source: usize) -> &Organisation {
+        &self.organisations[self.sources[source].organisation]
+    }
+
+    /// The formats that feed it.
+    pub fn formats(&self) -> HashSet<&'static str> {
+        self.sources.iter().map(|source| source.format.name()).collect()
+    }
+
+    /// Every topic that alerts and rejects can go to.
+    pub fn output_topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> = self
+            .organisations
+            .iter()
+            .flat_map(|organisation| [self.alerts.topic(&organisation.id), self.rejects.topic(&organisation.id)])
+            .collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+}
+
+fn check(
+    document: &Document<PipelineFile>,
+    folder: &Path,
+    catalog: Catalog,
+    found: &mut Vec<Diagnostic>,
+) -> Pipeline {
+    let file = &document.value;
+    let spans = &document.spans;
+    let mut organisations: Vec<Organisation> = Vec::new();
+    for (at, entry) in file.organisation.iter().enumerate() {
+        let id = OrgId::new(&entry.id);
+        if organisations.iter().any(|known| known.id == id) {
+            found.push(
+                Diagnostic::new(codes::P002, format!("the organisation `{id}` is declared twice"))
+                    .at(spans.value(&format!("/organisation/{at}/id"))),
+            );
+        }
+        organisations.push(Organisation { id, name: entry.name.clone(), tlp: entry.tlp });
+    }
+    let mut sources: Vec<Source> = Vec::new();
+    for (at, entry) in file.source.iter().enumerate() {
+        sources.extend(source(document, at, entry, &organisations, &sources, found));
+    }
+    if file.source.is_empty() {
+        found.push(
+            Diagnostic::new(codes::P006, "the pipeline has no [[source]]")
+                .at(spans.value(""))
+                .help("declare an [[organisation]] and a [[source]] that belongs to it"),
+        );
+    }
+    let mut template = |text: &str, pointer: &str| {
+        TopicTemplate::parse(text).unwrap_or_else(|error| {
+            found.push(Diagnostic::new(codes::P004, error.to_string()).at(spans.value(pointer)));
+            TopicTemplate::fixed("invalid")
+        })
+    };
+    let alerts = template(&file.alerts.topic, "/alerts/topic");
+    let rejects = template(&file.rejects.topic, "/rejects/topic");
+    for organisation in &organisations {
+        for (template, pointer) in [(&alerts, "/alerts/topic"), (&rejects, "/rejects/topic")] {
+            let topic = template.topic(&organisation.id);
+            if let Some(source) = sources.iter().find(|source| source.reads(&topic)) {
+                found.push(
+                    Diagnostic::new(codes::P007, format!("`{topic}` is also read by the source `{}`", source.id))
+                        .at(spans.value(pointer))
+                        .help("a pipeline that reads what it writes never ends"),
+                );
+            }
+        }
+    }
+    for (at, path) in file.rules.iter().enumerate() {
+        if !folder.join(path).exists() {
+            found.push(
+                Diagnostic::new(codes::P001, format!("{} does not exist", folder.join(path).display()))
+                    .at(spans.value(&format!("/rules/{at}"))),
+            );
+        }
+    }
+    let named = file.name.clone().or_else(|| {
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        folder.file_name().map(|name| name.to_string_lossy().into_owned())
+    });
+    let name = named.unwrap_or_else(|| "pipeline".into());
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) || name.len() > 100 {
+        found.push(
+            Diagnostic::new(codes::P003, format!("`{name}` cannot be a pipeline's name"))
+                .at(spans.value("/name"))
+                .help("use letters, digits, `.`, `_` and `-`, at most 100"),
+        );
+    }
+    Pipeline {
+        name,
+        organisations,
+        sources,
+        alerts,
+        rejects,
+        rules: file.rules.iter().map(|path| folder.join(path)).collect(),
+        cases: folder.join(&file.cases),
+        catalog: Arc::new(catalog),
+    }
+}
+
+fn source(
+    document: &Document<PipelineFile>,
+    at: usize,
+    entry: &SourceFileEntry,
+    organisations: &[Organisation],
+    others: &[Source],
+    found: &mut Vec<Diagnostic>,
+) -> Option<Source> {
+    let spans = &document.spans;
+    let pointer = |key: &str| format!("/source/{at}/{key}");
+    let before = found.len();
+    if others.iter().any(|other| *other.id == *entry.id) {
+        found.push(
+            Diagnostic::new(codes::P002, format!("the source `{}` is declared twice", entry.id))
+                .at(spans.value(&pointer("id"))),
+        );
+    }
+    let organisation = organisations.iter().position(|known| known.id.as_str() == entry.organisation);
+    if organisation.is_none() {
+        let known = organisations.iter().map(|organisation| organisation.id.as_str());
+        found.push(
+            Diagnostic::new(codes::P001, format!("there is no organisation `{}`", entry.organisation))
+                .at(spans.value(&pointer("organisation")))
+                .help(suggest(&entry.organisation, known)),
+        );
+    }
+    let format = decode::format(&entry.format);
+    if format.is_none() {
+        let known = decode::FORMATS.iter().map(|format| format.name());
+        found.push(
+            Diagnostic::new(codes::P001, format!("there is no format `{}`", entry.format))
+                .at(spans.value(&pointer("format")))
+                .help(suggest(&entry.format, known)),
+        );
+    }
+    if entry.topics.is_empty() && entry.topic_pattern.is_none() {
+        found.push(
+            Diagnostic::new(codes::D004, format!("the source `{}` names no topic", entry.id))
+                .at(spans.key(&format!("/source/{at}")))
+                .help("give `topics` or `topic_pattern`"),
+        );
+    }
+    for (nth, topic) in entry.topics.iter().enumerate() {
+        let place = || spans.value(&format!("/source/{at}/topics/{nth}"));
+        if !TopicTemplate::is_topic(topic) {
+            found.push(
+                Diagnostic::new(codes::P003, format!("`{topic}` cannot be a topic's name"))
+                    .at(place())
+                    .help("Kafka allows letters, digits, `.`, `_` and `-`, at most 249"),
+            );
+        }
+        if let Some(other) = others.iter().find(|other| other.reads(topic)) {
+            found.push(
+                Diagnostic::new(codes::P005, format!("`{topic}` is already read by the source `{}`", other.id))
+                    .at(place()),
+            );
+        }
+    }
+    let pattern = entry.topic_pattern.as_ref().and_then(|text| match Regex::new(&format!("^(?:{text})$")) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let message = error.to_string().lines().last().unwrap_or("invalid").to_owned();
+            found.push(
+                Diagnostic::new(codes::D006, format!("not a regular expression: {message}"))
+                    .at(spans.value(&pointer("topic_pattern"))),
+            );
+            None
+        }
+    });
+    if let Some(pattern) = &pattern
+        && let Some(other) = others.iter().find(|other| other.topics.iter().any(|topic| pattern.is_match(topic)))
+    {
+        found.push(
+            Diagnostic::new(codes::P005, format!("the pattern also matches a topic of the source `{}`", other.id))
+                .at(spans.value(&pointer("topic_pattern"))),
+        );
+    }
+    let zone = entry.time_zone.as_deref().map_or(Some(ZoneOffset::UTC), ZoneOffset::parse);
+    if zone.is_none() {
+        found.push(
+            Diagnostic::new(codes::D006, "not a time zone")
+                .at(spans.value(&pointer("time_zone")))
+                .help("write UTC or an offset such as +09:00"),
+        );
+    }
+    let lateness = parse_duration_ms(&entry.allowed_lateness);
+    if lateness.is_none() {
+        found.push(
+            Diagnostic::new(codes::D006, format!("`{}` is not a duration", entry.allowed_lateness))
+                .at(spans.value(&pointer("allowed_lateness")))
+                .help("write a number and a unit: 500ms, 30s, 10m, 2h, 1d"),
+        );
+    }
+    if found.len() > before {
+        return None;
+    }
+    Some(Source {
+        id: Arc::from(entry.id.as_str()),
+        organisation: organisation?,
+        topics: entry.topics.clone(),
+        pattern,
+        format: format?,
+        zone: zone?,
+        allowed_lateness_ms: lateness?,
+        start: entry.start,
+    })
+}
+
+/// `500ms`, `30s`, `10m`, `2h`, `1d` in milliseconds.
+pub fn parse_duration_ms(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text.get(..digits)?.parse().ok()?;
+    let unit = match text.get(digits..)?.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+#[path = "definition/tests.rs"]
+mod tests;

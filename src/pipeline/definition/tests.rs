@@ -1,0 +1,114 @@
+use super::*;
+
+fn load(text: &str) -> Result<Pipeline, Vec<String>> {
+    let file = SourceFile::new("p/pipeline.toml", text);
+    Pipeline::from_file(&file, Path::new("/nowhere/p")).map_err(|mut found| {
+        crate::diagnostic::sort(&mut found);
+        found.iter().map(ToString::to_string).collect()
+    })
+}
+
+const GOOD: &str = r#"
+rules = []
+[[organisation]]
+id = "power"
+name = "Power"
+tlp = "red"
+[[source]]
+id = "power-windows"
+organisation = "power"
+topics = ["in.power.windows"]
+topic_pattern = "in\\.power\\.win-.*"
+format = "windows-json"
+time_zone = "+09:00"
+allowed_lateness = "2h"
+start = "earliest"
+[alerts]
+topic = "alerts.{org_id}"
+"#;
+
+#[test]
+fn a_good_pipeline() {
+    let pipeline = load(GOOD).expect("loads");
+    assert_eq!(pipeline.name, "p");
+    assert_eq!(pipeline.sources[0].allowed_lateness_ms, 7_200_000);
+    assert_eq!(pipeline.output_topics(), ["alerts.power", "dead-letters"]);
+    for (topic, expect) in [
+        ("in.power.windows", Some(0)),
+        ("in.power.win-7", Some(0)),
+        ("in.power.windows2", None),
+        ("xin.power.win-7", None),
+        ("in_power_win-7", None),
+    ] {
+        assert_eq!(pipeline.source_of(topic), expect, "{topic}");
+    }
+}
+
+#[test]
+fn all_problems_at_once_each_at_its_place() {
+    let text = r#"
+rules = ["missing"]
+[[organisation]]
+id = "a"
+name = "A"
+[[organisation]]
+id = "a"
+name = "B"
+[[source]]
+id = "s"
+organisation = "b"
+topics = ["in put", "x"]
+format = "windowsjson"
+time_zone = "Tokyo"
+allowed_lateness = "soon"
+[[source]]
+id = "t"
+organisation = "a"
+topics = ["alerts"]
+format = "suricata-eve"
+[[source]]
+id = "t"
+organisation = "a"
+topics = ["alerts"]
+format = "suricata-eve"
+[[source]]
+id = "u"
+organisation = "a"
+topic_pattern = "("
+format = "suricata-eve"
+[rejects]
+topic = "dead.{organisation}"
+"#;
+    let found = load(text).expect_err("many problems");
+    let codes: Vec<(String, String)> = found
+        .iter()
+        .map(|line| {
+            let place = line.split(": ").next().unwrap_or_default().trim_start_matches("p/pipeline.toml:").to_owned();
+            let code = line.split('[').nth(1).unwrap_or_default()[..4].to_owned();
+            (place, code)
+        })
+        .collect();
+    let expect = [
+        ("2:10", "P001"),
+        ("7:6", "P002"),
+        ("11:16", "P001"),
+        ("12:11", "P003"),
+        ("13:10", "P001"),
+        ("14:13", "D006"),
+        ("15:20", "D006"),
+        ("22:6", "P002"),
+        ("24:11", "P005"),
+        ("29:17", "D006"),
+        ("32:9", "P004"),
+    ];
+    let expect: Vec<(String, String)> = expect.iter().map(|(p, c)| ((*p).into(), (*c).into())).collect();
+    assert_eq!(codes[1..], expect[..], "{found:#?}");
+    assert!(found[0].contains("P007"), "{}", found[0]);
+}
+
+#[test]
+fn durations() {
+    for (text, expect) in [("500ms", Some(500)), ("30 s", Some(30_000)), ("1d", Some(86_400_000)), ("5", None), ("-1s", None), ("1y", None), ("", None)] {
+        assert_eq!(parse_duration_ms(text), expect, "{text}");
+    }
+}

@@ -1,0 +1,382 @@
+//! Records in, findings out: decode, normalise and detect, without Kafka, without a clock of its own.
+//!
+//! Owns the batch: the tables under construction, the bytes of their records, and the way back from a row to
+//! its event. The same engine serves `run`, `scan`, `test` and `demo`. It counts everything that happens to a
+//! record in a [`Tally`]; publishing, offsets and metrics are the callers'.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::definition::Pipeline;
+use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
+use crate::detect::alert::{self, Alert, AlertInput, AlertLimits};
+use crate::detect::run::Detector;
+use crate::normalise::layout::{EventContext, Layout, RowOrigin, TableBuilder};
+use crate::normalise::projection::Projection;
+use crate::record::{Position, TimeMicros};
+use crate::rules::{BindError, RuleSet};
+use crate::source::RecordRef;
+
+/// Bounds of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// Bounds of a record.
+    pub decode: DecodeLimits,
+    /// Bounds of an alert.
+    pub alert: AlertLimits,
+    /// Rows of one table after which the batch must be searched.
+    pub batch_rows_max: usize,
+    /// Bytes of records kept as evidence after which the batch must be searched.
+    pub batch_bytes_max: usize,
+}
+
+/// What is compiled once and shared by all lanes: pipeline, rules, what must be built for them.
+pub struct Compiled {
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// The rules.
+    pub rules: Arc<RuleSet>,
+    /// The columns that the rules need.
+    pub projection: Projection,
+    /// All columns of the same tables, for evidence.
+    evidence: Projection,
+    detector: Detector,
+}
+
+impl Compiled {
+    /// Compiles rules for a pipeline.
+    pub fn new(pipeline: Arc<Pipeline>, rules: Arc<RuleSet>) -> Result<Self, BindError> {
+        let enabled = rules.rules().iter().filter(|rule| rule.enabled);
+        let needs: Vec<(&str, &[String])> =
+            enabled.map(|rule| (rule.table.name.as_str(), rule.columns.as_slice())).collect();
+        let projection = Projection::new(&pipeline.catalog, needs);
+        let all: Vec<(String, Vec<String>)> = projection
+            .tables()
+            .iter()
+            .map(|projected| {
+                let names = projected.table.columns.iter().map(|column| column.name.clone()).collect();
+                (projected.table.name.clone(), names)
+            })
+            .collect();
+        let full = all.iter().map(|(table, columns)| (table.as_str(), columns.as_slice()));
+        let evidence = Projection::new(&pipeline.catalog, full);
+        let detector = Detector::new(&rules, &projection)?;
+        Ok(Self { pipeline, rules, projection, evidence, detector })
+    }
+}
+
+/// What happened to records, by source; added up until it is taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceTally {
+    /// Records read.
+    pub records: u64,
+    /// Bytes of their values.
+    pub bytes: u64,
+    /// Events decoded.
+    pub events: u64,
+    /// Events that are a row of no table that a rule reads.
+    pub events_without_table: u64,
+    /// Records with a null value.
+    pub tombstones: u64,
+    /// Values that did not fit their column.
+    pub values_unfit: u64,
+    /// Events without a time of their own: they took the record's.
+    pub times_missing: u64,
+    /// Records rejected, by code.
+    pub rejects: BTreeMap<RejectCode, u64>,
+}
+
+/// What happened since the tally was last taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By source index.
+    pub sources: Vec<SourceTally>,
+    /// Rows by table, in the projection's order.
+    pub rows: Vec<u64>,
+    /// Alerts by (rule, source).
+    pub alerts: BTreeMap<(usize, usize), u64>,
+    /// Rows that a rule could not judge, by rule, with the last reason.
+    pub rule_failures: BTreeMap<usize, (u64, String)>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushed {
+    /// It became so many events.
+    Events(u32),
+    /// Its value is null: counted, nothing to decode.
+    Tombstone,
+    /// It is no event: it goes to the dead-letter topic.
+    Rejected(Reject),
+}
+
+/// A rule's hit on an event.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Index of the rule.
+    pub rule: usize,
+    /// Index of the source.
+    pub source: usize,
+    /// Where the event stands.
+    pub position: Position,
+    /// When it happened.
+    pub event_time: TimeMicros,
+    /// What the rule's SELECT returned.
+    pub output: Map<String, Json>,
+    /// The alert.
+    pub alert: Alert,
+}
+
+struct Feed {
+    decoder: Box<dyn Decoder>,
+    layout: Layout,
+    evidence: Option<(Box<dyn Decoder>, Layout)>,
+}
+
+struct KeptRecord {
+    source: usize,
+    topic: Arc<str>,
+    partition: i32,
+    offset: i64,
+    ingest_time: Option<TimeMicros>,
+    bytes: Range<usize>,
+}
+
+struct KeptEvent {
+    record: usize,
+    index: u32,
+    event_time: TimeMicros,
+}
+
+/// One lane's engine.
+pub struct Engine {
+    compiled: Arc<Compiled>,
+    limits: EngineLimits,
+    feeds: Vec<Feed>,
+    tables: Vec<TableBuilder>,
+    arena: Vec<u8>,
+    records: Vec<KeptRecord>,
+    events: Vec<KeptEvent>,
+    tally: Tally,
+}
+
+impl Engine {
+    /// An engine over a compiled pipeline.
+    pub fn new(compiled: Arc<Compiled>, limits: EngineLimits) -> Self {
+        let feeds = compiled
+            .pipeline
+            .sources
+            .iter()
+            .map(|source| {
+                let layout = Layout::new(&compiled.projection, source.format);
+                let decoder = source.format.decoder(layout.fields(), limits.decode);
+                Feed { decoder, layout, evidence: None }
+            })
+            .collect();
+        let tables = compiled.projection.tables().iter().map(TableBuilder::new).collect();
+        let mut engine = Self {
+            compiled,
+            limits,
+            feeds,
+            tables,
+            arena: Vec::new(),
+            records: Vec::new(),
+            events: Vec::new(),
+            tally: Tally::default(),
+        };
+        engine.take_tally();
+        engine
+    }
+
+    /// What the engine runs.
+    pub fn compiled(&self) -> &Arc<Compiled> {
+        &self.compiled
+    }
+
+    /// Decodes a record and adds its rows to the batch.
+    pub fn push(&mut self, record: &RecordRef<'_>) -> Pushed {
+        let pipeline = Arc::clone(&self.compiled.pipeline);
+        let source = &pipeline.sources[record.source];
+        let tally = &mut self.tally.sources[record.source];
+        tally.records += 1;
+        let Some(payload) = record.payload else {
+            tally.tombstones += 1;
+            return Pushed::Tombstone;
+        };
+        tally.bytes += payload.len() as u64;
+        let organisation = pipeline.organisation_of(record.source);
+        let ingest_time = record.timestamp_ms.and_then(|ms| ms.checked_mul(1_000));
+        let feed = &mut self.feeds[record.source];
+        let (layout, tables, events) = (&mut feed.layout, &mut self.tables, &mut self.events);
+        let kept = self.records.len();
+        let mut index = 0u32;
+        let mut any_rows = false;
+        let decoded = feed.decoder.decode(payload, &mut |slots| {
+            let event_time = layout.event_time(slots, source.zone).unwrap_or_else(|| {
+                tally.times_missing += 1;
+                ingest_time.unwrap_or(0)
+            });
+            let context = EventContext {
+                org_id: organisation.id.as_str(),
+                source: &source.id,
+                event_time,
+                ingest_time,
+                topic: record.topic,
+                partition: record.partition,
+                offset: record.offset,
+                index,
+            };
+            let event = u32::try_from(events.len()).unwrap_or(u32::MAX);
+            let added = layout.add(slots, &context, event, source.zone, tables);
+            tally.events += 1;
+            tally.values_unfit += u64::from(added.unfit);
+            if added.rows == 0 {
+                tally.events_without_table += 1;
+            } else {
+                any_rows = true;
+                events.push(KeptEvent { record: kept, index, event_time });
+            }
+            index += 1;
+        });
+        match decoded {
+            Ok(count) => {
+                if any_rows {
+                    let from = self.arena.len();
+                    self.arena.extend_from_slice(payload);
+                    self.records.push(KeptRecord {
+                        source: record.source,
+                        topic: Arc::clone(record.topic),
+                        partition: record.partition,
+                        offset: record.offset,
+                        ingest_time,
+                        bytes: from..self.arena.len(),
+                    });
+                }
+                Pushed::Events(count)
+            }
+            Err(reject) => {
+                *tally.rejects.entry(reject.code).or_default() += 1;
+                Pushed::Rejected(reject)
+            }
+        }
+    }
+
+    /// Whether the batch must be searched before more is pushed.
+    pub fn is_full(&self) -> bool {
+        self.arena.len() >= self.limits.batch_bytes_max
+            || self.tables.iter().any(|table| table.len() >= self.limits.batch_rows_max)
+    }
+
+    /// Runs the rules over the batch and empties it. Findings come in the order of events, then of rules,
+    /// whatever the batching (I-3). `now` is the time of the alerts.
+    pub fn search(&mut self, now: TimeMicros) -> Vec<Finding> {
+        let compiled = Arc::clone(&self.compiled);
+        let mut found: Vec<(RowOrigin, usize, Map<String, Json>)> = Vec::new();
+        let mut failures = Vec::new();
+        for (table, builder) in self.tables.iter_mut().enumerate() {
+            if builder.is_empty() {
+                continue;
+            }
+            self.tally.rows[table] += builder.len() as u64;
+            // A builder's columns always have one length and their schema's types.
+            let Ok((batch, origins)) = builder.finish() else { continue };
+            for hit in compiled.detector.run(table, &batch, &mut failures) {
+                if let Some(origin) = origins.get(hit.row as usize) {
+                    found.push((*origin, hit.rule, hit.output));
+                }
+            }
+        }
+        for failure in failures {
+            let entry = self.tally.rule_failures.entry(failure.rule).or_default();
+            entry.0 += 1;
+            entry.1 = failure.why;
+        }
+        found.sort_by_key(|(origin, rule, _)| (origin.event, *rule, origin.view));
+        let findings = found
+            .into_iter()
+            .filter_map(|(origin, rule, output)| self.finding(&compiled, origin, rule, output, now))
+            .collect();
+        self.arena.clear();
+        self.records.clear();
+        self.events.clear();
+        findings
+    }
+
+    /// Forgets the batch: its records will be read again.
+    pub fn discard(&mut self) {
+        for table in &mut self.tables {
+            let _ = table.finish();
+        }
+        self.arena.clear();
+        self.records.clear();
+        self.events.clear();
+    }
+
+    /// What happened since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        let empty = Tally {
+            sources: vec![SourceTally::default(); self.feeds.len()],
+            rows: vec![0; self.tables.len()],
+            ..Tally::default()
+        };
+        std::mem::replace(&mut self.tally, empty)
+    }
+
+    fn finding(
+        &mut self,
+        compiled: &Compiled,
+        origin: RowOrigin,
+        rule: usize,
+        output: Map<String, Json>,
+        now: TimeMicros,
+    ) -> Option<Finding> {
+        let event = self.events.get(origin.event as usize)?;
+        let record = self.records.get(event.record)?;
+        let raw = self.arena.get(record.bytes.clone())?;
+        let source = compiled.pipeline.sources.get(record.source)?;
+        let feed = self.feeds.get_mut(record.source)?;
+        // Evidence shows all columns of the table; they are decoded again, for the few events that match.
+        let (decoder, layout) = feed.evidence.get_or_insert_with(|| {
+            let layout = Layout::new(&compiled.evidence, source.format);
+            (source.format.decoder(layout.fields(), self.limits.decode), layout)
+        });
+        let mut row = Vec::new();
+        let mut at = 0;
+        let _ = decoder.decode(raw, &mut |slots| {
+            if at == event.index {
+                row = layout.row(origin.view, slots, source.zone);
+            }
+            at += 1;
+        });
+        let position = Position {
+            topic: Arc::clone(&record.topic),
+            partition: record.partition,
+            offset: record.offset,
+            index: event.index,
+        };
+        let organisation = compiled.pipeline.organisation_of(record.source);
+        let declared = compiled.rules.rules().get(rule)?;
+        let alert = alert::build(&AlertInput {
+            rule: &declared.meta,
+            rule_version: &declared.version,
+            org_id: &organisation.id,
+            org_name: &organisation.name,
+            source: &source.id,
+            tlp: organisation.tlp,
+            table: &declared.table,
+            row: &row,
+            output: &output,
+            position: &position,
+            event_time: event.event_time,
+            ingest_time: record.ingest_time,
+            now,
+            raw,
+            limits: &self.limits.alert,
+        });
+        *self.tally.alerts.entry((rule, record.source)).or_default() += 1;
+        Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
+    }
+}

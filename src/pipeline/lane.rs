@@ -1,0 +1,390 @@
+//! A lane: one source, one engine, one sink, one thread, and the loop that owns the epoch.
+//!
+//! Owns carrying out what the [`Cycle`] decides, in order, and the open epoch's outputs and offsets. It
+//! decides nothing hard itself: *when* is `cycle`'s, *what* is `engine`'s, Kafka is behind the `Source` and
+//! `Sink` ports. Called by `pipeline::service` on a thread of its own (I-10).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::cycle::{Action, Cycle, CycleLimits, EpochEnd, Event, Exit, Millis};
+use super::engine::{Engine, Finding, Pushed, Tally};
+use crate::decode::Reject;
+use crate::record::TimeMicros;
+use crate::sink::{Ended, Epoch, Output, Sink, dead_letter};
+use crate::source::{Notice, PartitionStatus, RecordRef, Source, SourceError};
+
+/// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
+const POLL_IN_FLIGHT: Duration = Duration::from_millis(2);
+/// Tries for a rewind or an assignment that the broker does not answer.
+const BROKER_TRIES: u32 = 5;
+
+/// Asks lanes to stop: once to finish, twice to leave at once.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicU8>);
+
+impl Stop {
+    /// Asks; the second time insists.
+    pub fn ask(&self) {
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |asked| Some(asked.saturating_add(1)));
+    }
+
+    /// How often was asked.
+    pub fn asked(&self) -> u8 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What a lane tells whoever watches: metrics, health, the demo's view. Called on the lane's thread; must not
+/// block.
+pub trait LaneEvents {
+    /// The loop turns.
+    fn beat(&mut self, _partitions: &dyn Fn() -> Vec<PartitionStatus>, _open_bytes: u64) {}
+    /// An epoch ended; with what was in it.
+    fn ended(&mut self, _ended: &Ended, _tally: &Tally, _findings: &[FindingNote], _age: Duration) {}
+    /// Open work was thrown away; its records will be read again.
+    fn discarded(&mut self, _records: u64) {}
+    /// The group moved partitions: `assigned`, `revoked` or `lost`.
+    fn rebalanced(&mut self, _kind: &'static str) {}
+    /// The source was paused or resumed.
+    fn paused(&mut self, _paused: bool) {}
+    /// Something went wrong; the lane goes on.
+    fn trouble(&mut self, _what: &str) {}
+}
+
+/// What watchers learn of a finding.
+#[derive(Debug, Clone)]
+pub struct FindingNote {
+    /// Index of the rule.
+    pub rule: usize,
+    /// Index of the source.
+    pub source: usize,
+    /// When the event happened.
+    pub event_time: TimeMicros,
+    /// The rule's output.
+    pub output: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Bounds of a lane beyond those of its engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneLimits {
+    /// When epochs are sealed.
+    pub cycle: CycleLimits,
+    /// Records taken from the source in one go.
+    pub poll_records_max: usize,
+    /// Larger rejects are cut.
+    pub reject_bytes_max: usize,
+    /// Keep notes of findings for watchers, at most this many an epoch.
+    pub notes_max: usize,
+}
+
+/// A lane.
+pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents> {
+    source: S,
+    sink: K,
+    engine: Engine,
+    events: E,
+    limits: LaneLimits,
+    cycle: Cycle,
+    open: Open,
+    flight: Option<Flight>,
+    alert_topics: Vec<Arc<str>>,
+    reject_topics: Vec<Arc<str>>,
+    began: Instant,
+    asked: u8,
+}
+
+#[derive(Default)]
+struct Open {
+    outputs: Vec<Output>,
+    notes: Vec<FindingNote>,
+    offsets: BTreeMap<usize, (Arc<str>, i32, i64)>,
+    records: u64,
+    /// Bytes of outputs not yet reported to the cycle.
+    output_bytes: u64,
+    since: Option<Instant>,
+}
+
+struct Flight {
+    tally: Tally,
+    notes: Vec<FindingNote>,
+    since: Option<Instant>,
+}
+
+impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
+    /// Puts a lane together.
+    pub fn new(source: S, sink: K, engine: Engine, events: E, limits: LaneLimits) -> Self {
+        let pipeline = Arc::clone(&engine.compiled().pipeline);
+        let of = |template: &crate::sink::route::TopicTemplate| {
+            (0..pipeline.sources.len())
+                .map(|source| Arc::from(template.topic(&pipeline.organisation_of(source).id)))
+                .collect()
+        };
+        Self {
+            cycle: Cycle::new(limits.cycle, 1),
+            alert_topics: of(&pipeline.alerts),
+            reject_topics: of(&pipeline.rejects),
+            source,
+            sink,
+            engine,
+            events,
+            limits,
+            open: Open::default(),
+            flight: None,
+            began: Instant::now(),
+            asked: 0,
+        }
+    }
+
+    /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
+    pub fn run(mut self, stop: &Stop) -> (Exit, S, K) {
+        let exit = self.turn(stop);
+        (exit, self.source, self.sink)
+    }
+
+    fn turn(&mut self, stop: &Stop) -> Exit {
+        loop {
+            let asked = stop.asked();
+            if asked > self.asked {
+                self.asked = asked;
+                let event = if asked > 1 { Event::StopNow } else { Event::Stop };
+                if let Some(exit) = self.step(event) {
+                    return exit;
+                }
+            }
+            let (source, open_bytes) = (&self.source, self.open.output_bytes);
+            self.events.beat(&|| source.status(), open_bytes);
+            if let Some(exit) = self.collect(Duration::ZERO) {
+                return exit;
+            }
+            let exit = if self.cycle.wants_records() { self.read() } else { self.wait() };
+            if let Some(exit) = exit {
+                return exit;
+            }
+            if let Some(exit) = self.step(Event::Tick) {
+                return exit;
+            }
+        }
+    }
+
+    /// Takes what the source has.
+    fn read(&mut self) -> Option<Exit> {
+        let sleep = Duration::from_millis(self.cycle.sleep_ms(self.now()));
+        let timeout = if self.cycle.in_flight() { POLL_IN_FLIGHT.min(sleep) } else { sleep };
+        let (notices, records, bytes) = self.poll(timeout, self.limits.poll_records_max);
+        if records > 0
+            && let Some(exit) = self.step(Event::Added { records, bytes })
+        {
+            return Some(exit);
+        }
+        self.notify(notices)
+    }
+
+    /// Nothing may be read: wait for the sink, and keep up with the group.
+    fn wait(&mut self) -> Option<Exit> {
+        let sleep = Duration::from_millis(self.cycle.sleep_ms(self.now()).clamp(1, 20));
+        if self.flight.is_some() {
+            if let Some(exit) = self.collect(sleep) {
+                return Some(exit);
+            }
+        } else if self.asked > 0 || self.open.records == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (notices, records, bytes) = if self.cycle.is_paused() {
+            // Paused partitions hand on nothing; if one record slips through, it is taken, not lost.
+            self.poll(Duration::from_millis(1), 1)
+        } else {
+            self.poll(Duration::ZERO, 0)
+        };
+        if records > 0
+            && let Some(exit) = self.step(Event::Added { records, bytes })
+        {
+            return Some(exit);
+        }
+        self.notify(notices)
+    }
+
+    fn poll(&mut self, timeout: Duration, records_max: usize) -> (Vec<Notice>, u64, u64) {
+        let (mut records, mut bytes) = (0u64, 0u64);
+        let mut rejected: Vec<Output> = Vec::new();
+        let (engine, open) = (&mut self.engine, &mut self.open);
+        let (limits, reject_topics, alert_topics) = (&self.limits, &self.reject_topics, &self.alert_topics);
+        let notices = self.source.poll(timeout, records_max, &mut |record| {
+            records += 1;
+            bytes += record.payload.map_or(0, |payload| payload.len() as u64);
+            let place = (Arc::clone(record.topic), record.partition, record.offset + 1);
+            open.offsets.insert(record.slot, place);
+            if let Pushed::Rejected(reject) = engine.push(record) {
+                rejected.push(dead_letter_of(engine, record, &reject, reject_topics, limits.reject_bytes_max));
+            }
+            if engine.is_full() {
+                open.add(engine.search(wall_clock()), alert_topics, limits.notes_max);
+            }
+        });
+        for output in rejected {
+            self.open.output_bytes += output.value.as_ref().map_or(0, |value| value.len() as u64);
+            self.open.outputs.push(output);
+        }
+        if records > 0 {
+            self.open.records += records;
+            self.open.since.get_or_insert_with(Instant::now);
+        }
+        bytes += std::mem::take(&mut self.open.output_bytes);
+        (notices, records, bytes)
+    }
+
+    fn notify(&mut self, notices: Vec<Notice>) -> Option<Exit> {
+        for notice in notices {
+            let event = match notice {
+                Notice::Assigned => {
+                    self.events.rebalanced("assigned");
+                    Event::Assigned
+                }
+                Notice::Revoked => {
+                    self.events.rebalanced("revoked");
+                    Event::Revoked
+                }
+                Notice::Lost => {
+                    self.events.rebalanced("lost");
+                    Event::Lost
+                }
+                Notice::Failed(reason) => Event::SourceFailed(reason),
+            };
+            if let Some(exit) = self.step(event) {
+                return Some(exit);
+            }
+        }
+        None
+    }
+
+    /// Takes the outcome of the epoch in flight, if there is one within `timeout`.
+    fn collect(&mut self, timeout: Duration) -> Option<Exit> {
+        self.flight.as_ref()?;
+        let ended = self.sink.ended(timeout)?;
+        let flight = self.flight.take()?;
+        if ended.end == EpochEnd::Committed {
+            self.source.committed(&ended.offsets);
+        }
+        let age = flight.since.map(|since| since.elapsed()).unwrap_or_default();
+        self.events.ended(&ended, &flight.tally, &flight.notes, age);
+        self.step(Event::Ended(ended.end))
+    }
+
+    /// One transition of the cycle, carried out.
+    fn step(&mut self, event: Event) -> Option<Exit> {
+        let now = self.now();
+        for action in self.cycle.step(now, event) {
+            let done = match action {
+                Action::Seal(number) => {
+                    self.seal(number);
+                    Ok(())
+                }
+                Action::Discard => {
+                    self.discard();
+                    Ok(())
+                }
+                Action::Rewind => self.with_patience(S::rewind),
+                Action::Assign => self.with_patience(S::assign),
+                Action::Unassign => self.source.unassign(),
+                Action::Pause => {
+                    self.events.paused(true);
+                    self.source.pause()
+                }
+                Action::Resume => {
+                    self.events.paused(false);
+                    self.source.resume()
+                }
+                Action::Exit(exit) => return Some(exit),
+            };
+            if let Err(error) = done {
+                return Some(Exit::Failed(error.to_string()));
+            }
+        }
+        None
+    }
+
+    /// A broker that does not answer at once is asked again: this is where an outage shows.
+    fn with_patience(&mut self, call: impl Fn(&mut S) -> Result<(), SourceError>) -> Result<(), SourceError> {
+        let mut tries = 1;
+        loop {
+            match call(&mut self.source) {
+                Err(error @ SourceError::Kafka { .. }) if tries < BROKER_TRIES && self.asked == 0 => {
+                    self.events.trouble(&error.to_string());
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn seal(&mut self, number: u64) {
+        let findings = self.engine.search(wall_clock());
+        self.open.add(findings, &self.alert_topics, self.limits.notes_max);
+        let open = std::mem::take(&mut self.open);
+        let epoch = Epoch {
+            number,
+            outputs: open.outputs,
+            offsets: open.offsets.into_values().collect(),
+            group: self.source.group(),
+        };
+        self.flight = Some(Flight { tally: self.engine.take_tally(), notes: open.notes, since: open.since });
+        self.sink.submit(epoch);
+    }
+
+    fn discard(&mut self) {
+        self.events.discarded(self.open.records);
+        self.engine.discard();
+        let _ = self.engine.take_tally();
+        self.open = Open::default();
+    }
+
+    fn now(&self) -> Millis {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Open {
+    fn add(&mut self, findings: Vec<Finding>, topics: &[Arc<str>], notes_max: usize) {
+        for finding in findings {
+            let topic = Arc::clone(&topics[finding.source]);
+            self.output_bytes += finding.alert.value.len() as u64;
+            let headers = finding.alert.headers.into_iter();
+            self.outputs.push(Output {
+                topic,
+                key: Some(finding.alert.key),
+                value: Some(finding.alert.value),
+                headers: headers.map(|(name, value)| (name.to_owned(), Some(value.into_bytes()))).collect(),
+                timestamp_ms: None,
+            });
+            if self.notes.len() < notes_max {
+                self.notes.push(FindingNote {
+                    rule: finding.rule,
+                    source: finding.source,
+                    event_time: finding.event_time,
+                    output: finding.output,
+                });
+            }
+        }
+    }
+}
+
+fn dead_letter_of(
+    engine: &Engine,
+    record: &RecordRef<'_>,
+    reject: &Reject,
+    topics: &[Arc<str>],
+    bytes_max: usize,
+) -> Output {
+    let pipeline = &engine.compiled().pipeline;
+    let source = &pipeline.sources[record.source];
+    let org_id = &pipeline.organisation_of(record.source).id;
+    dead_letter::output(&topics[record.source], record, reject, org_id, &source.id, bytes_max)
+}
+
+/// The wall clock in microseconds: for the time of alerts only, nothing is decided by it.
+pub fn wall_clock() -> TimeMicros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,403 @@
+//! The transactional producer of a lane, on a thread of its own.
+//!
+//! Owns the rdkafka producer from its creation to its drop (I-10) and makes the calls that `transaction` says
+//! come next; it decides nothing itself. While it commits one epoch, the lane fills the next.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::OAuthToken;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header as KafkaHeader, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext};
+
+use super::transaction::{Call, Facts, Next, Progress, Verdict, next, verdict};
+use super::{Ended, Epoch, Output, Sink};
+use crate::config::kafka::TokenSource;
+use crate::pipeline::cycle::EpochEnd;
+
+/// One slice of waiting for delivery reports: small, because a commit waits for it.
+const REPORT_WAIT: Duration = Duration::from_micros(500);
+/// Pause before a call is made again.
+const RETRY_WAIT: Duration = Duration::from_millis(20);
+/// Pause before a producer is created again.
+const REPLACE_WAIT: Duration = Duration::from_millis(500);
+
+/// What a producer of this lane is made from.
+#[derive(Clone)]
+pub struct ProducerSettings {
+    /// librdkafka's settings, with the transactional id.
+    pub config: ClientConfig,
+    /// Where OAUTHBEARER tokens come from.
+    pub token: TokenSource,
+    /// How long a transaction may be tried before the producer is replaced.
+    pub try_for: Duration,
+    /// How long a new producer may take.
+    pub replace_for: Duration,
+}
+
+/// Why the first producer could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+pub struct SinkError {
+    what: &'static str,
+    why: String,
+    /// True when another process holds the identity.
+    pub fenced: bool,
+}
+
+#[derive(Default)]
+struct Report {
+    failed: Option<(RDKafkaErrorCode, String)>,
+    fatal: Option<RDKafkaErrorCode>,
+}
+
+struct SinkContext {
+    report: Mutex<Report>,
+    token: TokenSource,
+}
+
+impl SinkContext {
+    fn report(&self) -> std::sync::MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for SinkContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(error = %error, reason, "The Kafka producer reports an error.");
+    }
+
+    fn generate_oauth_token(
+        &self,
+        _config: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.token.token()
+    }
+}
+
+impl ProducerContext for SinkContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let Err((error, message)) = result else { return };
+        let Some(code) = error.rdkafka_error_code() else { return };
+        let mut report = self.report();
+        // The first failure names the cause; the purge that follows an abort says nothing.
+        if report.failed.is_none() {
+            report.failed = Some((code, message.topic().to_owned()));
+        }
+    }
+}
+
+/// The lane's end of the sink thread.
+pub struct KafkaSink {
+    epochs: Option<SyncSender<Epoch<ConsumerGroupMetadata>>>,
+    ends: Receiver<Ended>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KafkaSink {
+    /// Starts the thread and initialises the producer: this fences and cleans up what an earlier life of the
+    /// lane left open, so it comes before the first offset is read.
+    pub fn start(settings: ProducerSettings, name: &str) -> Result<Self, SinkError> {
+        let (epochs, inbox) = sync_channel(1);
+        let (outbox, ends) = sync_channel(2);
+        let (ready, started) = sync_channel(1);
+        let body = move || {
+            let producer = match create(&settings, Instant::now() + settings.replace_for) {
+                Ok(producer) => {
+                    let _ = ready.send(Ok(()));
+                    producer
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
+            let mut worker = Worker { settings, producer: Some(producer) };
+            while let Ok(epoch) = inbox.recv() {
+                if outbox.send(worker.run(epoch)).is_err() {
+                    break;
+                }
+            }
+        };
+        let failed = |why: String| SinkError { what: "starting the sink thread", why, fenced: false };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(|error| failed(error.to_string()))?;
+        match started.recv() {
+            Ok(Ok(())) => Ok(Self { epochs: Some(epochs), ends, thread: Some(thread) }),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// Lets the thread end by itself; waits for it at most this long, then leaves it behind: a broker that is
+    /// gone must not hold up the exit.
+    pub fn close(mut self, patience: Duration) {
+        self.epochs = None;
+        let Some(thread) = self.thread.take() else { return };
+        let until = Instant::now() + patience;
+        while !thread.is_finished() && Instant::now() < until {
+            if let Err(RecvTimeoutError::Disconnected) = self.ends.recv_timeout(Duration::from_millis(20)) {
+                break;
+            }
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Sink<ConsumerGroupMetadata> for KafkaSink {
+    fn submit(&mut self, epoch: Epoch<ConsumerGroupMetadata>) {
+        if let Some(epochs) = &self.epochs {
+            // The cycle never has two epochs in flight, so there is always room.
+            let _ = epochs.send(epoch);
+        }
+    }
+
+    fn ended(&mut self, timeout: Duration) -> Option<Ended> {
+        match self.ends.recv_timeout(timeout) {
+            Ok(ended) => Some(ended),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Ended {
+                number: 0,
+                end: EpochEnd::Failed("the sink thread has ended".into()),
+                offsets: Vec::new(),
+                took: Duration::ZERO,
+                retries: 0,
+                replaced: false,
+            }),
+        }
+    }
+}
+
+struct Worker {
+    settings: ProducerSettings,
+    producer: Option<BaseProducer<SinkContext>>,
+}
+
+impl Worker {
+    /// Carries one epoch to its end.
+    fn run(&mut self, epoch: Epoch<ConsumerGroupMetadata>) -> Ended {
+        let began = Instant::now();
+        let mut until = began + self.settings.try_for;
+        let mut progress = Progress { call: Call::Begin, commit_sent: false, out_of_time: false };
+        let (mut retries, mut replaced) = (0, false);
+        let mut reason = String::new();
+        let end = loop {
+            let (result, why) = match self.call(progress.call, &epoch, until) {
+                Ok(()) => (Verdict::Ok, String::new()),
+                Err((verdict, why)) => (verdict, why),
+            };
+            if result != Verdict::Ok {
+                tracing::warn!(epoch = epoch.number, call = ?progress.call, verdict = ?result, why, "A transaction call failed.");
+                reason = why;
+            }
+            progress.out_of_time = Instant::now() >= until;
+            match next(progress, result) {
+                Next::Call(call) => {
+                    if call == progress.call {
+                        retries += 1;
+                        std::thread::sleep(if call == Call::Replace { REPLACE_WAIT } else { RETRY_WAIT });
+                    } else if call == Call::Replace {
+                        replaced = true;
+                        until = Instant::now() + self.settings.replace_for;
+                    }
+                    progress.call = call;
+                    progress.commit_sent |= call == Call::Commit;
+                }
+                Next::Committed => break EpochEnd::Committed,
+                Next::Aborted => break EpochEnd::Rewound(reason),
+                Next::Indefinite => break EpochEnd::Rewound(format!("outcome unknown: {reason}")),
+                Next::Fenced => break EpochEnd::Fenced(reason),
+                Next::Refused => break EpochEnd::Failed(reason),
+            }
+        };
+        Ended { number: epoch.number, end, offsets: epoch.offsets, took: began.elapsed(), retries, replaced }
+    }
+
+    fn call(
+        &mut self,
+        call: Call,
+        epoch: &Epoch<ConsumerGroupMetadata>,
+        until: Instant,
+    ) -> Result<(), (Verdict, String)> {
+        if call == Call::Replace {
+            // The old producer must be gone before the new one is born, or they fence each other.
+            self.producer = None;
+            let made = create(&self.settings, until);
+            let producer = made.map_err(|error| {
+                (if error.fenced { Verdict::Fenced } else { Verdict::Fatal }, error.to_string())
+            })?;
+            self.producer = Some(producer);
+            return Ok(());
+        }
+        let Some(producer) = &self.producer else {
+            return Err((Verdict::Fatal, "there is no producer".into()));
+        };
+        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
+        let result = match call {
+            Call::Begin => {
+                *producer.context().report() = Report::default();
+                producer.begin_transaction()
+            }
+            Call::Produce => return produce(producer, &epoch.outputs, until),
+            Call::SendOffsets => {
+                let Some(group) = &epoch.group else {
+                    return Err((Verdict::Abort, "the consumer has left its group".into()));
+                };
+                let mut list = TopicPartitionList::new();
+                for (topic, partition, offset) in &epoch.offsets {
+                    list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
+                        .map_err(|error| (Verdict::Abort, error.to_string()))?;
+                }
+                producer.send_offsets_to_transaction(&list, group, left)
+            }
+            Call::Commit => producer.commit_transaction(left),
+            Call::Abort => producer.abort_transaction(left),
+            Call::Replace => Ok(()),
+        };
+        result.map_err(|error| (verdict(facts(&error)), error.to_string()))
+    }
+}
+
+/// Enqueues everything and waits until each record is delivered or has failed.
+fn produce(
+    producer: &BaseProducer<SinkContext>,
+    outputs: &[Output],
+    until: Instant,
+) -> Result<(), (Verdict, String)> {
+    for output in outputs {
+        let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
+        for (key, value) in &output.headers {
+            headers = headers.insert(KafkaHeader { key, value: value.as_deref() });
+        }
+        let mut record: BaseRecord<'_, [u8], [u8], ()> =
+            BaseRecord::with_opaque_to(&output.topic, ()).headers(headers);
+        record.key = output.key.as_deref();
+        record.payload = output.value.as_deref();
+        record.timestamp = output.timestamp_ms;
+        loop {
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((error, back)) => {
+                    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                        return Err(delivery_failure(producer, &error, &output.topic));
+                    }
+                    if Instant::now() >= until {
+                        return Err((Verdict::Abort, "the producer's queue stays full".into()));
+                    }
+                    producer.poll(REPORT_WAIT);
+                    record = back;
+                }
+            }
+        }
+    }
+    while producer.in_flight_count() > 0 {
+        if Instant::now() >= until {
+            return Err((Verdict::Abort, "records were not delivered in time".into()));
+        }
+        producer.poll(REPORT_WAIT);
+    }
+    let failed = producer.context().report().failed.take();
+    match failed {
+        None => Ok(()),
+        Some((code, topic)) => {
+            let error = KafkaError::MessageProduction(code);
+            Err(delivery_failure(producer, &error, &topic))
+        }
+    }
+}
+
+fn delivery_failure(
+    producer: &BaseProducer<SinkContext>,
+    error: &KafkaError,
+    topic: &str,
+) -> (Verdict, String) {
+    if let Some((code, reason)) = producer.client().fatal_error() {
+        producer.context().report().fatal = Some(code);
+        let found = if is_fenced(code) { Verdict::Fenced } else { Verdict::Fatal };
+        return (found, format!("{code}: {reason}"));
+    }
+    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+    let why = format!("publishing to `{topic}`: {code}");
+    if is_fenced(code) {
+        (Verdict::Fenced, why)
+    } else if is_refused(code) {
+        (Verdict::Refused, why)
+    } else {
+        (Verdict::Abort, why)
+    }
+}
+
+fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
+    let failed = |what: &'static str, error: &KafkaError| SinkError {
+        what,
+        why: error.to_string(),
+        fenced: error.rdkafka_error_code().is_some_and(is_fenced),
+    };
+    let context = SinkContext { report: Mutex::new(Report::default()), token: settings.token.clone() };
+    let producer: BaseProducer<SinkContext> = settings
+        .config
+        .create_with_context(context)
+        .map_err(|error| failed("creating the producer", &error))?;
+    // An OAUTHBEARER token is asked for through an event, so poll once before the first connection.
+    producer.poll(Duration::ZERO);
+    loop {
+        let slice = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(5));
+        match producer.init_transactions(slice.max(Duration::from_millis(100))) {
+            Ok(()) => return Ok(producer),
+            Err(error) => {
+                let facts = facts(&error);
+                if facts.fatal || facts.refused || Instant::now() >= until {
+                    return Err(failed("initialising transactions", &error));
+                }
+                producer.poll(RETRY_WAIT);
+            }
+        }
+    }
+}
+
+fn facts(error: &KafkaError) -> Facts {
+    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+    let (fatal, requires_abort, retriable) = match error {
+        KafkaError::Transaction(error) => {
+            (error.is_fatal(), error.txn_requires_abort(), error.is_retriable())
+        }
+        _ => (false, false, false),
+    };
+    Facts { fatal, requires_abort, retriable, fenced: is_fenced(code), refused: is_refused(code) }
+}
+
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+}
+
+fn is_refused(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::MessageSizeTooLarge
+    )
+}

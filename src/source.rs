@@ -1,0 +1,147 @@
+//! Where records come from: the port, its Kafka adapter, and files for the offline commands.
+//!
+//! Owns fetching, group membership and positions. What a record means is `decode`'s; when partitions are
+//! given back is `pipeline::cycle`'s. Called by `pipeline::lane` and `cli`.
+
+pub mod assignment;
+pub mod files;
+pub mod kafka;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Index of a partition in the lane's list of partitions; stable while the lane lives.
+pub type PartitionSlot = usize;
+
+/// A record as the source hands it on: borrowed, valid during the call.
+pub struct RecordRef<'a> {
+    /// Index of the source declaration that the topic belongs to.
+    pub source: usize,
+    /// The partition it came from.
+    pub slot: PartitionSlot,
+    /// Topic, or file.
+    pub topic: &'a Arc<str>,
+    /// Partition; 0 for a file.
+    pub partition: i32,
+    /// Offset; in a file the index of the record.
+    pub offset: i64,
+    /// Kafka's timestamp of the record, milliseconds.
+    pub timestamp_ms: Option<i64>,
+    /// The value; `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+    /// Key and headers, copied only when the record is rejected.
+    pub envelope: &'a dyn Envelope,
+}
+
+/// The parts of a record that only a reject needs.
+pub trait Envelope {
+    /// The key.
+    fn key(&self) -> Option<Vec<u8>>;
+    /// The headers in order, with repeated names.
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)>;
+}
+
+/// A record without key and headers.
+pub struct NoEnvelope;
+
+impl Envelope for NoEnvelope {
+    fn key(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        Vec::new()
+    }
+}
+
+/// What the group, or the connection, tells the lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Partitions are to be taken; `Source::assign` does it.
+    Assigned,
+    /// Partitions are to be given back after their work is committed.
+    Revoked,
+    /// Partitions are gone already.
+    Lost,
+    /// The source cannot go on; the reason is for the operator.
+    Failed(String),
+}
+
+/// Where a partition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Next offset to read.
+    pub next: i64,
+    /// What the group has committed, as far as this lane knows.
+    pub committed: Option<i64>,
+    /// End of what read-committed readers see, when known.
+    pub end: Option<i64>,
+}
+
+/// Why a source could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// A topic has no committed offset, and its source does not say where to begin.
+    #[error(
+        "the group `{group}` has no committed offset for {topic}/{partition}, and the source `{source_id}` does not say where to begin; set `start = \"earliest\"` or `\"latest\"` in its [[source]]"
+    )]
+    NoStart {
+        /// Consumer group.
+        group: String,
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Source.
+        source_id: String,
+    },
+    /// A topic that no source declares.
+    #[error("the topic `{0}` belongs to no source")]
+    Unknown(String),
+    /// Kafka refused or did not answer.
+    #[error("{what}: {why}")]
+    Kafka {
+        /// What was asked.
+        what: &'static str,
+        /// The answer.
+        why: String,
+    },
+}
+
+/// A source of records that can go back.
+///
+/// All calls come from one thread, the lane's. `assign` and `unassign` carry out what the last notice of that
+/// kind was about. `rewind` moves every partition to what the group has committed, or to where the lane began.
+pub trait Source {
+    /// What the sink needs to commit this group's offsets.
+    type Group: Send + 'static;
+
+    /// Waits up to `timeout` for the first record, then hands on what is there, at most `records_max`; returns
+    /// early with notices.
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        records_max: usize,
+        take: &mut dyn FnMut(&RecordRef<'_>),
+    ) -> Vec<Notice>;
+    /// Takes the partitions of the last `Assigned`.
+    fn assign(&mut self) -> Result<(), SourceError>;
+    /// Gives back the partitions of the last `Revoked` or `Lost`.
+    fn unassign(&mut self) -> Result<(), SourceError>;
+    /// Goes back to what is committed.
+    fn rewind(&mut self) -> Result<(), SourceError>;
+    /// Stops fetching without leaving the group.
+    fn pause(&mut self) -> Result<(), SourceError>;
+    /// Fetches again.
+    fn resume(&mut self) -> Result<(), SourceError>;
+    /// The group's identity right now, for the fence.
+    fn group(&self) -> Option<Self::Group>;
+    /// Notes that the sink has committed these offsets.
+    fn committed(&mut self, offsets: &[(Arc<str>, i32, i64)]);
+    /// Where the partitions stand.
+    fn status(&self) -> Vec<PartitionStatus>;
+}

@@ -1,0 +1,404 @@
+//! The Kafka consumer of a lane.
+//!
+//! Owns the rdkafka consumer from its creation to its drop, on the lane's own thread (I-10). It decides
+//! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
+//! what the cycle has decided. Where a partition begins is `assignment`'s.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
+use rdkafka::client::OAuthToken;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Statistics};
+
+use super::assignment::{Begin, Facts, Positions, begin};
+use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
+use crate::config::kafka::TokenSource;
+use crate::pipeline::definition::Pipeline;
+
+/// How long the broker may take for an answer that a rebalance or a rewind waits for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A rebalance that librdkafka has announced; it goes on once the lane has carried it out.
+#[derive(Debug, Clone)]
+enum Pending {
+    Assign(TopicPartitionList),
+    Revoke(TopicPartitionList),
+    Lost(TopicPartitionList),
+}
+
+/// What callbacks leave for the lane.
+#[derive(Default)]
+struct Inbox {
+    pending: Vec<Pending>,
+    fatal: Option<String>,
+    last_error: Option<String>,
+    ends: Vec<(String, i32, i64)>,
+}
+
+/// The consumer's context: callbacks only note things down, they run inside `poll`.
+pub struct LaneContext {
+    inbox: Mutex<Inbox>,
+    closing: AtomicBool,
+    token: TokenSource,
+}
+
+impl LaneContext {
+    fn inbox(&self) -> std::sync::MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for LaneContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(error = %error, reason, "The Kafka consumer reports an error.");
+        self.inbox().last_error = Some(format!("{error} ({reason})"));
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut inbox = self.inbox();
+        inbox.ends.clear();
+        for (name, topic) in &statistics.topics {
+            for (id, partition) in &topic.partitions {
+                if *id >= 0 && partition.ls_offset >= 0 {
+                    inbox.ends.push((name.clone(), *id, partition.ls_offset));
+                }
+            }
+        }
+    }
+
+    fn generate_oauth_token(
+        &self,
+        _config: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.token.token()
+    }
+}
+
+impl ConsumerContext for LaneContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RespErr, partitions: &mut TopicPartitionList) {
+        if self.closing.load(Ordering::Acquire) {
+            // The consumer is being dropped: nothing is open any more, let it go.
+            let _ = match consumer.rebalance_protocol() {
+                rdkafka::consumer::RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+                _ => consumer.unassign(),
+            };
+            return;
+        }
+        let list = partitions.clone();
+        let pending = match err {
+            RespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Pending::Assign(list),
+            _ if consumer.assignment_lost() => Pending::Lost(list),
+            _ => Pending::Revoke(list),
+        };
+        self.inbox().pending.push(pending);
+    }
+}
+
+/// The consumer of a lane.
+pub struct KafkaSource {
+    consumer: BaseConsumer<LaneContext>,
+    pipeline: Arc<Pipeline>,
+    group: String,
+    positions: Positions,
+    granted: Option<Pending>,
+}
+
+impl KafkaSource {
+    /// Creates the consumer and subscribes to the pipeline's topics.
+    pub fn new(
+        config: &ClientConfig,
+        token: TokenSource,
+        group: &str,
+        pipeline: Arc<Pipeline>,
+    ) -> Result<Self, SourceError> {
+        let context = LaneContext {
+            inbox: Mutex::new(Inbox::default()),
+            closing: AtomicBool::new(false),
+            token,
+        };
+        let consumer: BaseConsumer<LaneContext> =
+            config.create_with_context(context).map_err(|error| kafka("creating the consumer", &error))?;
+        let topics = subscription(&pipeline);
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
+        Ok(Self { consumer, pipeline, group: group.to_owned(), positions: Positions::default(), granted: None })
+    }
+
+    fn notices(&mut self) -> Vec<Notice> {
+        let mut inbox = self.consumer.context().inbox();
+        let ends = std::mem::take(&mut inbox.ends);
+        let fatal = inbox.fatal.take();
+        // One rebalance at a time: the next one is announced once this one is carried out.
+        let next = if self.granted.is_none() && !inbox.pending.is_empty() {
+            Some(inbox.pending.remove(0))
+        } else {
+            None
+        };
+        drop(inbox);
+        for (topic, partition, end) in ends {
+            self.positions.end(&topic, partition, end);
+        }
+        let mut notices: Vec<Notice> = fatal.map(Notice::Failed).into_iter().collect();
+        if let Some(pending) = next {
+            notices.push(match &pending {
+                Pending::Assign(_) => Notice::Assigned,
+                Pending::Revoke(_) => Notice::Revoked,
+                Pending::Lost(_) => Notice::Lost,
+            });
+            self.granted = Some(pending);
+        }
+        notices
+    }
+
+    fn committed_now(&self, list: TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
+        self.consumer
+            .committed_offsets(list, ANSWER_TIMEOUT)
+            .map_err(|error| kafka("reading the group's committed offsets", &error))
+    }
+
+    /// The offsets at which the partitions of an assignment begin.
+    fn beginnings(&mut self, list: &TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
+        let committed = self.committed_now(list.clone())?;
+        let mut assigned = TopicPartitionList::new();
+        for element in committed.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let source =
+                self.pipeline.source_of(topic).ok_or_else(|| SourceError::Unknown(topic.to_owned()))?;
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(topic, partition, ANSWER_TIMEOUT)
+                .map_err(|error| kafka("reading a partition's first and last offset", &error))?;
+            let committed = plain(element.offset());
+            let declared = &self.pipeline.sources[source];
+            let at = match begin(Facts { committed, low, high }, declared.start) {
+                Begin::At(at) => at,
+                Begin::Undeclared => {
+                    return Err(SourceError::NoStart {
+                        group: self.group.clone(),
+                        topic: topic.to_owned(),
+                        partition,
+                        source_id: declared.id.to_string(),
+                    });
+                }
+                Begin::OutOfRange { committed } => {
+                    let why = format!(
+                        "{topic}/{partition} holds offsets {low} to {high}, but the group `{}` has committed {committed}: records were deleted before they were read, or the topic was made anew; reset the group's offset to go on",
+                        self.group
+                    );
+                    return Err(SourceError::Kafka { what: "offset out of range", why });
+                }
+            };
+            self.positions.take(topic, partition, source, at, committed);
+            assigned
+                .add_partition_offset(topic, partition, Offset::Offset(at))
+                .map_err(|error| kafka("preparing the assignment", &error))?;
+        }
+        Ok(assigned)
+    }
+
+    fn owned_list(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for place in self.positions.owned() {
+            list.add_partition(&place.topic, place.partition);
+        }
+        list
+    }
+
+    fn cooperative(&self) -> bool {
+        matches!(self.consumer.rebalance_protocol(), rdkafka::consumer::RebalanceProtocol::Cooperative)
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        self.consumer.context().closing.store(true, Ordering::Release);
+    }
+}
+
+struct Borrowed<'a, 'm>(&'a BorrowedMessage<'m>);
+
+impl Envelope for Borrowed<'_, '_> {
+    fn key(&self) -> Option<Vec<u8>> {
+        self.0.key().map(<[u8]>::to_vec)
+    }
+
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let Some(headers) = self.0.headers() else { return Vec::new() };
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+    }
+}
+
+impl Source for KafkaSource {
+    type Group = ConsumerGroupMetadata;
+
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        records_max: usize,
+        take: &mut dyn FnMut(&RecordRef<'_>),
+    ) -> Vec<Notice> {
+        let until = Instant::now() + timeout;
+        let mut taken = 0;
+        while taken < records_max {
+            let wait = if taken > 0 { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    // A record of a partition that was given back meanwhile is not ours to read.
+                    let Some(slot) = self.positions.slot(message.topic(), partition) else { continue };
+                    self.positions.read(slot, offset);
+                    let Some((topic, _, source)) = self.positions.place(slot) else { continue };
+                    take(&RecordRef {
+                        source,
+                        slot,
+                        topic,
+                        partition,
+                        offset,
+                        timestamp_ms: message.timestamp().to_millis(),
+                        payload: message.payload(),
+                        envelope: &Borrowed(&message),
+                    });
+                    taken += 1;
+                }
+                Some(Err(error)) => {
+                    let notices = self.notices();
+                    if let Some(reason) = failure(&error) {
+                        return vec![Notice::Failed(reason)];
+                    }
+                    if !notices.is_empty() {
+                        return notices;
+                    }
+                }
+                None => {
+                    let notices = self.notices();
+                    if !notices.is_empty() || taken > 0 || Instant::now() >= until {
+                        return notices;
+                    }
+                }
+            }
+        }
+        self.notices()
+    }
+
+    fn assign(&mut self) -> Result<(), SourceError> {
+        let Some(Pending::Assign(list)) = self.granted.take() else { return Ok(()) };
+        let assigned = if list.count() == 0 { list } else { self.beginnings(&list)? };
+        let done = if self.cooperative() {
+            self.consumer.incremental_assign(&assigned)
+        } else {
+            self.consumer.assign(&assigned)
+        };
+        done.map_err(|error| kafka("taking partitions", &error))
+    }
+
+    fn unassign(&mut self) -> Result<(), SourceError> {
+        let Some(Pending::Revoke(list) | Pending::Lost(list)) = self.granted.take() else { return Ok(()) };
+        for element in list.elements() {
+            self.positions.give(element.topic(), element.partition());
+        }
+        let done = if self.cooperative() {
+            self.consumer.incremental_unassign(&list)
+        } else {
+            self.consumer.unassign()
+        };
+        done.map_err(|error| kafka("giving partitions back", &error))
+    }
+
+    fn rewind(&mut self) -> Result<(), SourceError> {
+        let list = self.owned_list();
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let committed = self.committed_now(list)?;
+        let back = self.positions.rewind(|topic, partition| {
+            committed.find_partition(topic, partition).and_then(|element| plain(element.offset()))
+        });
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, offset) in back {
+            list.add_partition_offset(&topic, partition, Offset::Offset(offset))
+                .map_err(|error| kafka("preparing the rewind", &error))?;
+        }
+        let moved = self
+            .consumer
+            .seek_partitions(list, ANSWER_TIMEOUT)
+            .map_err(|error| kafka("rewinding", &error))?;
+        match moved.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(kafka("rewinding", &error)),
+            None => Ok(()),
+        }
+    }
+
+    fn pause(&mut self) -> Result<(), SourceError> {
+        self.consumer.pause(&self.owned_list()).map_err(|error| kafka("pausing", &error))
+    }
+
+    fn resume(&mut self) -> Result<(), SourceError> {
+        self.consumer.resume(&self.owned_list()).map_err(|error| kafka("resuming", &error))
+    }
+
+    fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
+    }
+
+    fn committed(&mut self, offsets: &[(Arc<str>, i32, i64)]) {
+        for (topic, partition, offset) in offsets {
+            self.positions.commit(topic, *partition, *offset);
+        }
+    }
+
+    fn status(&self) -> Vec<PartitionStatus> {
+        self.positions.owned()
+    }
+}
+
+/// The subscription: names, and patterns in librdkafka's form (a leading `^`).
+fn subscription(pipeline: &Pipeline) -> Vec<String> {
+    let mut topics: Vec<String> = Vec::new();
+    for source in &pipeline.sources {
+        topics.extend(source.topics.iter().cloned());
+        topics.extend(source.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()));
+    }
+    topics
+}
+
+fn plain(offset: Offset) -> Option<i64> {
+    match offset {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }
+}
+
+/// Which consumer errors end the lane; the others pass by themselves and stay visible as the last error.
+fn failure(error: &KafkaError) -> Option<String> {
+    use RDKafkaErrorCode as Code;
+    if let KafkaError::MessageConsumptionFatal(code) = error {
+        return Some(format!("the consumer has failed for good: {code}"));
+    }
+    match error.rdkafka_error_code()? {
+        code @ (Code::UnknownTopicOrPartition | Code::UnknownTopic) => Some(format!(
+            "a topic of the pipeline does not exist ({code}); `noroshi topics --create` makes what is missing"
+        )),
+        code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+            Some(format!("the broker refuses for want of rights ({code})"))
+        }
+        code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {
+            Some(format!("the broker refuses the credentials ({code})"))
+        }
+        code @ (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset) => {
+            Some(format!("an offset is outside of what the topic holds ({code})"))
+        }
+        _ => None,
+    }
+}
+
+fn kafka(what: &'static str, error: &KafkaError) -> SourceError {
+    SourceError::Kafka { what, why: error.to_string() }
+}
