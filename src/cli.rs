@@ -1,0 +1,90 @@
+//! The command line: one file a command, this one for what they share.
+//!
+//! Owns arguments, help, exit codes, and how problems reach a person or a machine. Commands put the other
+//! modules together; nobody calls them but `main`.
+
+mod check;
+mod completions;
+mod demo;
+mod exit;
+mod output;
+mod run;
+mod scan;
+mod test;
+mod topics;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use exit::{CliError, Outcome};
+use output::Terminal;
+
+const AFTER_HELP: &str = "\
+Examples:
+  noroshi demo                                     alerts on synthetic telemetry, no Kafka needed
+  noroshi check rules/                             all problems of all rules, each at its place
+  noroshi scan --rules rules/ --source windows-json --org ministry events.ndjson.gz
+  noroshi run --pipeline pipelines/demo --set kafka.bootstrap_servers=localhost:9092
+
+Exit codes:
+  0  done; nothing wrong
+  1  problems were found: check and test only
+  2  wrong arguments, configuration, pipeline or rules
+  3  Kafka cannot be reached, refuses, or failed for good
+  4  another process has taken over a lane's identity
+  5  the deadline for stopping passed; uncommitted records will be read again";
+
+/// Detects signs of attacks in telemetry: SQL rules over Kafka, alerts exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "noroshi", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+struct Cli {
+    /// When to use colour. `auto`: at a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_enum, default_value_t = output::Colour::Auto)]
+    colour: output::Colour,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show alerts on synthetic telemetry, with a Kafka inside the process.
+    Demo(demo::DemoArgs),
+    /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
+    Run(run::RunArgs),
+    /// Search files or standard input with the same engine, without Kafka.
+    Scan(scan::ScanArgs),
+    /// Find all problems in rules, pipelines, schemas and configuration.
+    Check(check::CheckArgs),
+    /// Run the tests inside rules and the case folders of pipelines.
+    Test(test::TestArgs),
+    /// List the topics that a pipeline needs; create them.
+    Topics(topics::TopicsArgs),
+    /// Print completions for a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let terminal = Terminal::new(cli.colour);
+    let result = match cli.command {
+        Command::Demo(args) => demo::main(&args, &terminal),
+        Command::Run(args) => run::main(&args, &terminal),
+        Command::Scan(args) => scan::main(&args, &terminal),
+        Command::Check(args) => check::main(&args, &terminal),
+        Command::Test(args) => test::main(&args, &terminal),
+        Command::Topics(args) => topics::main(&args, &terminal),
+        Command::Completions(args) => completions::main(&args, &mut Cli::command()),
+    };
+    match result {
+        Ok(outcome) => outcome.code(),
+        Err(CliError::BrokenPipe) => Outcome::Done.code(),
+        Err(error) => terminal.fail(&error).code(),
+    }
+}

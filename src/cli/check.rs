@@ -1,0 +1,157 @@
+//! `noroshi check`: everything that is wrong with rules, pipelines, schemas and configuration, at once.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::exit::{CliError, Outcome};
+use super::output::{Format, Terminal, count};
+use crate::config::{Config, LoadOptions};
+use crate::diagnostic::{self, Diagnostic, Location, codes};
+use crate::normalise::schema::Catalog;
+use crate::pipeline::definition::Pipeline;
+use crate::rules::{self, Rule, RuleLimits};
+
+/// Find all problems in rules, pipelines, schemas and configuration.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without a path: every folder in ./pipelines, and ./rules.
+A path may be a rule file, a folder of rules, a pipeline folder (with pipeline.toml), or a schemas folder (with
+tables/). Each problem has a stable code; docs/diagnostics.md explains them.
+
+Examples:
+  noroshi check
+  noroshi check rules/windows/lsass_access.sql
+  noroshi check --pipeline pipelines/demo --format json | jq -r '.diagnostics[] | .code'")]
+pub struct CheckArgs {
+    /// Rules, folders, pipelines or schemas.
+    paths: Vec<PathBuf>,
+    /// A pipeline folder.
+    #[arg(long)]
+    pipeline: Vec<PathBuf>,
+    /// A folder with tables/ to check rules against, instead of the built-in tables.
+    #[arg(long)]
+    schemas: Option<PathBuf>,
+    /// A configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// For people or for machines.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Default)]
+struct Seen {
+    rules: usize,
+    pipelines: usize,
+    tables: usize,
+    found: Vec<Diagnostic>,
+}
+
+/// Checks and prints; `Problems` when there is an error.
+pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
+    let mut seen = Seen::default();
+    let (mut pipelines, mut rules) = (args.pipeline.clone(), Vec::new());
+    let mut schemas = args.schemas.clone();
+    if args.paths.is_empty() && pipelines.is_empty() {
+        pipelines.extend(folders(Path::new("pipelines")));
+        rules.extend(Some(PathBuf::from("rules")).filter(|path| path.is_dir()));
+        if pipelines.is_empty() && rules.is_empty() && args.config.is_none() && schemas.is_none() {
+            return Err(CliError::usage(
+                "nothing to check here: there is neither ./pipelines nor ./rules; name a path",
+            ));
+        }
+    }
+    for path in &args.paths {
+        if path.join("pipeline.toml").is_file() || path.ends_with("pipeline.toml") {
+            pipelines.push(path.clone());
+        } else if path.join("tables").is_dir() && schemas.is_none() {
+            schemas = Some(path.clone());
+        } else {
+            rules.push(path.clone());
+        }
+    }
+    if let Err(found) = Config::load(&LoadOptions::from_process(args.config.clone(), Vec::new())) {
+        seen.found.extend(found);
+    }
+    let catalog = match &schemas {
+        Some(folder) => Catalog::load(folder),
+        None => Catalog::stock(),
+    };
+    let catalog = catalog.unwrap_or_else(|found| {
+        seen.found.extend(found);
+        Catalog::default()
+    });
+    seen.tables = catalog.tables().len();
+    if !rules.is_empty() {
+        let loaded = rules::load(&rules, &catalog, &RuleLimits::default());
+        seen.rules += loaded.rules.len();
+        seen.found.extend(loaded.diagnostics);
+    }
+    for path in &pipelines {
+        pipeline(path, &mut seen);
+    }
+    diagnostic::sort(&mut seen.found);
+    seen.found.dedup_by(|a, b| a.to_string() == b.to_string());
+    print(args, terminal, &seen)?;
+    let failed = seen.found.iter().any(Diagnostic::is_error);
+    Ok(if failed { Outcome::Problems } else { Outcome::Done })
+}
+
+fn pipeline(path: &Path, seen: &mut Seen) {
+    seen.pipelines += 1;
+    match Pipeline::load(path) {
+        Ok(pipeline) => {
+            let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
+            seen.rules += loaded.rules.len();
+            seen.found.extend(loaded.diagnostics);
+            seen.found.extend(unfed(&pipeline, &loaded.rules));
+        }
+        Err(found) => seen.found.extend(found),
+    }
+}
+
+/// Rules whose table no source of the pipeline feeds: they can never alert.
+pub fn unfed(pipeline: &Pipeline, rules: &[Arc<Rule>]) -> Vec<Diagnostic> {
+    let formats = pipeline.formats();
+    let unfed = rules.iter().filter(|rule| !formats.iter().any(|format| rule.table.is_fed_by(format)));
+    unfed
+        .map(|rule| {
+            let message = format!(
+                "no source of the pipeline `{}` feeds the table `{}`: the rule can never alert",
+                pipeline.name, rule.table.name
+            );
+            Diagnostic::new(codes::R007, message).at(Location::new(&rule.file, 0..0)).warning()
+        })
+        .collect()
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("pipeline.toml").is_file())
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    if args.format == Format::Json {
+        let document = serde_json::json!({
+            "rules": seen.rules,
+            "pipelines": seen.pipelines,
+            "tables": seen.tables,
+            "diagnostics": seen.found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
+        });
+        writeln!(out, "{document:#}")?;
+        return Ok(());
+    }
+    for diagnostic in &seen.found {
+        writeln!(out, "{}\n", diagnostic.render(terminal.colour_out))?;
+    }
+    let what = format!("{} rules, {} pipelines, {} tables", seen.rules, seen.pipelines, seen.tables);
+    writeln!(out, "{what}: {}", count(&seen.found))?;
+    Ok(())
+}

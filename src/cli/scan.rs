@@ -1,0 +1,293 @@
+//! `noroshi scan`: files or standard input through the engine, without Kafka.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::exit::{CliError, Outcome};
+use super::output::{Terminal, printable};
+use crate::config::{Config, LoadOptions};
+use crate::decode;
+use crate::normalise::schema::Catalog;
+use crate::normalise::time::ZoneOffset;
+use crate::pipeline::definition::Pipeline;
+use crate::pipeline::engine::{Compiled, Engine, Finding, Pushed, Tally};
+use crate::pipeline::lane::wall_clock;
+use crate::rules::{self, RuleLimits, RuleSet};
+use crate::source::files::{FileRecords, Framing};
+use crate::source::{NoEnvelope, RecordRef};
+
+/// Search files or standard input with the same engine, without Kafka.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Files may be plain, gzip or zstd; `-` is standard input. A record is a line (a file that begins with `[` is one
+record with many events).
+
+Examples:
+  noroshi scan --rules rules/ --source windows-json --org ministry events.ndjson.zst
+  zcat eve.json.gz | noroshi scan --rules rules/network --source suricata-eve --org rail -
+  noroshi scan --pipeline pipelines/demo --source ministry-windows events.ndjson --output ocsf > alerts.ndjson
+
+Outputs:
+  table    aligned lines for people (the default at a terminal)
+  matches  one JSON object an alert: rule_id, org_id, file, record (0-based), index (of the event in the record)
+  ocsf     the alerts as they would be published, one a line")]
+pub struct ScanArgs {
+    /// Files; `-` is standard input.
+    #[arg(default_value = "-")]
+    files: Vec<PathBuf>,
+    /// Rules: files and folders. Without --pipeline.
+    #[arg(long, num_args = 1.., required_unless_present = "pipeline", conflicts_with = "pipeline")]
+    rules: Vec<PathBuf>,
+    /// A format (windows-json, suricata-eve), or with --pipeline the id of one of its sources.
+    #[arg(long)]
+    source: String,
+    /// The organisation that the records belong to. Without --pipeline.
+    #[arg(long, default_value = "local", conflicts_with = "pipeline")]
+    org: String,
+    /// A pipeline folder: its tables, rules, sources and organisations.
+    #[arg(long)]
+    pipeline: Option<PathBuf>,
+    /// A folder with tables/, instead of the built-in ones.
+    #[arg(long, conflicts_with = "pipeline")]
+    schemas: Option<PathBuf>,
+    /// Zone of times that name none: UTC or an offset such as +09:00.
+    #[arg(long, conflicts_with = "pipeline")]
+    time_zone: Option<String>,
+    /// What to print.
+    #[arg(long, value_enum)]
+    output: Option<Output>,
+    /// How files are cut into records.
+    #[arg(long, value_enum, default_value_t = Framing::Auto)]
+    framing: Framing,
+    /// A configuration file, for its limits.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// One setting, as section.key=value; may be repeated.
+    #[arg(long)]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Table,
+    Matches,
+    Ocsf,
+}
+
+/// Scans and prints; alerts are no failure.
+pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
+    let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
+    let pipeline = pipeline(args)?;
+    let source = source(args, &pipeline)?;
+    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
+    if loaded.has_errors() {
+        return Err(loaded.diagnostics.into());
+    }
+    let rules = Arc::new(RuleSet::new(loaded.rules));
+    let compiled = Compiled::new(Arc::new(pipeline), rules)
+        .map_err(|error| CliError::usage(format!("the rules cannot be compiled: {error}")))?;
+    let mut scan = Scan {
+        engine: Engine::new(Arc::new(compiled), config.engine_limits()),
+        output: args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches }),
+        out: BufWriter::new(std::io::stdout()),
+        source,
+        alerts: 0,
+        rejects: Vec::new(),
+        rejected: 0,
+    };
+    let began = Instant::now();
+    let bar = progress(args, terminal);
+    for path in &args.files {
+        scan.file(path, args.framing, config.limits.decode().record_bytes_max, &bar)?;
+    }
+    bar.finish_and_clear();
+    scan.out.flush()?;
+    let tally = scan.engine.take_tally();
+    report(terminal, &scan, &tally, began);
+    Ok(Outcome::Done)
+}
+
+struct Scan {
+    engine: Engine,
+    output: Output,
+    out: BufWriter<std::io::Stdout>,
+    source: usize,
+    alerts: u64,
+    rejects: Vec<String>,
+    rejected: u64,
+}
+
+impl Scan {
+    fn file(&mut self, path: &Path, framing: Framing, bytes_max: usize, bar: &ProgressBar) -> Result<(), CliError> {
+        let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
+        let name: Arc<str> =
+            if path == Path::new("-") { Arc::from("-") } else { Arc::from(path.to_string_lossy().as_ref()) };
+        let mut records = FileRecords::open(path, framing, bytes_max).map_err(plain)?;
+        let (mut offset, mut shown) = (0i64, 0u64);
+        while let Some(payload) = records.next_record().map_err(plain)? {
+            let record = RecordRef {
+                source: self.source,
+                slot: 0,
+                topic: &name,
+                partition: 0,
+                offset,
+                timestamp_ms: None,
+                payload: Some(payload),
+                envelope: &NoEnvelope,
+            };
+            if let Pushed::Rejected(reject) = self.engine.push(&record) {
+                self.rejected += 1;
+                if self.rejects.len() < 5 {
+                    self.rejects.push(format!("{name}: record {offset}: {reject}"));
+                }
+            }
+            offset += 1;
+            if self.engine.is_full() {
+                self.search()?;
+            }
+            let read = records.bytes_read();
+            if read - shown > 1 << 20 {
+                bar.inc(read - shown);
+                shown = read;
+            }
+        }
+        bar.inc(records.bytes_read() - shown);
+        self.search()
+    }
+
+    fn search(&mut self) -> Result<(), CliError> {
+        for finding in self.engine.search(wall_clock()) {
+            self.alerts += 1;
+            match self.output {
+                Output::Ocsf => {
+                    self.out.write_all(&finding.alert.value)?;
+                    self.out.write_all(b"\n")?;
+                }
+                Output::Matches => {
+                    let line = matched(&self.engine, &finding);
+                    writeln!(self.out, "{line}")?;
+                }
+                Output::Table => {
+                    let line = row(&self.engine, &finding);
+                    writeln!(self.out, "{line}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One JSON object for an alert.
+pub fn matched(engine: &Engine, finding: &Finding) -> serde_json::Value {
+    let compiled = engine.compiled();
+    let rule = &compiled.rules.rules()[finding.rule];
+    serde_json::json!({
+        "rule_id": rule.meta.id,
+        "rule_version": rule.version,
+        "level": rule.meta.level.as_str(),
+        "org_id": compiled.pipeline.organisation_of(finding.source).id.as_str(),
+        "source": &*compiled.pipeline.sources[finding.source].id,
+        "file": &*finding.position.topic,
+        "record": finding.position.offset,
+        "index": finding.position.index,
+        "alert_id": finding.alert.id.to_string(),
+        "output": finding.output,
+    })
+}
+
+fn row(engine: &Engine, finding: &Finding) -> String {
+    let rule = &engine.compiled().rules.rules()[finding.rule];
+    let shown: Vec<String> = finding
+        .output
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name}={}", printable(&text.chars().take(80).collect::<String>()))
+        })
+        .collect();
+    format!(
+        "{:<13} {:>8}  {:<48} {}",
+        rule.meta.level.as_str(),
+        finding.position.offset,
+        printable(&rule.meta.title.chars().take(48).collect::<String>()),
+        shown.join(" ")
+    )
+}
+
+fn pipeline(args: &ScanArgs) -> Result<Pipeline, CliError> {
+    if let Some(path) = &args.pipeline {
+        return Ok(Pipeline::load(path)?);
+    }
+    let catalog = match &args.schemas {
+        Some(folder) => Catalog::load(folder)?,
+        None => Catalog::stock()?,
+    };
+    let Some(format) = decode::format(&args.source) else {
+        let known: Vec<&str> = decode::FORMATS.iter().map(|format| format.name()).collect();
+        let known = known.join(", ");
+        return Err(CliError::usage(format!("there is no format `{}`; known: {known}", args.source)));
+    };
+    let zone = args.time_zone.as_deref().map_or(Some(ZoneOffset::UTC), ZoneOffset::parse);
+    let zone = zone.ok_or_else(|| CliError::usage("--time-zone: write UTC or an offset such as +09:00"))?;
+    Ok(Pipeline::of_one_source(format, &args.org, zone, args.rules.clone(), Arc::new(catalog))?)
+}
+
+fn source(args: &ScanArgs, pipeline: &Pipeline) -> Result<usize, CliError> {
+    if args.pipeline.is_none() {
+        return Ok(0);
+    }
+    pipeline.sources.iter().position(|source| *source.id == *args.source).ok_or_else(|| {
+        let known: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
+        CliError::usage(format!(
+            "the pipeline has no source `{}`; it has: {}",
+            args.source,
+            known.join(", ")
+        ))
+    })
+}
+
+fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
+    let total: Option<u64> =
+        args.files.iter().map(|path| std::fs::metadata(path).ok().map(|meta| meta.len())).sum();
+    let long = total.is_none_or(|bytes| bytes > 4 << 20);
+    if !terminal.live || !long {
+        return ProgressBar::hidden();
+    }
+    let template = "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}";
+    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
+    let sum = |pick: fn(&crate::pipeline::engine::SourceTally) -> u64| tally.sources.iter().map(pick).sum::<u64>();
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(
+        err,
+        "{} records, {} events ({} in no table that a rule reads), {} rejected, {} alerts, {:.1} s",
+        sum(|s| s.records),
+        sum(|s| s.events),
+        sum(|s| s.events_without_table),
+        scan.rejected,
+        scan.alerts,
+        began.elapsed().as_secs_f64()
+    );
+    for reject in &scan.rejects {
+        let _ = writeln!(err, "rejected: {}", printable(reject));
+    }
+    if scan.rejected > scan.rejects.len() as u64 {
+        let _ = writeln!(err, "… and {} more", scan.rejected - scan.rejects.len() as u64);
+    }
+    for (rule, (count, why)) in &tally.rule_failures {
+        let id = &scan.engine.compiled().rules.rules()[*rule].meta.id;
+        let _ = writeln!(err, "the rule {id} could not judge {count} rows: {}", printable(why));
+    }
+    let unfed = super::check::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
+    if !unfed.is_empty() && terminal.live {
+        let _ = writeln!(err, "{} rules read tables that this source does not feed", unfed.len());
+    }
+}
