@@ -17,12 +17,15 @@ tests:
     given:
       - {activity: 'query', Computer: 'MIN-WS-014.ministry.example', QueryName: 'updates.cdn-sync.example'}
       - {activity: 'query', sensor: 'ids', SourceIp: '10.30.1.7', QueryName: 'Updates.CDN-Sync.example'}
+      - {activity: 'query', sensor: 'ids', SourceIp: '10.30.1.6', queries: '[{"rrname":"updates.cdn-sync.example","rrtype":"A"}]'}
       - {activity: 'query', SourceIp: '10.30.1.8', QueryName: 'mycdn-sync.example'}
       - {activity: 'response', SourceIp: '10.30.1.9', QueryName: 'updates.cdn-sync.example'}
     expect:
       - {Computer: 'MIN-WS-014.ministry.example'}
       - {SourceIp: '10.30.1.7'}
+      - {SourceIp: '10.30.1.6'}
 ---*/
-SELECT sensor, Computer, User, Image, SourceIp, QueryName, QueryResults
+SELECT sensor, Computer, User, Image, SourceIp, QueryName, queries, QueryResults
 FROM   dns_activity
-WHERE  activity = 'query' AND (QueryName ILIKE 'cdn-sync.example' OR QueryName ILIKE '%.cdn-sync.example')
+WHERE  activity = 'query' AND (QueryName ILIKE 'cdn-sync.example' OR QueryName ILIKE '%.cdn-sync.example'
+     OR queries ~* '["\.]cdn-sync\.example"')
