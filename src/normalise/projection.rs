@@ -64,6 +64,11 @@ impl Projection {
         Self { tables }
     }
 
+    /// One table with these columns.
+    pub fn of(table: &Arc<Table>, columns: &[String]) -> TableProjection {
+        project(table, &columns.iter().map(String::as_str).collect())
+    }
+
     /// The tables, in the order of their indices.
     pub fn tables(&self) -> &[TableProjection] {
         &self.tables

@@ -3,6 +3,8 @@
 //! Owns the rdkafka producer from its creation to its drop (I-10) and makes the calls that `transaction` says
 //! come next; it decides nothing itself. While it commits one epoch, the lane fills the next.
 
+pub mod create;
+
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;

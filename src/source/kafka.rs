@@ -4,6 +4,8 @@
 //! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
+pub mod preflight;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,0 +1,190 @@
+//! `noroshi run`: the service.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit::{CliError, Outcome};
+use super::output::{Terminal, printable};
+use crate::api;
+use crate::config::{Config, LoadOptions};
+use crate::diagnostic::{Diagnostic, codes};
+use crate::observe::{Observed, log};
+use crate::pipeline::cycle::Exit;
+use crate::pipeline::definition::Pipeline;
+use crate::pipeline::engine::Compiled;
+use crate::pipeline::lane::Stop;
+use crate::pipeline::service::{LaneEnd, Service, ServiceError};
+use crate::pipeline::watch::Watch;
+use crate::rules::{self, RuleLimits, RuleSet};
+
+/// Run a pipeline: telemetry from Kafka, alerts to Kafka.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Settings come from --config (or ./noroshi.toml), then NOROSHI__… variables, then --set; docs/configuration.md lists
+them. SIGTERM and Ctrl-C finish the epoch, commit and leave; the second one leaves at once.
+
+Examples:
+  noroshi topics --pipeline pipelines/demo --create --set kafka.bootstrap_servers=localhost:9092
+  noroshi run --pipeline pipelines/demo --set kafka.bootstrap_servers=localhost:9092
+  curl -s localhost:9464/status | jq .lanes")]
+pub struct RunArgs {
+    /// A pipeline folder.
+    #[arg(long)]
+    pipeline: PathBuf,
+    /// A configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// One setting, as section.key=value; may be repeated.
+    #[arg(long)]
+    set: Vec<String>,
+    /// Name of this process among those that run the pipeline; must be the same after a restart. Default: the
+    /// host's name.
+    #[arg(long, env = "NOROSHI_INSTANCE")]
+    instance: Option<String>,
+}
+
+/// Runs until it is stopped.
+pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
+    let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
+    config.brokers()?;
+    log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
+    for warning in config.warnings() {
+        tracing::warn!(code = warning.code.id, "{warning}");
+    }
+    let pipeline = Pipeline::load(&args.pipeline)?;
+    let instance = instance(args.instance.as_deref())?;
+    let compiled = Arc::new(compile(pipeline, terminal)?);
+    let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
+    service.preflight().map_err(|error| failed(&error))?;
+    let observed = Observed::new(&config, &compiled.pipeline.name, &compiled.rules.version());
+    let server = if config.http.enabled {
+        let server = api::serve(&config.http, observed.clone())
+            .map_err(|error| CliError::usage(format!("http.listen {}: {error}", config.http.listen)))?;
+        tracing::info!(address = %server.address(), "The HTTP endpoint listens.");
+        Some(server)
+    } else {
+        None
+    };
+    let stop = Stop::default();
+    signals(&stop)?;
+    tracing::info!(
+        pipeline = compiled.pipeline.name,
+        rules = compiled.rules.rules().len(),
+        rule_set = compiled.rules.version(),
+        lanes = config.lanes.resolved(),
+        instance,
+        "Noroshi starts."
+    );
+    let watched = Arc::clone(&compiled);
+    let ends = service
+        .run(&stop, move |lane| Watch::new(lane, observed.clone(), Arc::clone(&watched)))
+        .map_err(|error| failed(&error))?;
+    if let Some(server) = server {
+        server.stop(Duration::from_millis(500));
+    }
+    let outcome = outcome(&ends);
+    tracing::info!(?outcome, "Noroshi ends.");
+    Ok(outcome)
+}
+
+/// Reads and compiles the rules of a pipeline; warnings are shown, errors end the command.
+pub fn compile(pipeline: Pipeline, terminal: &Terminal) -> Result<Compiled, CliError> {
+    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
+    if loaded.has_errors() {
+        return Err(loaded.diagnostics.into());
+    }
+    terminal.warn(&loaded.diagnostics);
+    let unfed = super::check::unfed(&pipeline, &loaded.rules);
+    if !unfed.is_empty() {
+        tracing::warn!(rules = unfed.len(), "Rules read tables that no source feeds; `noroshi check` names them.");
+    }
+    if loaded.rules.is_empty() {
+        let problem = Diagnostic::new(codes::P006, format!("the pipeline `{}` has no rule", pipeline.name));
+        return Err(problem.into());
+    }
+    let rules = Arc::new(RuleSet::new(loaded.rules));
+    Compiled::new(Arc::new(pipeline), rules)
+        .map_err(|error| CliError::usage(format!("the rules cannot be compiled: {error}")))
+}
+
+/// The exit code for how lanes ended; says the reason of each that failed.
+pub fn outcome(ends: &[LaneEnd]) -> Outcome {
+    let mut outcome = Outcome::Done;
+    let mut err = std::io::stderr().lock();
+    for end in ends {
+        let (this, why) = match &end.exit {
+            Exit::Stopped => continue,
+            Exit::Deadline => (Outcome::Deadline, "the deadline for stopping passed".to_owned()),
+            Exit::Fenced(why) => (Outcome::Fenced, format!("another process has taken over: {why}")),
+            Exit::Failed(why) => (Outcome::Kafka, why.clone()),
+        };
+        let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable(&why));
+        let rank = |outcome: Outcome| match outcome {
+            Outcome::Fenced => 3,
+            Outcome::Kafka => 2,
+            Outcome::Deadline => 1,
+            _ => 0,
+        };
+        if rank(this) > rank(outcome) {
+            outcome = this;
+        }
+    }
+    outcome
+}
+
+fn failed(error: &ServiceError) -> CliError {
+    match error {
+        ServiceError::Config(diagnostic) => (**diagnostic).clone().into(),
+        other => CliError::kafka(other.to_string()),
+    }
+}
+
+/// Letters, digits, `.`, `_` and `-`: it becomes part of Kafka's ids.
+fn instance(given: Option<&str>) -> Result<String, CliError> {
+    let name = match given {
+        Some(name) => name.to_owned(),
+        None => std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "noroshi".into()),
+    };
+    let name = name.trim();
+    let valid = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if name.is_empty() || name.len() > 100 || !valid {
+        return Err(CliError::usage(format!(
+            "--instance `{}`: use letters, digits, `.`, `_` and `-`, at most 100",
+            printable(name)
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+/// Asks to stop at SIGTERM and SIGINT; the second signal leaves at once, even when a lane is stuck.
+pub fn signals(stop: &Stop) -> Result<(), CliError> {
+    let stop = stop.clone();
+    let failed = |error: std::io::Error| CliError::usage(format!("cannot listen for signals: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let ready = {
+        let _guard = runtime.enter();
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?)
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            let (mut terminate, mut interrupt) = ready;
+            runtime.block_on(async {
+                loop {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                    stop.ask();
+                    if stop.asked() == 1 {
+                        tracing::info!("Stopping: the open epoch is finished first. A second signal stops at once.");
+                    }
+                }
+            });
+        })
+        .map_err(failed)?;
+    Ok(())
+}

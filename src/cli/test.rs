@@ -1,0 +1,315 @@
+//! `noroshi test`: the tests inside rules, and the case folders of pipelines.
+//!
+//! A case is a folder `cases/<name>/` with one `<source id>.ndjson` for each source that takes part, and
+//! `expect.json`: the alerts (rule_id, source, record, index) and the rejects (source, record, code) that must
+//! come out, no more and no fewer.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::exit::{CliError, Outcome};
+use super::output::Terminal;
+use crate::config::Config;
+use crate::normalise::schema::Catalog;
+use crate::pipeline::definition::Pipeline;
+use crate::pipeline::engine::{Compiled, Engine, Pushed};
+use crate::rules::meta::{Expect, Given, RuleTest};
+use crate::rules::{self, Rule, RuleLimits, RuleSet, sample};
+use crate::source::files::{FileRecords, Framing};
+use crate::source::{NoEnvelope, RecordRef};
+
+/// Run the tests inside rules and the case folders of pipelines.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A rule's own tests stand in its metadata (`tests:`): rows of its table, or a file of records, and the alerts that
+must come. A case folder holds <source id>.ndjson files and expect.json; --bless writes expect.json.
+
+Examples:
+  noroshi test rules/
+  noroshi test --pipeline pipelines/demo")]
+pub struct TestArgs {
+    /// Rules: files and folders.
+    paths: Vec<PathBuf>,
+    /// A pipeline folder: its rules' tests and its cases.
+    #[arg(long)]
+    pipeline: Vec<PathBuf>,
+    /// A folder with tables/, instead of the built-in ones.
+    #[arg(long)]
+    schemas: Option<PathBuf>,
+    /// Write what came out as what is expected.
+    #[arg(long)]
+    bless: bool,
+    /// Print each test, not only those that fail.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Default)]
+struct Report {
+    passed: usize,
+    failed: Vec<String>,
+    without: usize,
+    lines: Vec<String>,
+}
+
+/// Runs tests and prints; `Problems` when one fails.
+pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
+    let mut report = Report::default();
+    if args.paths.is_empty() && args.pipeline.is_empty() {
+        return Err(CliError::usage("name rules to test, or --pipeline FOLDER"));
+    }
+    if !args.paths.is_empty() {
+        let catalog = match &args.schemas {
+            Some(folder) => Catalog::load(folder)?,
+            None => Catalog::stock()?,
+        };
+        rule_tests(&args.paths, &Arc::new(catalog), terminal, &mut report)?;
+    }
+    for folder in &args.pipeline {
+        let pipeline = Pipeline::load(folder)?;
+        let rules = rule_tests(&pipeline.rules.clone(), &pipeline.catalog.clone(), terminal, &mut report)?;
+        cases(pipeline, rules, args.bless, &mut report)?;
+    }
+    let mut out = std::io::stdout().lock();
+    if args.verbose {
+        for line in &report.lines {
+            writeln!(out, "{line}")?;
+        }
+    }
+    for failure in &report.failed {
+        writeln!(out, "{failure}\n")?;
+    }
+    let without = match report.without {
+        0 => String::new(),
+        count => format!(" ({count} rules have no test)"),
+    };
+    writeln!(out, "{} passed, {} failed{without}", report.passed, report.failed.len())?;
+    Ok(if report.failed.is_empty() { Outcome::Done } else { Outcome::Problems })
+}
+
+fn rule_tests(
+    paths: &[PathBuf],
+    catalog: &Arc<Catalog>,
+    terminal: &Terminal,
+    report: &mut Report,
+) -> Result<Vec<Arc<Rule>>, CliError> {
+    let loaded = rules::load(paths, catalog, &RuleLimits::default());
+    if loaded.has_errors() {
+        return Err(loaded.diagnostics.into());
+    }
+    terminal.warn(&loaded.diagnostics);
+    for rule in &loaded.rules {
+        report.without += usize::from(rule.meta.tests.is_empty());
+        for test in &rule.meta.tests {
+            let name = format!("{}: {}", rule.file.path.display(), test.name);
+            let result = match &test.given {
+                Given::Rows(rows) => sample::run(rule, rows).map_err(|error| error.to_string()),
+                Given::File(file) => of_file(rule, test, file, catalog),
+            };
+            report.note(&name, result.and_then(|got| compare(&test.expect, &got)));
+        }
+    }
+    Ok(loaded.rules)
+}
+
+impl Report {
+    fn note(&mut self, name: &str, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                self.lines.push(format!("ok    {name}"));
+            }
+            Err(why) => {
+                self.lines.push(format!("FAIL  {name}"));
+                self.failed.push(format!("FAIL  {name}\n{}", indent(&why)));
+            }
+        }
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("      {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn of_file(
+    rule: &Arc<Rule>,
+    test: &RuleTest,
+    file: &str,
+    catalog: &Arc<Catalog>,
+) -> Result<Vec<Map<String, Value>>, String> {
+    let format = test.format.as_deref().ok_or("a test on a file needs `format:`")?;
+    let format = crate::decode::format(format).ok_or_else(|| format!("there is no format `{format}`"))?;
+    let zone = crate::normalise::time::ZoneOffset::UTC;
+    let pipeline = Pipeline::of_one_source(format, "test", zone, Vec::new(), Arc::clone(catalog))
+        .map_err(|error| error.to_string())?;
+    let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
+    let mut engine = engine(pipeline, vec![Arc::clone(rule)])?;
+    let mut got = Vec::new();
+    read(&mut engine, 0, &path, &mut |_, _| {})?;
+    for finding in engine.search(0) {
+        got.push(finding.output);
+    }
+    Ok(got)
+}
+
+fn engine(pipeline: Pipeline, rules: Vec<Arc<Rule>>) -> Result<Engine, String> {
+    let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(rules)))
+        .map_err(|error| error.to_string())?;
+    let mut limits = Config::default().engine_limits();
+    // A test's records are all searched at once.
+    limits.batch_rows_max = usize::MAX;
+    limits.batch_bytes_max = usize::MAX;
+    Ok(Engine::new(Arc::new(compiled), limits))
+}
+
+fn read(
+    engine: &mut Engine,
+    source: usize,
+    path: &Path,
+    rejected: &mut dyn FnMut(i64, &'static str),
+) -> Result<(), String> {
+    let bytes_max = Config::default().limits.decode().record_bytes_max;
+    let mut records = FileRecords::open(path, Framing::Auto, bytes_max).map_err(|error| error.to_string())?;
+    let topic: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
+    let mut offset = 0;
+    while let Some(payload) = records.next_record().map_err(|error| error.to_string())? {
+        let record = RecordRef {
+            source,
+            slot: source,
+            topic: &topic,
+            partition: 0,
+            offset,
+            timestamp_ms: None,
+            payload: Some(payload),
+            envelope: &NoEnvelope,
+        };
+        if let Pushed::Rejected(reject) = engine.push(&record) {
+            rejected(offset, reject.code.as_str());
+        }
+        offset += 1;
+    }
+    Ok(())
+}
+
+/// Whether the alerts are those expected; else a readable difference.
+fn compare(expect: &Expect, got: &[Map<String, Value>]) -> Result<(), String> {
+    let show = |rows: &[Map<String, Value>]| {
+        let lines: Vec<String> = rows.iter().map(|row| format!("  {}", json!(row))).collect();
+        if lines.is_empty() { "  (none)".to_owned() } else { lines.join("\n") }
+    };
+    match expect {
+        Expect::Count(count) if *count == got.len() as u64 => Ok(()),
+        Expect::Count(count) => {
+            Err(format!("expected {count} alerts, got {}:\n{}", got.len(), show(got)))
+        }
+        Expect::Alerts(alerts) => {
+            let mut differences = Vec::new();
+            for at in 0..alerts.len().max(got.len()) {
+                match (alerts.get(at), got.get(at)) {
+                    (Some(expect), Some(got)) => {
+                        for (name, value) in expect {
+                            let found = got.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                            let found = found.map_or(&Value::Null, |(_, value)| value);
+                            if !same(value, found) {
+                                differences.push(format!("alert {at}, {name}: expected {value}, got {found}"));
+                            }
+                        }
+                    }
+                    (Some(expect), None) => differences.push(format!("alert {at} is missing: {}", json!(expect))),
+                    (None, Some(got)) => differences.push(format!("alert {at} was not expected: {}", json!(got))),
+                    (None, None) => {}
+                }
+            }
+            if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+        }
+    }
+}
+
+/// Numbers are equal by value, whatever their JSON form.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => (a - b).abs() <= f64::EPSILON * a.abs(),
+        _ => a == b,
+    }
+}
+
+/// What a case must yield.
+fn cases(
+    pipeline: Pipeline,
+    rules: Vec<Arc<Rule>>,
+    bless: bool,
+    report: &mut Report,
+) -> Result<(), CliError> {
+    let Ok(entries) = std::fs::read_dir(&pipeline.cases) else { return Ok(()) };
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    for folder in folders {
+        let result = case(&pipeline, &rules, &folder, bless);
+        report.note(&folder.display().to_string(), result);
+    }
+    Ok(())
+}
+
+fn case(pipeline: &Pipeline, rules: &[Arc<Rule>], folder: &Path, bless: bool) -> Result<(), String> {
+    let mut engine = engine(pipeline.clone(), rules.to_vec())?;
+    let mut rejects = Vec::new();
+    let mut any = false;
+    for (at, source) in pipeline.sources.iter().enumerate() {
+        let path = folder.join(format!("{}.ndjson", source.id));
+        if path.is_file() {
+            any = true;
+            read(&mut engine, at, &path, &mut |record, code| {
+                rejects.push(json!({ "source": &*source.id, "record": record, "code": code }));
+            })?;
+        }
+    }
+    if !any {
+        let known: Vec<String> = pipeline.sources.iter().map(|source| format!("{}.ndjson", source.id)).collect();
+        return Err(format!("no input; a case holds some of: {}", known.join(", ")));
+    }
+    let alerts: Vec<Value> = engine
+        .search(0)
+        .iter()
+        .map(|finding| {
+            json!({
+                "rule_id": rules[finding.rule].meta.id,
+                "title": rules[finding.rule].meta.title,
+                "source": &*pipeline.sources[finding.source].id,
+                "record": finding.position.offset,
+                "index": finding.position.index,
+            })
+        })
+        .collect();
+    let got = json!({ "alerts": alerts, "rejects": rejects });
+    let path = folder.join("expect.json");
+    if bless {
+        return std::fs::write(&path, format!("{got:#}\n")).map_err(|error| error.to_string());
+    }
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read {}: {error}; --bless writes it", path.display()))?;
+    let expect: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    difference(&expect, &got)
+}
+
+/// Lines that are only in one of them, each once for each time it is too many.
+fn difference(expect: &Value, got: &Value) -> Result<(), String> {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    for (document, weight) in [(expect, -1), (got, 1)] {
+        for kind in ["alerts", "rejects"] {
+            for item in document[kind].as_array().into_iter().flatten() {
+                *counts.entry(format!("{} {item}", kind.trim_end_matches('s'))).or_default() += weight;
+            }
+        }
+    }
+    let lines: Vec<String> = counts
+        .into_iter()
+        .filter(|(_, count)| *count != 0)
+        .map(|(line, count)| if count < 0 { format!("missing:      {line}") } else { format!("not expected: {line}") })
+        .collect();
+    if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
+}

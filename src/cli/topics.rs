@@ -1,0 +1,131 @@
+//! `noroshi topics`: what a pipeline needs on the broker, and creating it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::exit::{CliError, Outcome};
+use super::output::{Format, Terminal};
+use crate::config::kafka::{self, TokenSource};
+use crate::config::{Config, LoadOptions};
+use crate::pipeline::definition::Pipeline;
+use crate::sink::kafka::create::{TopicPlan, create};
+use crate::source::kafka::preflight::{Preflight, TopicState};
+
+/// List the topics that a pipeline needs; create them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without a configured broker the list is printed without the state of each topic.
+
+Examples:
+  noroshi topics --pipeline pipelines/demo
+  noroshi topics --pipeline pipelines/demo --create --partitions 4 --set kafka.bootstrap_servers=localhost:9092")]
+pub struct TopicsArgs {
+    /// A pipeline folder.
+    #[arg(long)]
+    pipeline: PathBuf,
+    /// Create what is missing.
+    #[arg(long)]
+    create: bool,
+    /// Partitions of topics that are created. Input topics: at least one for each lane of all processes.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    partitions: i32,
+    /// Replicas of topics that are created; -1 takes the broker's default.
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    replication_factor: i32,
+    /// For people or for machines.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// A configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// One setting, as section.key=value; may be repeated.
+    #[arg(long)]
+    set: Vec<String>,
+}
+
+/// Lists, and creates when asked.
+pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError> {
+    let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
+    let pipeline = Pipeline::load(&args.pipeline)?;
+    let mut wanted: BTreeMap<String, (&'static str, String)> = BTreeMap::new();
+    for source in &pipeline.sources {
+        for topic in &source.topics {
+            wanted.insert(topic.clone(), ("input", source.id.to_string()));
+        }
+    }
+    for organisation in &pipeline.organisations {
+        for (template, role) in [(&pipeline.alerts, "alerts"), (&pipeline.rejects, "rejects")] {
+            wanted.insert(template.topic(&organisation.id), (role, String::new()));
+        }
+    }
+    let online = args.create || !config.kafka.bootstrap_servers.is_empty();
+    let mut states: BTreeMap<String, TopicState> = BTreeMap::new();
+    if online {
+        let client = kafka::admin(&config)?;
+        let connect = || Preflight::connect(&client, TokenSource::new(&config), Duration::from_secs(10));
+        let unreachable = |error: crate::source::kafka::preflight::PreflightError| CliError::kafka(error.to_string());
+        let preflight = connect().map_err(unreachable)?;
+        for topic in wanted.keys() {
+            states.insert(topic.clone(), preflight.topic(topic).map_err(unreachable)?);
+        }
+        if args.create {
+            let plans = plans(args, &config, &wanted, &states);
+            create(&client, &plans).map_err(|problems| CliError::kafka(problems.join("; ")))?;
+            for plan in plans {
+                states.insert(plan.name, TopicState::Present(usize::try_from(plan.partitions).unwrap_or(0)));
+            }
+        }
+    }
+    print(args.format, &wanted, &states)?;
+    Ok(Outcome::Done)
+}
+
+fn plans(
+    args: &TopicsArgs,
+    config: &Config,
+    wanted: &BTreeMap<String, (&'static str, String)>,
+    states: &BTreeMap<String, TopicState>,
+) -> Vec<TopicPlan> {
+    let missing = wanted.iter().filter(|(topic, _)| states.get(*topic) == Some(&TopicState::Missing));
+    missing
+        .map(|(topic, (role, _))| match *role {
+            "input" => TopicPlan::input(topic, args.partitions, args.replication_factor),
+            _ => {
+                let bytes = config.limits.message_bytes_max;
+                TopicPlan::output(topic, args.partitions, args.replication_factor, bytes)
+            }
+        })
+        .collect()
+}
+
+fn print(
+    format: Format,
+    wanted: &BTreeMap<String, (&'static str, String)>,
+    states: &BTreeMap<String, TopicState>,
+) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    let state = |topic: &str| match states.get(topic) {
+        None => "unknown".to_owned(),
+        Some(TopicState::Present(partitions)) => format!("{partitions} partitions"),
+        Some(TopicState::Missing) => "missing".to_owned(),
+        Some(TopicState::Forbidden) => "no rights".to_owned(),
+    };
+    if format == Format::Json {
+        let topics: Vec<serde_json::Value> = wanted
+            .iter()
+            .map(|(topic, (role, source))| {
+                serde_json::json!({ "topic": topic, "role": role, "source": source, "state": state(topic) })
+            })
+            .collect();
+        writeln!(out, "{:#}", serde_json::Value::from(topics))?;
+        return Ok(());
+    }
+    let width = wanted.keys().map(String::len).max().unwrap_or(0);
+    for (topic, (role, source)) in wanted {
+        let shown = if source.is_empty() { (*role).to_owned() } else { format!("{role} of {source}") };
+        writeln!(out, "{topic:width$}  {:<16} {shown}", state(topic))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! All lanes of a process: started together, watched, stopped together.
+//!
+//! Owns the look at the broker before the start, one thread a lane, and what the process's end is when lanes
+//! end. What a lane does is `lane`'s. Called by `cli::run` and `cli::demo`.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use super::cycle::{CycleLimits, Exit};
+use super::engine::{Compiled, Engine};
+use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
+use crate::config::Config;
+use crate::config::kafka::{self, ClientSettings, TokenSource};
+use crate::diagnostic::Diagnostic;
+use crate::sink::kafka::{KafkaSink, ProducerSettings};
+use crate::source::kafka::KafkaSource;
+use crate::source::kafka::preflight::{Preflight, PreflightError, TopicState};
+
+/// How long the first contact with the broker may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
+/// Records taken from a consumer in one go.
+const POLL_RECORDS_MAX: usize = 1_024;
+/// Findings an epoch that watchers are told of.
+const NOTES_MAX: usize = 1_000;
+/// Aborts in a row before a lane gives up.
+const ABORTS_MAX: u32 = 20;
+/// A full epoch waits this long for the sink before the source is paused.
+const PAUSE_AFTER_MS: u64 = 1_000;
+
+/// Why a service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The configuration does not make a client.
+    #[error("{0}")]
+    Config(Box<Diagnostic>),
+    /// The broker is of no use.
+    #[error(transparent)]
+    Broker(#[from] PreflightError),
+    /// Topics are not there.
+    #[error("topics are missing: {}; `noroshi topics --create` makes them", .0.join(", "))]
+    MissingTopics(Vec<String>),
+    /// Topics that we may not use.
+    #[error("no rights to the topics: {}", .0.join(", "))]
+    ForbiddenTopics(Vec<String>),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl From<Diagnostic> for ServiceError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Config(Box::new(diagnostic))
+    }
+}
+
+/// What a service is started from.
+pub struct Service {
+    config: Arc<Config>,
+    compiled: Arc<Compiled>,
+    instance: String,
+}
+
+/// How a lane ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneEnd {
+    /// Which lane.
+    pub lane: u32,
+    /// Why.
+    pub exit: Exit,
+}
+
+impl Service {
+    /// A service; `instance` names this process among those of the pipeline.
+    pub fn new(config: Arc<Config>, compiled: Arc<Compiled>, instance: &str) -> Self {
+        Self { config, compiled, instance: instance.to_owned() }
+    }
+
+    /// Looks at the broker: reachable, lets us in, the topics are there.
+    pub fn preflight(&self) -> Result<(), ServiceError> {
+        let client = kafka::admin(&self.config)?;
+        let preflight = Preflight::connect(&client, TokenSource::new(&self.config), CONNECT_PATIENCE)?;
+        let pipeline = &self.compiled.pipeline;
+        let (mut missing, mut forbidden) = (Vec::new(), Vec::new());
+        let inputs = pipeline.sources.iter().flat_map(|source| source.topics.iter().cloned());
+        for topic in inputs.chain(pipeline.output_topics()) {
+            match preflight.topic(&topic)? {
+                TopicState::Present(_) => {}
+                TopicState::Missing => missing.push(topic),
+                TopicState::Forbidden => forbidden.push(topic),
+            }
+        }
+        if !forbidden.is_empty() {
+            return Err(ServiceError::ForbiddenTopics(forbidden));
+        }
+        if missing.is_empty() { Ok(()) } else { Err(ServiceError::MissingTopics(missing)) }
+    }
+
+    /// Runs all lanes until they are asked to stop or one cannot go on; then all stop. Returns at the latest a
+    /// little after the deadline for stopping, also when the broker is gone.
+    pub fn run<E: LaneEvents + Send + 'static>(
+        &self,
+        stop: &Stop,
+        watch: impl Fn(u32) -> E,
+    ) -> Result<Vec<LaneEnd>, ServiceError> {
+        let lanes = self.config.lanes.resolved();
+        let (ends, inbox) = channel();
+        for lane in 0..lanes {
+            let (settings, consumer) = self.clients(lane)?;
+            let body = LaneBody {
+                lane,
+                settings,
+                consumer,
+                group: self.config.kafka.group_id(&self.compiled.pipeline.name),
+                token: TokenSource::new(&self.config),
+                compiled: Arc::clone(&self.compiled),
+                config: Arc::clone(&self.config),
+                events: watch(lane),
+                stop: stop.clone(),
+            };
+            let ends = ends.clone();
+            std::thread::Builder::new()
+                .name(format!("lane-{lane}"))
+                .spawn(move || {
+                    let guard = EndGuard { lane, ends };
+                    let exit = body.run();
+                    guard.end(exit);
+                })
+                .map_err(ServiceError::Thread)?;
+        }
+        drop(ends);
+        Ok(self.supervise(stop, lanes, &inbox))
+    }
+
+    /// Waits for the lanes; the first that cannot go on stops the others.
+    fn supervise(&self, stop: &Stop, lanes: u32, inbox: &Receiver<LaneEnd>) -> Vec<LaneEnd> {
+        let mut ended: Vec<LaneEnd> = Vec::new();
+        let mut asked_at: Option<Instant> = None;
+        // A lane keeps its own deadline; this one is for a lane that is stuck in a call.
+        let patience = Duration::from_millis(self.config.shutdown.deadline_ms) + Duration::from_secs(2);
+        while ended.len() < lanes as usize {
+            match inbox.recv_timeout(Duration::from_millis(50)) {
+                Ok(end) => {
+                    if stop.asked() == 0 {
+                        stop.ask();
+                    }
+                    ended.push(end);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if stop.asked() > 0 {
+                let at = *asked_at.get_or_insert_with(Instant::now);
+                let patience = if stop.asked() > 1 { Duration::from_millis(500) } else { patience };
+                if at.elapsed() > patience {
+                    break;
+                }
+            }
+        }
+        for lane in 0..lanes {
+            if !ended.iter().any(|end| end.lane == lane) {
+                ended.push(LaneEnd { lane, exit: Exit::Deadline });
+            }
+        }
+        ended
+    }
+
+    fn clients(&self, lane: u32) -> Result<(ProducerSettings, ClientSettings), ServiceError> {
+        let name = &self.compiled.pipeline.name;
+        let id = self.config.kafka.transactional_id(name, &self.instance, lane);
+        let timeout = Duration::from_millis(self.config.transaction.timeout_ms);
+        let settings = ProducerSettings {
+            config: kafka::producer(&self.config, &id)?,
+            token: TokenSource::new(&self.config),
+            // Well inside the broker's own timeout, so that the broker never aborts what is still being tried.
+            try_for: timeout.mul_f64(0.8),
+            replace_for: timeout,
+        };
+        let group = self.config.kafka.group_id(name);
+        Ok((settings, kafka::consumer(&self.config, &group, lane)?))
+    }
+}
+
+struct LaneBody<E> {
+    lane: u32,
+    settings: ProducerSettings,
+    consumer: ClientSettings,
+    group: String,
+    token: TokenSource,
+    compiled: Arc<Compiled>,
+    config: Arc<Config>,
+    events: E,
+    stop: Stop,
+}
+
+impl<E: LaneEvents> LaneBody<E> {
+    fn run(self) -> Exit {
+        // The producer comes first: it fences an earlier life of this lane before its offsets are read.
+        let sink = match KafkaSink::start(self.settings, &format!("sink-{}", self.lane)) {
+            Ok(sink) => sink,
+            Err(error) if error.fenced => return Exit::Fenced(error.to_string()),
+            Err(error) => return Exit::Failed(error.to_string()),
+        };
+        let pipeline = Arc::clone(&self.compiled.pipeline);
+        let source = match KafkaSource::new(&self.consumer, self.token, &self.group, pipeline) {
+            Ok(source) => source,
+            Err(error) => return Exit::Failed(error.to_string()),
+        };
+        let engine = Engine::new(self.compiled, self.config.engine_limits());
+        let lane = Lane::new(source, sink, engine, self.events, lane_limits(&self.config));
+        let (exit, source, sink) = lane.run(&self.stop);
+        // The consumer leaves the group first, so that others take over while the producer winds up.
+        drop(source);
+        sink.close(Duration::from_millis(500));
+        exit
+    }
+}
+
+/// Reports a lane that panics as failed.
+struct EndGuard {
+    lane: u32,
+    ends: std::sync::mpsc::Sender<LaneEnd>,
+}
+
+impl EndGuard {
+    fn end(self, exit: Exit) {
+        let _ = self.ends.send(LaneEnd { lane: self.lane, exit });
+    }
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let exit = Exit::Failed("the lane's thread panicked".into());
+            let _ = self.ends.send(LaneEnd { lane: self.lane, exit });
+        }
+    }
+}
+
+fn lane_limits(config: &Config) -> LaneLimits {
+    LaneLimits {
+        cycle: CycleLimits {
+            interval_ms: config.epoch.interval_ms,
+            records_max: config.epoch.records_max,
+            bytes_max: config.epoch.bytes_max,
+            pause_after_ms: PAUSE_AFTER_MS,
+            // A group gives a member `session.timeout.ms` (45 s in librdkafka) to answer; half of it is ours.
+            revoke_deadline_ms: 20_000,
+            stop_deadline_ms: config.shutdown.deadline_ms,
+            aborts_max: ABORTS_MAX,
+        },
+        poll_records_max: POLL_RECORDS_MAX,
+        reject_bytes_max: usize::try_from(config.limits.reject_bytes_max).unwrap_or(usize::MAX),
+        notes_max: NOTES_MAX,
+    }
+}

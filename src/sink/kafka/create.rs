@@ -1,0 +1,97 @@
+//! Creating the topics that a pipeline needs, with settings that suit it.
+//!
+//! Owns the settings. Called by `cli::topics` and the demo.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
+
+/// How long the broker may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A topic to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPlan {
+    /// Name.
+    pub name: String,
+    /// Partitions.
+    pub partitions: i32,
+    /// Replicas; -1 is the broker's default.
+    pub replication: i32,
+    /// Topic settings.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl TopicPlan {
+    /// An input topic: the broker's own clock, because shippers write event times into the record's timestamp and
+    /// retention would then delete late events at once; records up to 4 MiB.
+    pub fn input(name: &str, partitions: i32, replication: i32) -> Self {
+        let settings = vec![
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ("max.message.bytes", (4 << 20).to_string()),
+        ];
+        Self { name: name.to_owned(), partitions, replication, settings }
+    }
+
+    /// A topic of alerts or rejects.
+    pub fn output(name: &str, partitions: i32, replication: i32, message_bytes_max: u64) -> Self {
+        let settings = vec![("max.message.bytes", (message_bytes_max + 65_536).to_string())];
+        Self { name: name.to_owned(), partitions, replication, settings }
+    }
+}
+
+/// Creates topics; those that are there already are left as they are. Returns the problems, one line each.
+pub fn create(config: &ClientConfig, plans: &[TopicPlan]) -> Result<(), Vec<String>> {
+    if plans.is_empty() {
+        return Ok(());
+    }
+    let admin: AdminClient<DefaultClientContext> =
+        config.create().map_err(|error| vec![format!("the Kafka client cannot be created: {error}")])?;
+    let topics: Vec<NewTopic<'_>> = plans
+        .iter()
+        .map(|plan| {
+            let replication = TopicReplication::Fixed(plan.replication);
+            let topic = NewTopic::new(&plan.name, plan.partitions, replication);
+            plan.settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        })
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    let results = block_on(admin.create_topics(&topics, &options))
+        .map_err(|error| vec![format!("creating topics: {error}")])?;
+    let problems: Vec<String> = results
+        .into_iter()
+        .filter_map(Result::err)
+        .filter(|(_, code)| *code != RDKafkaErrorCode::TopicAlreadyExists)
+        .map(|(topic, code)| format!("creating `{topic}`: {code}"))
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The admin client's futures need no runtime.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
