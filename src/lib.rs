@@ -10,6 +10,7 @@
 //!
 //! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
 
+pub mod config;
 pub mod decode;
 pub mod demo;
 pub mod diagnostic;

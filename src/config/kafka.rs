@@ -1,0 +1,197 @@
+//! The configuration → librdkafka's properties, for each kind of client.
+//!
+//! Owns which properties are set and to what; with `source::kafka` and `sink::kafka` the only place that names
+//! rdkafka (I-10). Creating clients and everything they do is left to those two. The values are measured, not
+//! guessed; each says why it is what it is.
+
+use rdkafka::ClientConfig;
+use rdkafka::client::OAuthToken;
+use rdkafka::error::KafkaError;
+
+use super::broker::{GroupProtocol, Mechanism};
+use super::{Config, oauth};
+use crate::diagnostic::{Diagnostic, codes};
+
+/// How often librdkafka hands out its statistics, in milliseconds. They show hidden retries of a commit.
+pub const STATISTICS_INTERVAL_MS: u32 = 1_000;
+
+/// A property, its value, and why. Users may override these.
+pub type Preset = (&'static str, &'static str, &'static str);
+
+/// For all clients.
+pub const COMMON: &[Preset] = &[
+    ("reconnect.backoff.max.ms", "500", "after an outage the first try must not wait 10 s"),
+    ("socket.keepalive.enable", "true", "connections that idle behind a firewall are noticed"),
+];
+
+/// For consumers.
+pub const CONSUMER: &[Preset] = &[
+    (
+        "fetch.queue.backoff.ms",
+        "5",
+        "the default of 1,000 stalls well-compressed input for most of each second",
+    ),
+    ("fetch.wait.max.ms", "100", "an idle partition answers before an epoch's time is up"),
+];
+
+/// For producers.
+pub const PRODUCER: &[Preset] = &[
+    ("retry.backoff.ms", "5", "the default adds 100 ms to transactions that follow each other closely"),
+    ("retry.backoff.max.ms", "50", "see retry.backoff.ms"),
+    ("linger.ms", "5", "the commit flushes anyway; larger batches compress better"),
+    ("batch.size", "1000000", "larger batches compress better"),
+];
+
+/// Messages that librdkafka tries to hold ready for each consumer: about a second's worth, within the bound on bytes.
+const QUEUED_MESSAGES_MIN: &str = "100000";
+
+/// A consumer of a lane. `group_id` comes from [`Kafka::group_id`](super::Kafka::group_id).
+pub fn consumer(config: &Config, group_id: &str, lane: u32) -> Result<ClientConfig, Diagnostic> {
+    let (kafka, limits) = (&config.kafka, &config.limits);
+    let mut client = base(config)?;
+    preset(&mut client, CONSUMER);
+    for (name, value) in &kafka.consumer.properties {
+        client.set(name, value.to_string());
+    }
+    client
+        .set("group.id", group_id)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", kafka.consumer.lost_offset.as_str())
+        .set("isolation.level", "read_committed")
+        .set("check.crcs", "true")
+        .set("enable.partition.eof", "false")
+        .set("queued.min.messages", QUEUED_MESSAGES_MIN)
+        .set("queued.max.messages.kbytes", (limits.fetch_queue_bytes_max / 1_024).to_string())
+        .set("fetch.message.max.bytes", limits.fetch_partition_bytes_max.to_string());
+    match kafka.group_protocol {
+        GroupProtocol::Classic => {
+            client.set("group.protocol", "classic").set("partition.assignment.strategy", "cooperative-sticky")
+        }
+        GroupProtocol::Consumer => client.set("group.protocol", "consumer"),
+    };
+    if let Some(instance) = &kafka.group_instance_id {
+        client.set("group.instance.id", format!("{instance}-{lane}"));
+    }
+    Ok(client)
+}
+
+/// A transactional producer. `transactional_id` comes from
+/// [`Kafka::transactional_id`](super::Kafka::transactional_id).
+pub fn producer(config: &Config, transactional_id: &str) -> Result<ClientConfig, Diagnostic> {
+    let mut client = producer_base(config)?;
+    client
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", config.transaction.timeout_ms.to_string());
+    Ok(client)
+}
+
+/// A producer without transactions, for the offline commands that only write (a demo's input, a replay's).
+pub fn plain_producer(config: &Config) -> Result<ClientConfig, Diagnostic> {
+    producer_base(config)
+}
+
+/// A client that asks and creates, but neither reads nor writes records.
+pub fn admin(config: &Config) -> Result<ClientConfig, Diagnostic> {
+    base(config)
+}
+
+fn producer_base(config: &Config) -> Result<ClientConfig, Diagnostic> {
+    let limits = &config.limits;
+    let mut client = base(config)?;
+    preset(&mut client, PRODUCER);
+    for (name, value) in &config.kafka.producer.properties {
+        client.set(name, value.to_string());
+    }
+    client
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", config.kafka.producer.compression.as_str())
+        .set("message.max.bytes", limits.message_bytes_max.to_string())
+        .set("queue.buffering.max.kbytes", (limits.producer_queue_bytes_max / 1_024).to_string())
+        .set("queue.buffering.max.messages", limits.producer_queue_messages_max.to_string());
+    Ok(client)
+}
+
+fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
+    let kafka = &config.kafka;
+    let mut client = ClientConfig::new();
+    preset(&mut client, COMMON);
+    client
+        .set("bootstrap.servers", config.brokers()?)
+        .set("client.id", &kafka.client_id)
+        .set("security.protocol", kafka.security_protocol.as_str())
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
+    if kafka.security_protocol.tls() {
+        let tls = &kafka.tls;
+        let files = [
+            ("ssl.ca.location", &tls.ca_file),
+            ("ssl.certificate.location", &tls.certificate_file),
+            ("ssl.key.location", &tls.key_file),
+        ];
+        for (name, path) in files {
+            if let Some(path) = path {
+                client.set(name, path.to_string_lossy());
+            }
+        }
+        if tls.ca_file.is_none() {
+            // OpenSSL is linked in and does not know where this system keeps its certificates.
+            client.set("ssl.ca.location", "probe");
+        }
+        if let Some(password) = &tls.key_password {
+            client.set("ssl.key.password", password.read("kafka.tls.key_password")?.expose());
+        }
+        client.set("enable.ssl.certificate.verification", tls.verify.to_string());
+        client.set("ssl.endpoint.identification.algorithm", if tls.verify { "https" } else { "none" });
+    }
+    if let (true, Some(mechanism)) = (kafka.security_protocol.sasl(), kafka.sasl.mechanism) {
+        client.set("sasl.mechanisms", mechanism.as_str());
+        if mechanism != Mechanism::OauthBearer {
+            client.set("sasl.username", kafka.sasl.username.as_deref().unwrap_or_default());
+            if let Some(password) = &kafka.sasl.password {
+                client.set("sasl.password", password.read("kafka.sasl.password")?.expose());
+            }
+        }
+    }
+    Ok(client)
+}
+
+fn preset(client: &mut ClientConfig, presets: &[Preset]) {
+    for (name, value, _) in presets {
+        client.set(*name, *value);
+    }
+}
+
+/// The token to use at `now_ms` (milliseconds since 1970). For `ClientContext::generate_oauth_token` of every client,
+/// whose `ENABLE_REFRESH_OAUTH_TOKEN` is on; librdkafka asks only with the mechanism OAUTHBEARER, and only while
+/// something polls. Unsecured tokens come from here as well: librdkafka's own are not served to clients that poll
+/// events, as rdkafka's do.
+pub fn oauth_token(config: &Config, now_ms: i64) -> Result<OAuthToken, Diagnostic> {
+    let token = oauth::token(config, now_ms)?;
+    Ok(OAuthToken { token: token.token, principal_name: token.principal, lifetime_ms: token.lifetime_ms })
+}
+
+/// Asks librdkafka whether it knows a property and takes the value; no client is made.
+pub fn try_property(name: &str, value: &str) -> Result<(), String> {
+    if name.contains('\0') || value.contains('\0') {
+        return Err("a zero byte".into());
+    }
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Ok(_) => Ok(()),
+        // The error carries the value; only its reason is passed on.
+        Err(KafkaError::ClientConfig(_, reason, _, _)) => Err(reason),
+        Err(_) => Err("not accepted".into()),
+    }
+}
+
+/// What went wrong while a client was made, as a diagnostic without any value.
+pub fn creation_failed(error: &KafkaError) -> Diagnostic {
+    let reason = match error {
+        KafkaError::ClientConfig(_, reason, name, _) => format!("{name}: {reason}"),
+        other => other.to_string(),
+    };
+    Diagnostic::new(codes::D006, format!("the Kafka client cannot be made: {reason}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The settings beside Kafka and the limits: lanes, epochs, transactions, HTTP, logs, shutdown.
+//!
+//! Owns shape, documentation and defaults. Cross checks are in `config::check`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Lanes: each has its own consumer, producer and threads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lanes {
+    /// How many lanes this process runs; 0 means one for each core that it may use. More lanes than input
+    /// partitions stay idle.
+    #[schemars(range(min = 0, max = 1_024))]
+    pub count: u32,
+}
+
+impl Lanes {
+    /// The number of lanes, never 0.
+    pub fn resolved(&self) -> u32 {
+        match self.count {
+            0 => std::thread::available_parallelism()
+                .map_or(1, |cores| u32::try_from(NonZeroUsize::get(cores)).unwrap_or(1)),
+            count => count,
+        }
+    }
+}
+
+/// An epoch: what one Kafka transaction holds. It ends at whichever bound is reached first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Epoch {
+    /// How long an epoch stays open, in milliseconds. It adds to the delay of an alert; shorter epochs cost more
+    /// transactions on the brokers.
+    #[schemars(range(min = 5, max = 60_000))]
+    pub interval_ms: u64,
+    /// Records after which an epoch is closed early.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub records_max: u64,
+    /// Bytes of record values after which an epoch is closed early.
+    #[schemars(range(min = 65_536, max = 4_294_967_296_u64))]
+    pub bytes_max: u64,
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Self { interval_ms: 200, records_max: 100_000, bytes_max: 64 << 20 }
+    }
+}
+
+/// Kafka transactions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Transaction {
+    /// After this many milliseconds the broker aborts an open transaction. It is the longest outage of the brokers
+    /// that an epoch survives, and the longest time that a process that died blocks the readers of its topics.
+    /// Must not exceed the brokers' `transaction.max.timeout.ms` (15 minutes in their stock settings).
+    #[schemars(range(min = 1_000, max = 900_000))]
+    pub timeout_ms: u64,
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        Self { timeout_ms: 60_000 }
+    }
+}
+
+/// The HTTP endpoint: `/live`, `/ready`, `/metrics` and `/status`, read-only and without authentication.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Whether the endpoint is served.
+    pub enabled: bool,
+    /// Address and port to listen on. Port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Permits an address that is not loopback. Anybody who reaches it can read names of topics, rules and
+    /// organisations, and how much telemetry each sends: let a network policy or a proxy stand before it.
+    pub allow_non_loopback: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 9464)), allow_non_loopback: false }
+    }
+}
+
+/// Logs, on standard error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `human` for people, `json` for collectors: one object a line.
+    pub format: LogFormat,
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or directives such as
+    /// `info,noroshi::source=debug`.
+    #[schemars(length(min = 1, max = 1_000))]
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, level: "info".into() }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+/// The end of the process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long lanes may take to finish their epoch and leave the group, in milliseconds. After it the process
+    /// ends anyway: the open transaction is aborted, its records are read again. An orchestrator's grace period
+    /// must be longer.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub deadline_ms: u64,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { deadline_ms: 30_000 }
+    }
+}
