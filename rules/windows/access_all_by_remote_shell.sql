@@ -22,5 +22,5 @@ tests:
 ---*/
 SELECT Computer, SourceUser, SourceImage, SourceProcessId, TargetImage, TargetProcessId, GrantedAccess, CallTrace
 FROM   process_access
-WHERE  activity = 'access' AND SourceImage ILIKE '%\wsmprovhost.exe'
+WHERE  activity = 'access' AND SourceImage ILIKE '%\\wsmprovhost.exe'
   AND  GrantedAccess IN ('0x1f0fff', '0x1f1fff', '0x1f2fff', '0x1f3fff', '0x1fffff')

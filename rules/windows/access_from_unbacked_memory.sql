@@ -26,4 +26,4 @@ SELECT Computer, SourceUser, SourceImage, SourceProcessId, TargetImage, TargetPr
 FROM   process_access
 WHERE  activity = 'access' AND CallTrace ILIKE '%UNKNOWN(%'
   AND  GrantedAccess IN ('0x40', '0x1478', '0x1438', '0x143a', '0x1f0fff', '0x1f1fff', '0x1f3fff', '0x1fffff')
-  AND  TargetImage ILIKE '%\windows\\%'
+  AND  TargetImage ILIKE '%\\windows\\%'

@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, SourceUser, SourceImage, SourceProcessId, TargetImage, TargetProcessId, GrantedAccess, CallTrace
 FROM   process_access
-WHERE  activity = 'access' AND TargetImage ILIKE '%\lsass.exe'
-  AND  (SourceImage ILIKE '%\powershell.exe' OR SourceImage ILIKE '%\pwsh.exe' OR SourceImage ILIKE '%\wscript.exe'
-     OR SourceImage ILIKE '%\cscript.exe' OR SourceImage ILIKE '%\mshta.exe' OR SourceImage ILIKE '%\wsmprovhost.exe')
+WHERE  activity = 'access' AND TargetImage ILIKE '%\\lsass.exe'
+  AND  (SourceImage ILIKE '%\\powershell.exe' OR SourceImage ILIKE '%\\pwsh.exe' OR SourceImage ILIKE '%\\wscript.exe'
+     OR SourceImage ILIKE '%\\cscript.exe' OR SourceImage ILIKE '%\\mshta.exe' OR SourceImage ILIKE '%\\wsmprovhost.exe')

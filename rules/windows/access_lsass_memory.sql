@@ -24,9 +24,9 @@ tests:
 ---*/
 SELECT Computer, SourceUser, SourceImage, SourceProcessId, TargetImage, TargetProcessId, GrantedAccess, CallTrace
 FROM   process_access
-WHERE  activity = 'access' AND TargetImage ILIKE '%\lsass.exe'
+WHERE  activity = 'access' AND TargetImage ILIKE '%\\lsass.exe'
   AND  GrantedAccess IN ('0x1010', '0x1410', '0x1418', '0x1438', '0x143a', '0x1f0fff', '0x1f1fff', '0x1f2fff', '0x1f3fff', '0x1fffff')
-  AND  SourceImage NOT ILIKE '%\wbem\wmiprvse.exe'
-  AND  SourceImage NOT ILIKE '%\system32\csrss.exe'
-  AND  SourceImage NOT ILIKE '%\system32\wininit.exe'
-  AND  SourceImage NOT ILIKE '%\Windows Defender\\%\MsMpEng.exe'
+  AND  SourceImage NOT ILIKE '%\\wbem\\wmiprvse.exe'
+  AND  SourceImage NOT ILIKE '%\\system32\\csrss.exe'
+  AND  SourceImage NOT ILIKE '%\\system32\\wininit.exe'
+  AND  SourceImage NOT ILIKE '%\\Windows Defender\\%\\MsMpEng.exe'

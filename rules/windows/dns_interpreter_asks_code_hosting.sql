@@ -23,6 +23,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, ProcessId, QueryName, QueryResults
 FROM   dns_activity
-WHERE  (Image ILIKE '%\powershell.exe' OR Image ILIKE '%\pwsh.exe' OR Image ILIKE '%\wscript.exe' OR Image ILIKE '%\cscript.exe'
-     OR Image ILIKE '%\mshta.exe' OR Image ILIKE '%\regsvr32.exe')
+WHERE  (Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\pwsh.exe' OR Image ILIKE '%\\wscript.exe' OR Image ILIKE '%\\cscript.exe'
+     OR Image ILIKE '%\\mshta.exe' OR Image ILIKE '%\\regsvr32.exe')
   AND  QueryName ~* '(^|\.)(raw\.githubusercontent\.com|gist\.github\.com|gist\.githubusercontent\.com|pastebin\.com|paste\.ee|transfer\.sh|ngrok\.io|discordapp\.com|anonfiles\.com)$'

@@ -22,4 +22,4 @@ tests:
 ---*/
 SELECT Computer, User, Image, ProcessId, QueryName, QueryResults
 FROM   dns_activity
-WHERE  Image ILIKE '%\Users\\%\Downloads\\%' OR Image ILIKE '%\Users\\%\Desktop\\%' OR Image ILIKE '%\Users\Public\\%'
+WHERE  Image ILIKE '%\\Users\\%\\Downloads\\%' OR Image ILIKE '%\\Users\\%\\Desktop\\%' OR Image ILIKE '%\\Users\\Public\\%'

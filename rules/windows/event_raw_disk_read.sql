@@ -24,7 +24,7 @@ SELECT Computer, User, Image, ProcessId, Device
 FROM   windows_event
 WHERE  EventID = 9 AND Channel ILIKE '%Sysmon%'
   AND  Image <> 'System' AND Image NOT ILIKE '<unknown%' AND Image NOT ILIKE '&lt;unknown%'
-  AND  Image NOT ILIKE '%\System32\svchost.exe' AND Image NOT ILIKE '%\System32\lsass.exe' AND Image NOT ILIKE '%\System32\VSSVC.exe'
-  AND  Image NOT ILIKE '%\System32\taskhostw.exe' AND Image NOT ILIKE '%\System32\dllhost.exe' AND Image NOT ILIKE '%\SystemApps\\%'
-  AND  Image NOT ILIKE '%\System32\CompatTelRunner.exe' AND Image NOT ILIKE '%\System32\DeviceCensus.exe'
-  AND  Image NOT ILIKE '%UsoCoreWorker.exe' AND Image NOT ILIKE '%\wbem\WmiPrvSE.exe'
+  AND  Image NOT ILIKE '%\\System32\\svchost.exe' AND Image NOT ILIKE '%\\System32\\lsass.exe' AND Image NOT ILIKE '%\\System32\\VSSVC.exe'
+  AND  Image NOT ILIKE '%\\System32\\taskhostw.exe' AND Image NOT ILIKE '%\\System32\\dllhost.exe' AND Image NOT ILIKE '%\\SystemApps\\%'
+  AND  Image NOT ILIKE '%\\System32\\CompatTelRunner.exe' AND Image NOT ILIKE '%\\System32\\DeviceCensus.exe'
+  AND  Image NOT ILIKE '%UsoCoreWorker.exe' AND Image NOT ILIKE '%\\wbem\\WmiPrvSE.exe'

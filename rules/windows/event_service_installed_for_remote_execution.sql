@@ -25,4 +25,4 @@ FROM   windows_event
 WHERE  EventID = 7045
   AND  (ServiceName ILIKE '%PSEXESVC%' OR ImagePath ILIKE '%psexesvc%' OR ImagePath ILIKE '%paexec%' OR ImagePath ILIKE '%remcom%'
      OR ImagePath ILIKE '%powershell%' OR ImagePath ILIKE '%comspec%' OR ImagePath ILIKE '%cmd.exe%' OR ImagePath ILIKE '%mshta%'
-     OR ImagePath ILIKE '%\Temp\\%' OR ImagePath ILIKE '%\Users\\%' OR ImagePath ILIKE '%\ADMIN$\\%')
+     OR ImagePath ILIKE '%\\Temp\\%' OR ImagePath ILIKE '%\\Users\\%' OR ImagePath ILIKE '%\\ADMIN$\\%')

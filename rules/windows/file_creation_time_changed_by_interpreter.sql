@@ -24,5 +24,5 @@ tests:
 SELECT Computer, User, Image, TargetFilename, CreationUtcTime, PreviousCreationUtcTime
 FROM   file_activity
 WHERE  activity = 'set_time' AND CreationUtcTime < PreviousCreationUtcTime
-  AND  (Image ILIKE '%\powershell.exe' OR Image ILIKE '%\cmd.exe' OR Image ILIKE '%\rundll32.exe'
-     OR Image ILIKE '%\Users\\%\Downloads\\%' OR Image ILIKE '%\Users\\%\Desktop\\%' OR Image ILIKE '%\Temp\\%')
+  AND  (Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\cmd.exe' OR Image ILIKE '%\\rundll32.exe'
+     OR Image ILIKE '%\\Users\\%\\Downloads\\%' OR Image ILIKE '%\\Users\\%\\Desktop\\%' OR Image ILIKE '%\\Temp\\%')

@@ -23,5 +23,5 @@ tests:
 SELECT Computer, User, Image, ProcessId, TargetFilename, CreationUtcTime, Hashes
 FROM   file_activity
 WHERE  TargetFilename ILIKE '%\\\_\_PSScriptPolicyTest\_%'
-  AND  Image NOT ILIKE '%\powershell.exe' AND Image NOT ILIKE '%\powershell\_ise.exe' AND Image NOT ILIKE '%\pwsh.exe'
-  AND  Image NOT ILIKE '%\wsmprovhost.exe' AND Image NOT ILIKE '%\wmiprvse.exe' AND Image NOT ILIKE '%\sdiagnhost.exe'
+  AND  Image NOT ILIKE '%\\powershell.exe' AND Image NOT ILIKE '%\\powershell\_ise.exe' AND Image NOT ILIKE '%\\pwsh.exe'
+  AND  Image NOT ILIKE '%\\wsmprovhost.exe' AND Image NOT ILIKE '%\\wmiprvse.exe' AND Image NOT ILIKE '%\\sdiagnhost.exe'

@@ -24,8 +24,8 @@ tests:
 SELECT Computer, User, Image, ProcessId, TargetFilename, CreationUtcTime, Hashes
 FROM   file_activity
 WHERE  activity = 'create'
-  AND  (Image ILIKE '%\powershell.exe' OR Image ILIKE '%\wscript.exe' OR Image ILIKE '%\cscript.exe' OR Image ILIKE '%\mshta.exe'
-     OR Image ILIKE '%\winword.exe' OR Image ILIKE '%\excel.exe' OR Image ILIKE '%\outlook.exe')
+  AND  (Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\wscript.exe' OR Image ILIKE '%\\cscript.exe' OR Image ILIKE '%\\mshta.exe'
+     OR Image ILIKE '%\\winword.exe' OR Image ILIKE '%\\excel.exe' OR Image ILIKE '%\\outlook.exe')
   AND  TargetFilename ~* '\.(exe|dll|scr|cpl|hta|js|vbs|bat|ps1)$'
-  AND  (TargetFilename ILIKE '%\Users\\%' OR TargetFilename ILIKE '%\ProgramData\\%' OR TargetFilename ILIKE '%\Temp\\%')
+  AND  (TargetFilename ILIKE '%\\Users\\%' OR TargetFilename ILIKE '%\\ProgramData\\%' OR TargetFilename ILIKE '%\\Temp\\%')
   AND  TargetFilename NOT ILIKE '%\\\_\_PSScriptPolicyTest\_%'

@@ -25,5 +25,5 @@ SELECT Computer, User, Image, ProcessId, TargetFilename, CreationUtcTime, Hashes
 FROM   file_activity
 WHERE  activity = 'create'
   AND  TargetFilename ~* '\\(svchosts?|scvhost|svhost|lsas|lsass|csrss|winlogon|services|smss|wininit|spoolsv|explorer|taskhostw|dllhost|conhost)\.exe$'
-  AND  TargetFilename NOT ILIKE 'C:\Windows\\%'
-  AND  TargetFilename NOT ILIKE 'C:\$%'
+  AND  TargetFilename NOT ILIKE 'C:\\Windows\\%'
+  AND  TargetFilename NOT ILIKE 'C:\\$%'

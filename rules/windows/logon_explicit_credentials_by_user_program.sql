@@ -23,4 +23,4 @@ tests:
 SELECT Computer, user, SubjectUserName, SubjectDomainName, TargetServerName, TargetInfo, ProcessName, ProcessId, src_ip
 FROM   authentication
 WHERE  EventID = 4648
-  AND  (ProcessName ILIKE '%\Users\\%' OR ProcessName ILIKE '%\ProgramData\\%' OR ProcessName ILIKE '%\Temp\\%')
+  AND  (ProcessName ILIKE '%\\Users\\%' OR ProcessName ILIKE '%\\ProgramData\\%' OR ProcessName ILIKE '%\\Temp\\%')

@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, ProcessId, ImageLoaded, Signed, Signature, SignatureStatus, Hashes
 FROM   module_activity
-WHERE  ImageLoaded ILIKE '%\vaultcli.dll'
-  AND  (Image ILIKE '%\powershell.exe' OR Image ILIKE '%\pwsh.exe' OR Image ILIKE '%\cscript.exe' OR Image ILIKE '%\wscript.exe'
-     OR Image ILIKE 'C:\Users\\%\Downloads\\%' OR Image ILIKE 'C:\Users\\%\Desktop\\%')
+WHERE  ImageLoaded ILIKE '%\\vaultcli.dll'
+  AND  (Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\pwsh.exe' OR Image ILIKE '%\\cscript.exe' OR Image ILIKE '%\\wscript.exe'
+     OR Image ILIKE 'C:\\Users\\%\\Downloads\\%' OR Image ILIKE 'C:\\Users\\%\\Desktop\\%')

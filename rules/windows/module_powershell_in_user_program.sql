@@ -23,4 +23,4 @@ tests:
 SELECT Computer, User, Image, ProcessId, ImageLoaded, Signed, Signature, SignatureStatus, Hashes
 FROM   module_activity
 WHERE  ImageLoaded ILIKE '%System.Management.Automation%.dll'
-  AND  (Image ILIKE 'C:\Users\\%' OR Image ILIKE 'C:\ProgramData\\%' OR Image ILIKE '%\Temp\\%')
+  AND  (Image ILIKE 'C:\\Users\\%' OR Image ILIKE 'C:\\ProgramData\\%' OR Image ILIKE '%\\Temp\\%')

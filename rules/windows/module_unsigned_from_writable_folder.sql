@@ -24,4 +24,4 @@ tests:
 SELECT Computer, User, Image, ProcessId, ImageLoaded, Signed, Signature, SignatureStatus, Hashes
 FROM   module_activity
 WHERE  activity = 'load_library' AND Signed = false
-  AND  (ImageLoaded ILIKE 'C:\Users\\%' OR ImageLoaded ILIKE 'C:\ProgramData\\%' OR ImageLoaded ILIKE '%\Temp\\%')
+  AND  (ImageLoaded ILIKE 'C:\\Users\\%' OR ImageLoaded ILIKE 'C:\\ProgramData\\%' OR ImageLoaded ILIKE '%\\Temp\\%')

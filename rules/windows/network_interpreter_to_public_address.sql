@@ -26,8 +26,8 @@ tests:
 SELECT Computer, User, Image, ProcessId, SourceIp, DestinationIp, DestinationHostname, DestinationPort, Protocol
 FROM   network_activity
 WHERE  Initiated
-  AND  (Image ILIKE '%\powershell.exe' OR Image ILIKE '%\pwsh.exe' OR Image ILIKE '%\wscript.exe' OR Image ILIKE '%\cscript.exe'
-     OR Image ILIKE '%\mshta.exe' OR Image ILIKE '%\regsvr32.exe' OR Image ILIKE '%\rundll32.exe' OR Image ILIKE '%\certutil.exe')
+  AND  (Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\pwsh.exe' OR Image ILIKE '%\\wscript.exe' OR Image ILIKE '%\\cscript.exe'
+     OR Image ILIKE '%\\mshta.exe' OR Image ILIKE '%\\regsvr32.exe' OR Image ILIKE '%\\rundll32.exe' OR Image ILIKE '%\\certutil.exe')
   AND  NOT (cidr_match(DestinationIp, '10.0.0.0/8') OR cidr_match(DestinationIp, '172.16.0.0/12') OR cidr_match(DestinationIp, '192.168.0.0/16')
          OR cidr_match(DestinationIp, '127.0.0.0/8') OR cidr_match(DestinationIp, '169.254.0.0/16') OR cidr_match(DestinationIp, '224.0.0.0/4')
          OR cidr_match(DestinationIp, '::1/128') OR cidr_match(DestinationIp, 'fc00::/7') OR cidr_match(DestinationIp, 'fe80::/10')

@@ -23,6 +23,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, ProcessId, SourceIp, DestinationIp, DestinationHostname, DestinationPort, Protocol
 FROM   network_activity
-WHERE  Initiated AND Image ILIKE '%\powershell.exe'
+WHERE  Initiated AND Image ILIKE '%\\powershell.exe'
   AND  DestinationPort IN (80, 443, 8000, 8080, 8443, 8444, 8888)
   AND  (cidr_match(DestinationIp, '10.0.0.0/8') OR cidr_match(DestinationIp, '172.16.0.0/12') OR cidr_match(DestinationIp, '192.168.0.0/16'))

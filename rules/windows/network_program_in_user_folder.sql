@@ -24,4 +24,4 @@ tests:
 SELECT Computer, User, Image, ProcessId, SourceIp, DestinationIp, DestinationHostname, DestinationPort, Protocol
 FROM   network_activity
 WHERE  Initiated
-  AND  (Image ILIKE '%\users\\%\downloads\\%' OR Image ILIKE '%\users\\%\desktop\\%' OR Image ILIKE '%\users\public\\%')
+  AND  (Image ILIKE '%\\users\\%\\downloads\\%' OR Image ILIKE '%\\users\\%\\desktop\\%' OR Image ILIKE '%\\users\\public\\%')

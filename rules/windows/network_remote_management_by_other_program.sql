@@ -23,5 +23,5 @@ tests:
 SELECT Computer, User, Image, ProcessId, SourceIp, DestinationIp, DestinationHostname, DestinationPort, Protocol
 FROM   network_activity
 WHERE  Initiated AND DestinationPort IN (5985, 5986)
-  AND  Image NOT ILIKE '%\windows\system32\\%' AND Image NOT ILIKE '%\windows\syswow64\\%' AND Image NOT ILIKE '%\program files%'
+  AND  Image NOT ILIKE '%\\windows\\system32\\%' AND Image NOT ILIKE '%\\windows\\syswow64\\%' AND Image NOT ILIKE '%\\program files%'
   AND  Image <> 'System'

@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, PipeName, activity, SourceProcessId
 FROM   process_access
-WHERE  PipeName ILIKE '\postex\_%' OR PipeName ILIKE '\msagent\_%' OR PipeName ILIKE '\MSSE-%' OR PipeName ILIKE '\status\_%'
-   OR  PipeName ILIKE '\gruntsvc%' OR PipeName ILIKE '\psexesvc%' OR PipeName ILIKE '\paexec%' OR PipeName ILIKE '\remcom%'
-   OR  PipeName ILIKE '\csexec%' OR PipeName ILIKE '\meterpreter%'
+WHERE  PipeName ILIKE '\\postex\_%' OR PipeName ILIKE '\\msagent\_%' OR PipeName ILIKE '\\MSSE-%' OR PipeName ILIKE '\\status\_%'
+   OR  PipeName ILIKE '\\gruntsvc%' OR PipeName ILIKE '\\psexesvc%' OR PipeName ILIKE '\\paexec%' OR PipeName ILIKE '\\remcom%'
+   OR  PipeName ILIKE '\\csexec%' OR PipeName ILIKE '\\meterpreter%'

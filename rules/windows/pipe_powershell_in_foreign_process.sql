@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, PipeName, SourceProcessId
 FROM   process_access
-WHERE  activity = 'create_pipe' AND PipeName ILIKE '\PSHost.%'
-  AND  Image NOT ILIKE '%\powershell.exe' AND Image NOT ILIKE '%\powershell\_ise.exe' AND Image NOT ILIKE '%\pwsh.exe'
-  AND  Image NOT ILIKE '%\wsmprovhost.exe' AND Image NOT ILIKE '%\sdiagnhost.exe' AND Image NOT ILIKE '%\wmiprvse.exe'
+WHERE  activity = 'create_pipe' AND PipeName ILIKE '\\PSHost.%'
+  AND  Image NOT ILIKE '%\\powershell.exe' AND Image NOT ILIKE '%\\powershell\_ise.exe' AND Image NOT ILIKE '%\\pwsh.exe'
+  AND  Image NOT ILIKE '%\\wsmprovhost.exe' AND Image NOT ILIKE '%\\sdiagnhost.exe' AND Image NOT ILIKE '%\\wmiprvse.exe'

@@ -22,5 +22,5 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  (Image ILIKE '%\net.exe' OR Image ILIKE '%\net1.exe')
+WHERE  (Image ILIKE '%\\net.exe' OR Image ILIKE '%\\net1.exe')
   AND  CommandLine ILIKE '% user %' AND CommandLine ILIKE '%/add%'

@@ -24,4 +24,4 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  activity = 'launch' AND (Image ILIKE '%\whoami.exe' OR CommandLine ~* '\bwhoami(\.exe)?\s+/(all|priv|groups)')
+WHERE  activity = 'launch' AND (Image ILIKE '%\\whoami.exe' OR CommandLine ~* '\bwhoami(\.exe)?\s+/(all|priv|groups)')

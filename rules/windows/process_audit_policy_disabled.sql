@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  Image ILIKE '%\auditpol.exe'
+WHERE  Image ILIKE '%\\auditpol.exe'
   AND  (CommandLine ILIKE '%/clear%' OR CommandLine ILIKE '%/remove%' OR CommandLine ILIKE '%/restore%'
      OR (CommandLine ILIKE '%/set%' AND CommandLine ILIKE '%:disable%'))

@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  (Image ILIKE '%\control.exe' OR Image ILIKE '%\rundll32.exe')
+WHERE  (Image ILIKE '%\\control.exe' OR Image ILIKE '%\\rundll32.exe')
   AND  CommandLine ILIKE '%.cpl%'
-  AND  (CommandLine ILIKE '%\ProgramData\\%' OR CommandLine ILIKE '%\Users\\%' OR CommandLine ILIKE '%\Temp\\%')
+  AND  (CommandLine ILIKE '%\\ProgramData\\%' OR CommandLine ILIKE '%\\Users\\%' OR CommandLine ILIKE '%\\Temp\\%')

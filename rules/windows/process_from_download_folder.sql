@@ -25,5 +25,5 @@ tests:
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
 WHERE  activity = 'launch'
-  AND  (Image ILIKE 'C:\Users\\%\Downloads\\%' OR Image ILIKE 'C:\Users\\%\Desktop\\%' OR Image ILIKE 'C:\Users\Public\\%'
-     OR Image ILIKE 'C:\TMP\\%' OR Image ILIKE 'C:\Windows\Temp\\%' OR Image ILIKE 'C:\PerfLogs\\%')
+  AND  (Image ILIKE 'C:\\Users\\%\\Downloads\\%' OR Image ILIKE 'C:\\Users\\%\\Desktop\\%' OR Image ILIKE 'C:\\Users\\Public\\%'
+     OR Image ILIKE 'C:\\TMP\\%' OR Image ILIKE 'C:\\Windows\\Temp\\%' OR Image ILIKE 'C:\\PerfLogs\\%')

@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  ParentImage ILIKE '%\mshta.exe'
-  AND  (Image ILIKE '%\powershell.exe' OR Image ILIKE '%\pwsh.exe' OR Image ILIKE '%\cmd.exe'
-     OR Image ILIKE '%\wscript.exe' OR Image ILIKE '%\cscript.exe' OR Image ILIKE '%\rundll32.exe')
+WHERE  ParentImage ILIKE '%\\mshta.exe'
+  AND  (Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\pwsh.exe' OR Image ILIKE '%\\cmd.exe'
+     OR Image ILIKE '%\\wscript.exe' OR Image ILIKE '%\\cscript.exe' OR Image ILIKE '%\\rundll32.exe')

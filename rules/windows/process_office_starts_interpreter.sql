@@ -22,9 +22,9 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  (ParentImage ILIKE '%\winword.exe' OR ParentImage ILIKE '%\excel.exe' OR ParentImage ILIKE '%\powerpnt.exe'
-     OR ParentImage ILIKE '%\outlook.exe' OR ParentImage ILIKE '%\onenote.exe' OR ParentImage ILIKE '%\mspub.exe'
-     OR ParentImage ILIKE '%\msaccess.exe' OR ParentImage ILIKE '%\eqnedt32.exe')
-  AND  (Image ILIKE '%\powershell.exe' OR Image ILIKE '%\pwsh.exe' OR Image ILIKE '%\cmd.exe'
-     OR Image ILIKE '%\wscript.exe' OR Image ILIKE '%\cscript.exe' OR Image ILIKE '%\mshta.exe'
-     OR Image ILIKE '%\rundll32.exe' OR Image ILIKE '%\regsvr32.exe' OR Image ILIKE '%\certutil.exe')
+WHERE  (ParentImage ILIKE '%\\winword.exe' OR ParentImage ILIKE '%\\excel.exe' OR ParentImage ILIKE '%\\powerpnt.exe'
+     OR ParentImage ILIKE '%\\outlook.exe' OR ParentImage ILIKE '%\\onenote.exe' OR ParentImage ILIKE '%\\mspub.exe'
+     OR ParentImage ILIKE '%\\msaccess.exe' OR ParentImage ILIKE '%\\eqnedt32.exe')
+  AND  (Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\pwsh.exe' OR Image ILIKE '%\\cmd.exe'
+     OR Image ILIKE '%\\wscript.exe' OR Image ILIKE '%\\cscript.exe' OR Image ILIKE '%\\mshta.exe'
+     OR Image ILIKE '%\\rundll32.exe' OR Image ILIKE '%\\regsvr32.exe' OR Image ILIKE '%\\certutil.exe')

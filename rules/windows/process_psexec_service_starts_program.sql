@@ -22,4 +22,4 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  ParentImage ILIKE '%\psexesvc.exe' OR ParentImage ILIKE '%\paexec%.exe' OR ParentImage ILIKE '%\remcomsvc.exe'
+WHERE  ParentImage ILIKE '%\\psexesvc.exe' OR ParentImage ILIKE '%\\paexec%.exe' OR ParentImage ILIKE '%\\remcomsvc.exe'

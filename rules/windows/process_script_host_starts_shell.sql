@@ -22,5 +22,5 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  (ParentImage ILIKE '%\cscript.exe' OR ParentImage ILIKE '%\wscript.exe')
-  AND  (Image ILIKE '%\cmd.exe' OR Image ILIKE '%\powershell.exe' OR Image ILIKE '%\pwsh.exe')
+WHERE  (ParentImage ILIKE '%\\cscript.exe' OR ParentImage ILIKE '%\\wscript.exe')
+  AND  (Image ILIKE '%\\cmd.exe' OR Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\pwsh.exe')

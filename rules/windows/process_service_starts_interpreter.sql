@@ -22,7 +22,7 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  ParentImage ILIKE '%\services.exe'
-  AND  (Image ILIKE '%\cmd.exe' OR Image ILIKE '%\powershell.exe' OR Image ILIKE '%\mshta.exe' OR Image ILIKE '%\wscript.exe'
-     OR (Image ILIKE '%\rundll32.exe' AND (CommandLine ILIKE '%\Temp\\%' OR CommandLine ILIKE '%\Users\\%'
-                                        OR CommandLine ILIKE '%\ProgramData\\%')))
+WHERE  ParentImage ILIKE '%\\services.exe'
+  AND  (Image ILIKE '%\\cmd.exe' OR Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\mshta.exe' OR Image ILIKE '%\\wscript.exe'
+     OR (Image ILIKE '%\\rundll32.exe' AND (CommandLine ILIKE '%\\Temp\\%' OR CommandLine ILIKE '%\\Users\\%'
+                                        OR CommandLine ILIKE '%\\ProgramData\\%')))

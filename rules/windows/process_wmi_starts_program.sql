@@ -22,7 +22,7 @@ tests:
 ---*/
 SELECT Computer, User, Image, CommandLine, ProcessId, ParentImage, ParentCommandLine
 FROM   process_activity
-WHERE  ParentImage ILIKE '%\wmiprvse.exe'
-  AND  (Image ILIKE '%\cmd.exe' OR Image ILIKE '%\powershell.exe' OR Image ILIKE '%\pwsh.exe' OR Image ILIKE '%\net.exe'
-     OR Image ILIKE '%\net1.exe' OR Image ILIKE '%\wscript.exe' OR Image ILIKE '%\cscript.exe' OR Image ILIKE '%\mshta.exe'
-     OR Image ILIKE '%\rundll32.exe' OR Image ILIKE '%\regsvr32.exe' OR Image ILIKE '%\reg.exe' OR Image ILIKE '%\schtasks.exe')
+WHERE  ParentImage ILIKE '%\\wmiprvse.exe'
+  AND  (Image ILIKE '%\\cmd.exe' OR Image ILIKE '%\\powershell.exe' OR Image ILIKE '%\\pwsh.exe' OR Image ILIKE '%\\net.exe'
+     OR Image ILIKE '%\\net1.exe' OR Image ILIKE '%\\wscript.exe' OR Image ILIKE '%\\cscript.exe' OR Image ILIKE '%\\mshta.exe'
+     OR Image ILIKE '%\\rundll32.exe' OR Image ILIKE '%\\regsvr32.exe' OR Image ILIKE '%\\reg.exe' OR Image ILIKE '%\\schtasks.exe')

@@ -24,7 +24,7 @@ tests:
 SELECT Computer, User, Image, ProcessId, EventType, TargetObject, Details
 FROM   registry_activity
 WHERE  EventID = 13
-  AND  (TargetObject ILIKE '%\Microsoft\Windows\CurrentVersion\Run\\%' OR TargetObject ILIKE '%\Microsoft\Windows\CurrentVersion\RunOnce\\%')
-  AND  (Details ILIKE '%\AppData\\%' OR Details ILIKE '%\ProgramData\\%' OR Details ILIKE '%\Temp\\%' OR Details ILIKE '%\Users\Public\\%'
+  AND  (TargetObject ILIKE '%\\Microsoft\\Windows\\CurrentVersion\\Run\\%' OR TargetObject ILIKE '%\\Microsoft\\Windows\\CurrentVersion\\RunOnce\\%')
+  AND  (Details ILIKE '%\\AppData\\%' OR Details ILIKE '%\\ProgramData\\%' OR Details ILIKE '%\\Temp\\%' OR Details ILIKE '%\\Users\\Public\\%'
      OR Details ILIKE '%powershell%' OR Details ILIKE '%mshta%' OR Details ILIKE '%wscript%' OR Details ILIKE '%rundll32%')
-  AND  Details NOT ILIKE '%\AppData\Local\Microsoft\OneDrive\\%' AND Details NOT ILIKE '%\AppData\Local\Microsoft\Teams\\%'
+  AND  Details NOT ILIKE '%\\AppData\\Local\\Microsoft\\OneDrive\\%' AND Details NOT ILIKE '%\\AppData\\Local\\Microsoft\\Teams\\%'

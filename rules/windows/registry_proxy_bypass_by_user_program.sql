@@ -22,5 +22,5 @@ tests:
 ---*/
 SELECT Computer, User, Image, ProcessId, EventType, TargetObject, Details
 FROM   registry_activity
-WHERE  EventID = 13 AND TargetObject ILIKE '%\Internet Settings\ZoneMap\\%'
-  AND  (Image ILIKE '%\Users\\%\Downloads\\%' OR Image ILIKE '%\Users\\%\Desktop\\%' OR Image ILIKE '%\Temp\\%' OR Image ILIKE '%\mshta.exe')
+WHERE  EventID = 13 AND TargetObject ILIKE '%\\Internet Settings\\ZoneMap\\%'
+  AND  (Image ILIKE '%\\Users\\%\\Downloads\\%' OR Image ILIKE '%\\Users\\%\\Desktop\\%' OR Image ILIKE '%\\Temp\\%' OR Image ILIKE '%\\mshta.exe')

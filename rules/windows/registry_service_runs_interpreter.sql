@@ -21,6 +21,6 @@ tests:
 ---*/
 SELECT Computer, User, Image, ProcessId, EventType, TargetObject, Details
 FROM   registry_activity
-WHERE  EventID = 13 AND TargetObject ILIKE '%\Services\\%\ImagePath'
+WHERE  EventID = 13 AND TargetObject ILIKE '%\\Services\\%\\ImagePath'
   AND  (Details ILIKE '%powershell%' OR Details ILIKE '%comspec%' OR Details ILIKE '%cmd.exe%' OR Details ILIKE '%mshta%'
-     OR Details ILIKE '%rundll32%' OR Details ILIKE '%\Temp\\%' OR Details ILIKE '%\Users\\%' OR Details ILIKE '%\ADMIN$\\%')
+     OR Details ILIKE '%rundll32%' OR Details ILIKE '%\\Temp\\%' OR Details ILIKE '%\\Users\\%' OR Details ILIKE '%\\ADMIN$\\%')

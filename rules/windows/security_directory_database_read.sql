@@ -22,5 +22,5 @@ tests:
 ---*/
 SELECT Computer, SubjectUserName, SubjectDomainName, ProcessName, ProcessId, ObjectName, AccessMask
 FROM   windows_security
-WHERE  EventID IN (4656, 4663) AND ObjectName ILIKE '%\ntds.dit'
-  AND  (ObjectName ILIKE '%HarddiskVolumeShadowCopy%' OR ProcessName NOT ILIKE '%\lsass.exe')
+WHERE  EventID IN (4656, 4663) AND ObjectName ILIKE '%\\ntds.dit'
+  AND  (ObjectName ILIKE '%HarddiskVolumeShadowCopy%' OR ProcessName NOT ILIKE '%\\lsass.exe')

@@ -22,6 +22,6 @@ tests:
 ---*/
 SELECT Computer, SubjectUserName, SubjectDomainName, ProcessName, ProcessId, ObjectName, AccessMask
 FROM   windows_security
-WHERE  EventID IN (4656, 4663) AND ObjectType = 'Process' AND ObjectName ILIKE '%\lsass.exe'
+WHERE  EventID IN (4656, 4663) AND ObjectType = 'Process' AND ObjectName ILIKE '%\\lsass.exe'
   AND  AccessMask IN ('0x10', '0x1010', '0x1410', '0x143a', '0x1fffff')
-  AND  ProcessName NOT ILIKE '%\Sysmon%.exe'
+  AND  ProcessName NOT ILIKE '%\\Sysmon%.exe'

@@ -24,6 +24,6 @@ tests:
 SELECT Computer, SubjectUserName, SubjectDomainName, TargetUserName, CallerProcessName
 FROM   windows_security
 WHERE  EventID = 4799 AND TargetUserName IN ('Administrators', 'Backup Operators')
-  AND  (CallerProcessName ILIKE '%\ntdsutil.exe' OR CallerProcessName ILIKE '%\esentutl.exe'
-     OR CallerProcessName NOT ILIKE 'C:\Windows\\%')
+  AND  (CallerProcessName ILIKE '%\\ntdsutil.exe' OR CallerProcessName ILIKE '%\\esentutl.exe'
+     OR CallerProcessName NOT ILIKE 'C:\\Windows\\%')
   AND  CallerProcessName <> '-'

@@ -23,5 +23,5 @@ tests:
 ---*/
 SELECT Computer, SubjectUserName, SubjectDomainName, IpAddress, ShareName, RelativeTargetName, AccessMask
 FROM   windows_security
-WHERE  EventID = 5145 AND ShareName ILIKE '%\IPC$' AND RelativeTargetName IN ('svcctl', 'atsvc', 'winreg')
+WHERE  EventID = 5145 AND ShareName ILIKE '%\\IPC$' AND RelativeTargetName IN ('svcctl', 'atsvc', 'winreg')
   AND  NOT coalesce(cidr_match(IpAddress, '127.0.0.0/8') OR cidr_match(IpAddress, '::1/128'), false)

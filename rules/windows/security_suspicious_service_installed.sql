@@ -24,4 +24,4 @@ SELECT Computer, SubjectUserName, SubjectDomainName, ServiceName, ServiceFileNam
 FROM   windows_security
 WHERE  EventID = 4697
   AND  (ServiceFileName ILIKE '%powershell%' OR ServiceFileName ILIKE '%comspec%' OR ServiceFileName ILIKE '%cmd.exe%'
-     OR ServiceFileName ILIKE '%\Temp\\%' OR ServiceFileName ILIKE '%\Users\\%' OR ServiceFileName ILIKE '%psexesvc%')
+     OR ServiceFileName ILIKE '%\\Temp\\%' OR ServiceFileName ILIKE '%\\Users\\%' OR ServiceFileName ILIKE '%psexesvc%')

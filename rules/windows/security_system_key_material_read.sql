@@ -23,4 +23,4 @@ tests:
 SELECT Computer, SubjectUserName, SubjectDomainName, ProcessName, ObjectName, AccessMask
 FROM   windows_security
 WHERE  EventID IN (4656, 4663) AND ObjectType = 'Key' AND ObjectName ~* '\\control\\lsa\\(jd|skew1|gbg|data)$'
-  AND  ProcessName NOT ILIKE '%\lsass.exe' AND ProcessName NOT ILIKE '%\svchost.exe'
+  AND  ProcessName NOT ILIKE '%\\lsass.exe' AND ProcessName NOT ILIKE '%\\svchost.exe'

@@ -21,4 +21,4 @@ tests:
 ---*/
 SELECT Computer, User, Image, TargetObject, Details
 FROM   registry_activity
-WHERE  EventID = 13 AND TargetObject ILIKE '%\CurrentVersion\Run\SyncAgent'
+WHERE  EventID = 13 AND TargetObject ILIKE '%\\CurrentVersion\\Run\\SyncAgent'

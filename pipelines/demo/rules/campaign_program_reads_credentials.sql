@@ -21,4 +21,4 @@ tests:
 ---*/
 SELECT Computer, SourceUser, SourceImage, SourceProcessId, TargetImage, GrantedAccess
 FROM   process_access
-WHERE  activity = 'access' AND SourceImage ILIKE '%\AppData\Roaming\svchosts.exe' AND TargetImage ILIKE '%\lsass.exe'
+WHERE  activity = 'access' AND SourceImage ILIKE '%\\AppData\\Roaming\\svchosts.exe' AND TargetImage ILIKE '%\\lsass.exe'

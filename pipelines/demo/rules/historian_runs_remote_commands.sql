@@ -23,5 +23,5 @@ tests:
 SELECT Computer, User, Image, CommandLine, ParentImage
 FROM   process_activity
 WHERE  activity = 'launch' AND Computer ILIKE 'PWR-HIST-%'
-  AND  (ParentImage ILIKE '%\psexesvc.exe' OR ParentImage ILIKE '%\wmiprvse.exe' OR ParentImage ILIKE '%\wsmprovhost.exe')
-  AND  (Image ILIKE '%\cmd.exe' OR Image ILIKE '%\powershell.exe')
+  AND  (ParentImage ILIKE '%\\psexesvc.exe' OR ParentImage ILIKE '%\\wmiprvse.exe' OR ParentImage ILIKE '%\\wsmprovhost.exe')
+  AND  (Image ILIKE '%\\cmd.exe' OR Image ILIKE '%\\powershell.exe')

@@ -23,4 +23,4 @@ tests:
 ---*/
 SELECT Computer, user, src_ip, LogonType, TargetLogonId
 FROM   authentication
-WHERE  outcome = 'success' AND LogonType IN (2, 10, 11) AND user ILIKE '%\svc\_%'
+WHERE  outcome = 'success' AND LogonType IN (2, 10, 11) AND user ILIKE '%\\svc\_%'
