@@ -10,13 +10,31 @@
 //!
 //! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
 
-pub mod config;
-pub mod decode;
-pub mod demo;
-pub mod diagnostic;
-pub mod document;
-pub mod normalise;
-pub mod pipeline;
+// The vocabulary.
 pub mod record;
+
+pub mod diagnostic;
+
+pub mod document;
+
+// The way of the data.
+pub mod source;
+
+pub mod decode;
+
+pub mod normalise;
+
 pub mod rules;
+
+pub mod detect;
+
 pub mod sink;
+
+pub mod pipeline;
+
+// Beside it.
+pub mod config;
+
+pub mod cli;
+
+pub mod demo;

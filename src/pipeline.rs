@@ -6,3 +6,4 @@ pub mod cycle;
 pub mod definition;
 pub mod engine;
 pub mod lane;
+pub mod service;

@@ -14,7 +14,7 @@ use crate::decode;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Compiled, Engine, Finding, Pushed, Tally};
+use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
 use crate::pipeline::lane::wall_clock;
 use crate::rules::{self, RuleLimits, RuleSet};
 use crate::source::files::{FileRecords, Framing};
@@ -91,7 +91,7 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Compiled::new(Arc::new(pipeline), rules)
         .map_err(|error| CliError::usage(format!("the rules cannot be compiled: {error}")))?;
     let mut scan = Scan {
-        engine: Engine::new(Arc::new(compiled), config.engine_limits()),
+        engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
         output: args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches }),
         out: BufWriter::new(std::io::stdout()),
         source,
@@ -264,7 +264,7 @@ fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
 }
 
 fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
-    let sum = |pick: fn(&crate::pipeline::engine::SourceTally) -> u64| tally.sources.iter().map(pick).sum::<u64>();
+    let sum = |pick: fn(&SourceTally) -> u64| tally.sources.iter().map(pick).sum::<u64>();
     let mut err = std::io::stderr().lock();
     let _ = writeln!(
         err,

@@ -16,7 +16,7 @@ use super::output::Terminal;
 use crate::config::Config;
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Compiled, Engine, Pushed};
+use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Pushed};
 use crate::rules::meta::{Expect, Given, RuleTest};
 use crate::rules::{self, Rule, RuleLimits, RuleSet, sample};
 use crate::source::files::{FileRecords, Framing};
@@ -159,7 +159,7 @@ fn of_file(
 fn engine(pipeline: Pipeline, rules: Vec<Arc<Rule>>) -> Result<Engine, String> {
     let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(rules)))
         .map_err(|error| error.to_string())?;
-    let mut limits = Config::default().engine_limits();
+    let mut limits = EngineLimits::from(&Config::default().limits);
     // A test's records are all searched at once.
     limits.batch_rows_max = usize::MAX;
     limits.batch_bytes_max = usize::MAX;

@@ -4,6 +4,9 @@
 //! rdkafka (I-10). Creating clients and everything they do is left to those two. The values are measured, not
 //! guessed; each says why it is what it is.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use rdkafka::ClientConfig;
 use rdkafka::client::OAuthToken;
 use rdkafka::error::KafkaError;
@@ -169,6 +172,27 @@ fn preset(client: &mut ClientConfig, presets: &[Preset]) {
 pub fn oauth_token(config: &Config, now_ms: i64) -> Result<OAuthToken, Diagnostic> {
     let token = oauth::token(config, now_ms)?;
     Ok(OAuthToken { token: token.token, principal_name: token.principal, lifetime_ms: token.lifetime_ms })
+}
+
+/// librdkafka's settings of one client.
+pub type ClientSettings = ClientConfig;
+
+/// Where the clients' contexts take OAUTHBEARER tokens from, each time librdkafka asks.
+#[derive(Debug, Clone)]
+pub struct TokenSource(Arc<Config>);
+
+impl TokenSource {
+    /// Tokens as the configuration says.
+    pub fn new(config: &Config) -> Self {
+        Self(Arc::new(config.clone()))
+    }
+
+    /// A token for now.
+    pub fn token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        oauth_token(&self.0, now_ms).map_err(|diagnostic| diagnostic.message.into())
+    }
 }
 
 /// Asks librdkafka whether it knows a property and takes the value; no client is made.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::definition::Pipeline;
+use crate::config::Limits;
 use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
 use crate::detect::alert::{self, Alert, AlertInput, AlertLimits};
 use crate::detect::run::Detector;
@@ -19,6 +20,9 @@ use crate::normalise::projection::Projection;
 use crate::record::{Position, TimeMicros};
 use crate::rules::{BindError, RuleSet};
 use crate::source::RecordRef;
+
+/// Bytes of records kept as evidence before the batch is searched.
+const BATCH_BYTES_MAX: usize = 32 << 20;
 
 /// Bounds of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,22 @@ pub struct EngineLimits {
     pub batch_rows_max: usize,
     /// Bytes of records kept as evidence after which the batch must be searched.
     pub batch_bytes_max: usize,
+}
+
+impl From<&Limits> for EngineLimits {
+    fn from(limits: &Limits) -> Self {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self {
+            decode: limits.decode(),
+            alert: AlertLimits {
+                raw_bytes_max: bytes(limits.raw_bytes_max),
+                alert_bytes_max: bytes(limits.alert_bytes_max),
+                ..AlertLimits::default()
+            },
+            batch_rows_max: limits.batch_rows_max as usize,
+            batch_bytes_max: BATCH_BYTES_MAX,
+        }
+    }
 }
 
 /// What is compiled once and shared by all lanes: pipeline, rules, what must be built for them.

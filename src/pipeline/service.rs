@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::cycle::{CycleLimits, Exit};
-use super::engine::{Compiled, Engine};
+use super::engine::{Compiled, Engine, EngineLimits};
 use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
 use crate::config::Config;
 use crate::config::kafka::{self, ClientSettings, TokenSource};
@@ -206,7 +206,7 @@ impl<E: LaneEvents> LaneBody<E> {
             Ok(source) => source,
             Err(error) => return Exit::Failed(error.to_string()),
         };
-        let engine = Engine::new(self.compiled, self.config.engine_limits());
+        let engine = Engine::new(self.compiled, EngineLimits::from(&self.config.limits));
         let lane = Lane::new(source, sink, engine, self.events, lane_limits(&self.config));
         let (exit, source, sink) = lane.run(&self.stop);
         // The consumer leaves the group first, so that others take over while the producer winds up.

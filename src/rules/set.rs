@@ -1,0 +1,43 @@
+//! The rules that run together: immutable, with a version of its own.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::Rule;
+
+/// A set of rules. Alerts name the version of their rule; status and metrics name the version of the set.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+    version: String,
+}
+
+impl RuleSet {
+    /// A set of these rules, in this order.
+    pub fn new(rules: Vec<Arc<Rule>>) -> Self {
+        let mut digest = Sha256::new();
+        for rule in &rules {
+            digest.update(rule.meta.id.as_bytes());
+            digest.update([0]);
+            digest.update(rule.version.as_bytes());
+            digest.update([0]);
+        }
+        let version = digest.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Self { rules, version }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    /// First 16 hexadecimal digits of a SHA-256 over ids and versions.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
