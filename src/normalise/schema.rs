@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, TimeUnit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,19 @@ pub enum ColumnType {
     Boolean,
     /// Microseconds, UTC.
     Timestamp,
+}
+
+impl ColumnType {
+    /// The Arrow type of the column's values in a batch of the table.
+    pub fn arrow(self) -> DataType {
+        match self {
+            Self::String => DataType::Utf8View,
+            Self::Int => DataType::Int64,
+            Self::Double => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        }
+    }
 }
 
 /// What a column holds, for the law: oversight decides by it who may read what.
