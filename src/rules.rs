@@ -1,6 +1,290 @@
 //! Detection rules: SQL files with metadata, verified before they may run.
 //!
-//! Owns reading rule files, refusing what a rule may not do (I-6), and planning the rest. Running the plan
-//! is `detect`'s. Called by `cli` and `pipeline`.
+//! Owns reading rule files, refusing what a rule may not do (I-6), and compiling the rest. Which rows go
+//! through a rule, and what becomes of its hits, is `detect`'s. Called by `cli` and `pipeline`.
+//!
+//! ```text
+//! load ── file: find, front matter, metadata
+//!      ── sql:  lock 1, the syntax tree: one SELECT over one table, names resolved
+//!      ── plan: lock 2, typed expressions: only known kinds, none that data could make fail
+//!      ── bind: compiled for a batch layout, evaluated
+//! ```
 
+pub mod bind;
+mod file;
+pub mod functions;
 pub mod meta;
+mod plan;
+pub mod sample;
+mod set;
+mod sql;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::logical_expr::Expr;
+
+pub use bind::{BindError, BoundRule, EvaluateError, Hits};
+pub use functions::{FunctionDoc, documented};
+use meta::{RuleMeta, RuleStatus};
+use plan::{Planned, Tables};
+pub use set::RuleSet;
+
+use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};
+use crate::normalise::schema::{Catalog, Table};
+
+/// Stack of the thread that reads rules: hostile SQL nests as deep as the caps let it, and the parser, the
+/// planner and the destructors all recurse over it.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Bounds on rule files.
+#[derive(Debug, Clone)]
+pub struct RuleLimits {
+    /// Files in one rule set.
+    pub files_max: usize,
+    /// Bytes of one file.
+    pub file_bytes_max: u64,
+    /// Folders inside folders.
+    pub folder_depth_max: usize,
+    /// Bounds on the SQL.
+    pub sql: SqlLimits,
+}
+
+/// Bounds on the SQL of one rule.
+#[derive(Debug, Clone)]
+pub struct SqlLimits {
+    /// Bytes of the SQL.
+    pub bytes_max: usize,
+    /// Tokens, blanks and comments included.
+    pub tokens_max: usize,
+    /// Levels of parentheses, calls and CASE that the parser follows.
+    pub nesting_max: usize,
+    /// Levels of the expression tree; a chain of AND or of OR counts as one.
+    pub depth_max: usize,
+    /// Nodes of all expressions of the rule.
+    pub expressions_max: usize,
+    /// Bytes of one text literal.
+    pub literal_bytes_max: usize,
+    /// Digits of one number.
+    pub digits_max: usize,
+    /// Bytes of one regular expression.
+    pub regex_bytes_max: usize,
+    /// Bytes of one compiled regular expression.
+    pub regex_compiled_bytes_max: usize,
+    /// Groups inside groups of one regular expression.
+    pub regex_nesting_max: u32,
+    /// Characters of a literal whose cost is multiplied by the length of a text.
+    pub short_literal_chars_max: usize,
+    /// How many times longer than the event's a text may become by replacing.
+    pub growth_max: usize,
+    /// Characters of an output column's name.
+    pub name_chars_max: usize,
+}
+
+impl Default for RuleLimits {
+    fn default() -> Self {
+        Self { files_max: 20_000, file_bytes_max: 1 << 20, folder_depth_max: 16, sql: SqlLimits::default() }
+    }
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self {
+            bytes_max: 256 << 10,
+            tokens_max: 32_768,
+            nesting_max: 50,
+            depth_max: 64,
+            expressions_max: 8_192,
+            literal_bytes_max: 4_096,
+            digits_max: 40,
+            regex_bytes_max: 4_096,
+            regex_compiled_bytes_max: 1 << 20,
+            regex_nesting_max: 32,
+            short_literal_chars_max: 64,
+            growth_max: 64,
+            name_chars_max: 64,
+        }
+    }
+}
+
+/// A rule that was found sound.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its metadata.
+    pub meta: RuleMeta,
+    /// `version` of the metadata, or the first 16 hexadecimal digits of the file's SHA-256.
+    pub version: String,
+    /// Where it was read from.
+    pub file: Arc<SourceFile>,
+    /// The table that it reads.
+    pub table: Arc<Table>,
+    /// The columns that it reads, declared or system ones, by name: what a batch must carry.
+    pub columns: Vec<String>,
+    /// The output columns, in the order of SELECT.
+    pub outputs: Vec<String>,
+    /// False for deprecated and unsupported rules: they are checked, and not run.
+    pub enabled: bool,
+    planned: Planned,
+}
+
+impl Rule {
+    /// The condition, coerced and simplified; its columns have no qualifier.
+    pub fn condition(&self) -> &Expr {
+        &self.planned.condition
+    }
+}
+
+/// What came of loading.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The sound rules, in the order of their files.
+    pub rules: Vec<Arc<Rule>>,
+    /// All that is wrong with all files, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// True when something must be corrected before a start.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads rule files, and the `.sql` files in and below folders. Never stops at the first problem.
+pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
+    let mut found = Vec::new();
+    let mut files = Vec::new();
+    for path in file::find(paths, limits, &mut found) {
+        match SourceFile::read(&path, limits.file_bytes_max) {
+            Ok(file) => files.push(file),
+            Err(diagnostic) => found.push(diagnostic),
+        }
+    }
+    let mut loaded = load_files(&files, catalog, limits);
+    loaded.diagnostics.extend(found);
+    diagnostic::sort(&mut loaded.diagnostics);
+    loaded
+}
+
+/// The same for texts that are already in memory.
+pub fn load_files(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
+    let load = || load_here(files, catalog, limits);
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("rules".into())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, load)
+            .map(std::thread::ScopedJoinHandle::join);
+        match thread {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(_)) => Loaded {
+                rules: Vec::new(),
+                diagnostics: vec![Diagnostic::new(codes::Q025, "reading the rules failed unexpectedly")],
+            },
+            Err(error) => Loaded {
+                rules: Vec::new(),
+                diagnostics: vec![Diagnostic::new(
+                    codes::D001,
+                    format!("no thread to read the rules on: {error}"),
+                )],
+            },
+        }
+    })
+}
+
+fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
+    let mut loaded = Loaded::default();
+    let tables = match Tables::new(catalog) {
+        Ok(tables) => tables,
+        Err(error) => {
+            let message = format!("the tables cannot be planned: {error}");
+            loaded.diagnostics.push(Diagnostic::new(codes::Q025, message));
+            return loaded;
+        }
+    };
+    let mut ids: HashMap<String, Location> = HashMap::new();
+    for file in files {
+        let mut found = Vec::new();
+        // A planner that panics on one rule must not take the others with it (I-5).
+        let rule = catch_unwind(AssertUnwindSafe(|| {
+            let read = file::read(file, &mut found)?;
+            let id = read.document.value.id.clone();
+            let place = read.document.spans.value("/id");
+            match ids.get(&id) {
+                Some(first) => {
+                    let (line, _) = first.file.line_column(first.span.start);
+                    let message =
+                        format!("the id `{id}` is already that of {}:{line}", first.file.path.display());
+                    let help = "give each rule an id of its own, such as a new UUID";
+                    found.push(Diagnostic::new(codes::R002, message).at(place).help(help));
+                }
+                None => {
+                    ids.insert(id, place);
+                }
+            }
+            compile(read, &tables, limits, &mut found)
+        }));
+        let rule = rule.unwrap_or_else(|_| {
+            let message = "the planner failed on this rule";
+            found.push(Diagnostic::new(codes::Q025, message).at(Location::new(file, 0..0)));
+            None
+        });
+        if let Some(rule) = rule
+            && !found.iter().any(Diagnostic::is_error)
+        {
+            loaded.rules.push(Arc::new(rule));
+        }
+        loaded.diagnostics.extend(found);
+    }
+    diagnostic::sort(&mut loaded.diagnostics);
+    loaded
+}
+
+fn compile(
+    read: file::RuleFile,
+    tables: &Tables,
+    limits: &RuleLimits,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Rule> {
+    let start = Location::new(&read.file, read.sql.start..read.sql.start);
+    let query = sql::check(&read.file, read.sql.clone(), tables, &limits.sql, found);
+    let outputs: Option<Vec<String>> =
+        query.as_ref().map(|query| query.outputs.iter().map(|output| output.0.clone()).collect());
+    file::check(&read, outputs.as_deref(), found);
+    let (query, outputs) = (query?, outputs?);
+    let table = tables.find(&query.table)?;
+    let columns: Vec<String> = query.columns.iter().cloned().collect();
+    let condition_place = Location::new(&read.file, query.condition.1.clone());
+    let planned = plan::plan(&read.file, query, table, found)?;
+
+    // A trial on no rows finds what only the compiler of expressions knows, before the stream does.
+    let layout = table.schema.inner();
+    let trial = bind::bind("trial", &planned, layout).and_then(|bound| {
+        let batch = RecordBatch::new_empty(Arc::clone(layout));
+        bound.evaluate(&batch).map_err(|error| error.source)?;
+        bound.project(&batch, &[])
+    });
+    if let Err(error) = trial {
+        let place = if condition_place.span.is_empty() { start } else { condition_place };
+        let message = format!("the query cannot run: {}", plan::plain_message(&error));
+        found.push(Diagnostic::new(codes::Q025, message).at(place));
+        return None;
+    }
+    let meta = read.document.value;
+    Some(Rule {
+        enabled: !matches!(meta.status, RuleStatus::Deprecated | RuleStatus::Unsupported),
+        meta,
+        version: read.version,
+        file: read.file,
+        table: Arc::clone(&table.table),
+        columns,
+        outputs,
+        planned,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,509 @@
+//! The second lock on rule SQL (I-6): typed expressions, and nothing but expressions.
+//!
+//! Owns the tables as the planner sees them, the planner's environment (which knows our functions and
+//! nothing else), coercion and simplification, and the allow-list of planned expressions. No statement ever
+//! reaches DataFusion: the condition and each output column are planned on their own, so there is no plan
+//! node that could read a file, a variable or another table. Called by `rules::load`; `rules::bind` runs the
+//! result.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, ScalarValue, TableReference, plan_err};
+use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
+use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction};
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, Operator, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use sqlparser::ast;
+
+use super::functions;
+use super::sql::CheckedQuery;
+use crate::diagnostic::{Code, Diagnostic, Location, SourceFile, codes};
+use crate::normalise::schema::{Catalog, SystemColumn, Table};
+
+/// A table as rules see it.
+#[derive(Debug)]
+pub(super) struct PlannedTable {
+    pub(super) table: Arc<Table>,
+    /// Columns by their name in lower case.
+    columns: HashMap<String, String>,
+    /// The declared columns, then the system columns.
+    pub(super) schema: DFSchemaRef,
+}
+
+impl PlannedTable {
+    fn new(table: &Arc<Table>) -> Result<Self, DataFusionError> {
+        let declared = table.columns.iter().map(|column| (column.name.as_str(), column.kind));
+        let system = SystemColumn::ALL.iter().map(|(_, name, kind, _)| (*name, *kind));
+        let fields: Vec<Field> =
+            declared.chain(system).map(|(name, kind)| Field::new(name, kind.arrow(), true)).collect();
+        let columns =
+            fields.iter().map(|field| (field.name().to_lowercase(), field.name().clone())).collect();
+        let schema = DFSchema::try_from(Schema::new(fields))?;
+        Ok(Self { table: Arc::clone(table), columns, schema: Arc::new(schema) })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.table.name
+    }
+
+    /// The declared name of a column, whatever the case it is written in.
+    pub(super) fn column(&self, name: &str) -> Option<&str> {
+        self.columns.get(&name.to_lowercase()).map(String::as_str)
+    }
+
+    pub(super) fn column_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.columns.values().map(String::as_str)
+    }
+}
+
+/// All tables that rules may read.
+#[derive(Debug)]
+pub(super) struct Tables(Vec<PlannedTable>);
+
+impl Tables {
+    pub(super) fn new(catalog: &Catalog) -> Result<Self, DataFusionError> {
+        catalog.tables().iter().map(PlannedTable::new).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&PlannedTable> {
+        self.0.iter().find(|table| table.name().eq_ignore_ascii_case(name))
+    }
+
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.0.iter().map(PlannedTable::name).collect()
+    }
+}
+
+/// The planner's whole world: our functions, no tables, no variables.
+struct World {
+    functions: HashMap<&'static str, Arc<ScalarUDF>>,
+    planners: Vec<Arc<dyn ExprPlanner>>,
+    options: Arc<ConfigOptions>,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| World {
+    functions: functions::names()
+        .iter()
+        .filter_map(|name| Some((*name, functions::named(name)?.udf())))
+        .collect(),
+    planners: vec![Arc::new(DatetimeFunctionPlanner), Arc::new(UnicodeFunctionPlanner)],
+    options: Arc::new(ConfigOptions::new()),
+});
+
+/// The options that expressions are planned and run with: DataFusion's defaults, shared by all rules.
+pub(super) fn options() -> &'static Arc<ConfigOptions> {
+    &WORLD.options
+}
+
+impl ContextProvider for World {
+    fn get_table_source(&self, name: TableReference) -> datafusion::common::Result<Arc<dyn TableSource>> {
+        plan_err!("no table {name} here")
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &self.planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.functions.get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, _name: &str) -> Option<Arc<AggregateUDF>> {
+        None
+    }
+
+    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
+        None
+    }
+
+    fn get_variable_type(&self, _variable_names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.options
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        functions::names().iter().map(ToString::to_string).collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a rule evaluates: typed, simplified, verified.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) condition: Expr,
+    /// Output columns: name and expression.
+    pub(super) outputs: Vec<(String, Expr)>,
+}
+
+/// Plans a checked query; nothing comes back when there is an error.
+pub(super) fn plan(
+    file: &Arc<SourceFile>,
+    query: CheckedQuery,
+    table: &PlannedTable,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Planned> {
+    let before = found.len();
+    let mut planning = Planning { file, schema: &table.schema, found };
+    let mut outputs = Vec::with_capacity(query.outputs.len());
+    for (name, expr, place) in query.outputs {
+        if let Some(expr) = planning.expression(expr, &place)
+            && planning.is_plain(&expr, &place)
+        {
+            outputs.push((name, expr));
+        }
+    }
+    let (condition, place) = query.condition;
+    let condition = planning.expression(condition, &place);
+    let condition = condition.filter(|condition| planning.is_condition(condition, &place));
+    if found[before..].iter().any(Diagnostic::is_error) {
+        return None;
+    }
+    Some(Planned { condition: condition?, outputs })
+}
+
+struct Planning<'a> {
+    file: &'a Arc<SourceFile>,
+    schema: &'a DFSchemaRef,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+/// Why an expression was refused.
+struct Refusal(Code, String, &'static str);
+
+impl Planning<'_> {
+    fn refuse(&mut self, refusal: Refusal, at: &Range<usize>) {
+        let Refusal(code, message, help) = refusal;
+        let diagnostic = Diagnostic::new(code, message).at(Location::new(self.file, at.clone()));
+        self.found.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
+    }
+
+    /// Plans one expression. When that fails, the same is tried on its parts, so that the message points
+    /// at the smallest part that fails by itself.
+    fn expression(&mut self, expr: ast::Expr, place: &Range<usize>) -> Option<Expr> {
+        match typed(expr.clone(), self.schema) {
+            Ok(expr) => Some(expr),
+            Err(refusal) => {
+                let failing = self.failing(&expr, refusal, place);
+                for (refusal, at) in failing {
+                    self.refuse(refusal, &at);
+                }
+                None
+            }
+        }
+    }
+
+    fn failing(
+        &self,
+        expr: &ast::Expr,
+        refusal: Refusal,
+        place: &Range<usize>,
+    ) -> Vec<(Refusal, Range<usize>)> {
+        let mut below = Vec::new();
+        for part in parts(expr) {
+            if let Err(refusal) = typed(part.clone(), self.schema) {
+                below.extend(self.failing(part, refusal, place));
+            }
+        }
+        if below.is_empty() {
+            below.push((refusal, span(self.file, expr).unwrap_or_else(|| place.clone())));
+        }
+        below
+    }
+
+    /// An alert can show texts, numbers, truth values and times.
+    fn is_plain(&mut self, expr: &Expr, place: &Range<usize>) -> bool {
+        let plain = match expr.get_type(self.schema) {
+            Ok(DataType::Null) => {
+                let help = "return a column or a value";
+                self.refuse(Refusal(codes::Q022, "this output is always NULL".into(), help), place);
+                return false;
+            }
+            Ok(kind) => is_plain(&kind),
+            Err(_) => false,
+        };
+        if !plain {
+            let help = "return a text, a number, a boolean or a time; CAST(… AS VARCHAR) makes a text";
+            self.refuse(Refusal(codes::Q022, "an alert cannot show this type".into(), help), place);
+        }
+        plain
+    }
+
+    fn is_condition(&mut self, condition: &Expr, place: &Range<usize>) -> bool {
+        match condition.get_type(self.schema) {
+            Ok(DataType::Boolean | DataType::Null) => {}
+            Ok(kind) => {
+                let message = format!("the condition is no truth value, but {kind}");
+                self.refuse(Refusal(codes::Q022, message, "compare it with something"), place);
+                return false;
+            }
+            Err(error) => {
+                self.refuse(Refusal(codes::Q022, plain_message(&error), ""), place);
+                return false;
+            }
+        }
+        match condition {
+            Expr::Literal(ScalarValue::Boolean(Some(true)), _) => {
+                let help = "the rule would alert on each event; say what is suspicious";
+                self.refuse(Refusal(codes::Q027, "the condition always holds".into(), help), place);
+                false
+            }
+            Expr::Literal(..) => {
+                self.found.push(
+                    Diagnostic::new(codes::Q027, "the condition never holds")
+                        .at(Location::new(self.file, place.clone()))
+                        .help("comparisons with NULL are never true; write IS NULL")
+                        .warning(),
+                );
+                true
+            }
+            _ => true,
+        }
+    }
+}
+
+/// From the syntax tree to a typed, simplified and verified expression.
+fn typed(expr: ast::Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
+    let misfit = |error: DataFusionError| Refusal(codes::Q022, plain_message(&error), "");
+    let options = ParserOptions::new().with_enable_ident_normalization(false);
+    let planner = SqlToRel::new_with_options(&*WORLD, options);
+    let expr = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(misfit)?;
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::clone(schema))
+        .with_config_options(Arc::clone(&WORLD.options))
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let expr = simplifier.coerce(expr, schema).map_err(misfit)?;
+    let expr = simplifier.simplify(expr).map_err(misfit)?;
+    verify(&expr, schema)?;
+    Ok(expr)
+}
+
+/// The allow-list of planned expressions, and the refusal of those that a value of an event could make fail.
+fn verify(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    let mut refusal = None;
+    let walked = expr.apply(|node| {
+        refusal = verify_node(node, schema).err();
+        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    match (refusal, walked) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Err(error)) => Err(Refusal(codes::Q025, plain_message(&error), "")),
+        (None, Ok(_)) => Ok(()),
+    }
+}
+
+fn verify_node(node: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    let kind =
+        |expr: &Expr| expr.get_type(schema).map_err(|error| Refusal(codes::Q022, plain_message(&error), ""));
+    match node {
+        Expr::Column(_) | Expr::Literal(..) | Expr::Like(_) | Expr::Between(_) | Expr::InList(_) => Ok(()),
+        Expr::Not(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotUnknown(_) => Ok(()),
+        Expr::Case(_) | Expr::TryCast(_) => Ok(()),
+        Expr::Negative(inner) => match kind(inner)? {
+            // The smallest integer has no positive counterpart.
+            DataType::Int64 | DataType::Int32 => {
+                Err(Refusal(codes::Q022, "negation fails on the smallest number".into(), "write 0 - x"))
+            }
+            _ => Ok(()),
+        },
+        Expr::BinaryExpr(BinaryExpr { left: _, op: Operator::Divide | Operator::Modulo, right }) => {
+            if kind(right)?.is_integer() && !never_zero(right) {
+                let help = "divide by NULLIF(x, 0), or by a number";
+                return Err(Refusal(codes::Q022, "a division by zero would stop the rule".into(), help));
+            }
+            Ok(())
+        }
+        Expr::BinaryExpr(_) => Ok(()),
+        Expr::Cast(Cast { expr, field }) => {
+            let (from, to) = (kind(expr)?, field.data_type());
+            if let Expr::Literal(value, _) = expr.as_ref() {
+                let message = format!("{value} cannot be read as {}", type_name(to));
+                return Err(Refusal(codes::Q022, message, "write a literal of the column's type"));
+            }
+            if cast_never_fails(&from, to) {
+                return Ok(());
+            }
+            let message = format!(
+                "{} is converted to {}, and would stop the rule at the first value that is none",
+                type_name(&from),
+                type_name(to)
+            );
+            let help = "compare with a literal of the same type, or write TRY_CAST(x AS …), which gives NULL";
+            Err(Refusal(codes::Q022, message, help))
+        }
+        Expr::ScalarFunction(ScalarFunction { func, .. }) => {
+            let ours = WORLD.functions.values().any(|known| Arc::ptr_eq(known, func) || known == func);
+            if ours {
+                Ok(())
+            } else {
+                let message = format!("the planner brought in the function {}", func.name());
+                Err(Refusal(codes::Q025, message, ""))
+            }
+        }
+        other => Err(Refusal(codes::Q025, format!("the planner made {} of it", other.variant_name()), "")),
+    }
+}
+
+fn never_zero(divisor: &Expr) -> bool {
+    match divisor {
+        Expr::Literal(value, _) => {
+            // -1 as well: the smallest integer divided by it does not fit.
+            let unfit = |number: i64| value == &ScalarValue::Int64(Some(number));
+            !value.is_null() && !unfit(0) && !unfit(-1)
+        }
+        Expr::ScalarFunction(ScalarFunction { func, args }) => {
+            let zero = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Int64(Some(0)), _));
+            func.name() == "nullif" && args.get(1).is_some_and(zero)
+        }
+        _ => false,
+    }
+}
+
+/// True when no value of the first type fails to become one of the second.
+fn cast_never_fails(from: &DataType, to: &DataType) -> bool {
+    use DataType::{
+        Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, Timestamp, UInt8,
+        UInt16, UInt32, Utf8, Utf8View,
+    };
+    match (from, to) {
+        (from, to) if from == to => true,
+        (Null, _) | (_, Utf8 | LargeUtf8 | Utf8View) => true,
+        (from, Float32 | Float64) if from.is_numeric() => true,
+        (Boolean, to) if to.is_numeric() => true,
+        (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32, Int64) => true,
+        (Int8 | Int16, Int32) => true,
+        (Timestamp(..), Date32) => true,
+        (Timestamp(from, _), Timestamp(to, _)) => from == to,
+        _ => false,
+    }
+}
+
+fn is_plain(kind: &DataType) -> bool {
+    kind.is_numeric() && !matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..))
+        || matches!(
+            kind,
+            DataType::Utf8
+                | DataType::Utf8View
+                | DataType::LargeUtf8
+                | DataType::Boolean
+                | DataType::Timestamp(..)
+                | DataType::Date32
+        )
+}
+
+fn type_name(kind: &DataType) -> &'static str {
+    match kind {
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "a text",
+        DataType::Boolean => "a truth value",
+        DataType::Float32 | DataType::Float64 => "a decimal number",
+        DataType::Timestamp(..) => "a time",
+        DataType::Date32 => "a date",
+        DataType::Interval(_) | DataType::Duration(_) => "an interval",
+        kind if kind.is_integer() => "a whole number",
+        _ => "a value of another type",
+    }
+}
+
+/// DataFusion's message without its prefixes and its advice about its own functions.
+pub(super) fn plain_message(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let line = text.lines().next().unwrap_or_default();
+    let line = line
+        .trim_start_matches("Error during planning: ")
+        .trim_start_matches("type_coercion\ncaused by\n")
+        .trim_end_matches('.');
+    let mut line = line.to_owned();
+    if let Some(first) = line.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    line
+}
+
+fn span(file: &Arc<SourceFile>, expr: &ast::Expr) -> Option<Range<usize>> {
+    use ast::Spanned;
+    let span = expr.span();
+    if span == sqlparser::tokenizer::Span::empty() {
+        return None;
+    }
+    let offset = |at: sqlparser::tokenizer::Location| {
+        Some(file.offset(usize::try_from(at.line).ok()?, usize::try_from(at.column).ok()?))
+    };
+    let start = offset(span.start)?;
+    Some(start..offset(span.end)?.max(start))
+}
+
+/// The parts of an expression that can be planned by themselves.
+fn parts(expr: &ast::Expr) -> Vec<&ast::Expr> {
+    use ast::Expr as E;
+    match expr {
+        E::BinaryOp { left, right, .. } => vec![left, right],
+        E::UnaryOp { expr, .. }
+        | E::IsTrue(expr)
+        | E::IsNotTrue(expr)
+        | E::IsFalse(expr)
+        | E::IsNotFalse(expr)
+        | E::IsNull(expr)
+        | E::IsNotNull(expr)
+        | E::Cast { expr, .. }
+        | E::Like { expr, .. }
+        | E::ILike { expr, .. }
+        | E::Substring { expr, .. }
+        | E::Trim { expr, .. } => vec![expr],
+        E::Between { expr, low, high, .. } => vec![expr, low, high],
+        E::InList { expr, .. } => vec![expr],
+        E::Case { conditions, else_result, .. } => conditions
+            .iter()
+            .flat_map(|when| [&when.condition, &when.result])
+            .chain(else_result.iter().map(|e| &**e))
+            .collect(),
+        E::Function(function) => match &function.args {
+            ast::FunctionArguments::List(list) => list
+                .args
+                .iter()
+                .filter_map(|arg| match arg {
+                    ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,598 @@
+//! The first lock on rule SQL (I-6): what the syntax tree of a rule may consist of.
+//!
+//! Owns parsing under caps, the allow-list of clauses, and names: every column is resolved here to the one
+//! that the table declares, so that the planner never guesses. Expressions are [`expression`]'s, arguments of
+//! functions [`arguments`]'. Types are `rules::plan`'s. Called by `rules::load`.
+//!
+//! The tree is taken apart without `..`: a clause that a later version of the parser learns does not compile
+//! here until somebody has decided about it.
+
+mod arguments;
+mod expression;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use sqlparser::ast::{
+    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Spanned, Statement, TableAlias, TableFactor, TableWithJoins,
+    WildcardAdditionalOptions,
+};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
+
+use super::SqlLimits;
+use super::plan::Tables;
+use crate::diagnostic::{Code, Diagnostic, Location, SourceFile, codes, suggest};
+
+/// A checked query, with the columns under their declared names.
+#[derive(Debug)]
+pub(super) struct CheckedQuery {
+    /// The table's name.
+    pub(super) table: String,
+    /// The condition, and where it stands.
+    pub(super) condition: (Expr, Range<usize>),
+    /// The output columns: name, expression and place.
+    pub(super) outputs: Vec<(String, Expr, Range<usize>)>,
+    /// The columns that the condition or an output reads.
+    pub(super) columns: BTreeSet<String>,
+}
+
+/// Parses and checks the SQL in `range` of a file; nothing comes back when there is an error.
+pub(super) fn check(
+    file: &Arc<SourceFile>,
+    range: Range<usize>,
+    tables: &Tables,
+    limits: &SqlLimits,
+    found: &mut Vec<Diagnostic>,
+) -> Option<CheckedQuery> {
+    let before = found.len();
+    let mut checker = Checker {
+        file,
+        range,
+        tables,
+        limits,
+        found,
+        words: HashMap::new(),
+        table: None,
+        qualifier: String::new(),
+        columns: BTreeSet::new(),
+        unknown: HashSet::new(),
+        expressions: 0,
+        growth: 1,
+        within: 0..0,
+    };
+    let query = checker.parse().and_then(|query| checker.query(query));
+    if found[before..].iter().any(Diagnostic::is_error) { None } else { query }
+}
+
+/// One walk over one rule's SQL.
+struct Checker<'a> {
+    file: &'a Arc<SourceFile>,
+    range: Range<usize>,
+    tables: &'a Tables,
+    limits: &'a SqlLimits,
+    found: &'a mut Vec<Diagnostic>,
+    /// Where each bare word stands first, in upper case: clauses have no places of their own.
+    words: HashMap<String, Range<usize>>,
+    table: Option<&'a super::plan::PlannedTable>,
+    /// What may stand before a column's dot.
+    qualifier: String,
+    columns: BTreeSet<String>,
+    /// Unknown columns that were reported: once each is enough.
+    unknown: HashSet<String>,
+    expressions: usize,
+    /// How many times longer than the event the text at this point may be.
+    growth: usize,
+    /// The nearest enclosing part with a place.
+    within: Range<usize>,
+}
+
+impl<'a> Checker<'a> {
+    fn refuse(&mut self, code: Code, message: impl Into<String>, at: Range<usize>, help: impl Into<String>) {
+        let location = Location::new(self.file, at);
+        self.found.push(Diagnostic::new(code, message).at(location).help(help));
+    }
+
+    /// Bytes of a span of the parser, which counts lines and characters from 1.
+    fn bytes(&self, span: Span) -> Range<usize> {
+        if span == Span::empty() {
+            return self.within.clone();
+        }
+        let offset = |at: sqlparser::tokenizer::Location| {
+            let line = usize::try_from(at.line).unwrap_or(usize::MAX);
+            self.file.offset(line, usize::try_from(at.column).unwrap_or(usize::MAX))
+        };
+        let start = offset(span.start);
+        start..offset(span.end).max(start)
+    }
+
+    /// Where a clause's word stands first.
+    fn word(&self, word: &str) -> Range<usize> {
+        self.words.get(word).cloned().unwrap_or_else(|| self.range.start..self.range.start)
+    }
+
+    fn tokens(&mut self) -> Option<Vec<TokenWithSpan>> {
+        let sql = &self.file.text[self.range.clone()];
+        let start = self.range.start + (sql.len() - sql.trim_start().len());
+        self.within = start..start;
+        if sql.len() > self.limits.bytes_max {
+            let message = format!("the SQL has {} bytes, more than {}", sql.len(), self.limits.bytes_max);
+            self.refuse(codes::Q004, message, start..start, "split the rule, or shorten its lists");
+            return None;
+        }
+        // The parser counts from the start of its text: blanks in place of the metadata keep places true.
+        let mut padded: String =
+            self.file.text[..self.range.start].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+        padded.push_str(sql);
+        let tokens = match Tokenizer::new(&GenericDialect {}, &padded).tokenize_with_location() {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                let at = self.bytes(Span::new(error.location, error.location));
+                self.refuse(codes::Q001, error.message, at, "is a quote or a comment left open?");
+                return None;
+            }
+        };
+        if tokens.len() > self.limits.tokens_max {
+            let message = format!("the SQL has {} parts, more than {}", tokens.len(), self.limits.tokens_max);
+            self.refuse(codes::Q005, message, start..start, "split the rule, or shorten its lists");
+            return None;
+        }
+        let mut meaningful = tokens
+            .iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF))
+            .skip_while(|token| token.token == Token::SemiColon);
+        let Some(first) = meaningful.next() else {
+            let help = "write one SELECT behind the metadata";
+            self.refuse(codes::R003, "there is no SQL behind the metadata", start..start, help);
+            return None;
+        };
+        self.within = self.bytes(first.span);
+        let mut ended = false;
+        for token in meaningful {
+            if token.token == Token::SemiColon {
+                ended = true;
+            } else if ended {
+                let at = self.bytes(token.span);
+                let help = "write one rule, in a file of its own, for each query";
+                self.refuse(codes::Q002, "a rule holds one statement; a second one begins here", at, help);
+                return None;
+            }
+        }
+        for token in &tokens {
+            if let Token::Word(word) = &token.token
+                && word.quote_style.is_none()
+            {
+                let at = self.bytes(token.span);
+                self.words.entry(word.value.to_ascii_uppercase()).or_insert(at);
+            }
+        }
+        Some(tokens)
+    }
+
+    fn parse(&mut self) -> Option<Query> {
+        let tokens = self.tokens()?;
+        let first = tokens.iter().find_map(|token| match &token.token {
+            Token::Word(word) => Some((word.value.to_ascii_uppercase(), self.bytes(token.span))),
+            _ => None,
+        });
+        let parsed = Parser::new(&GenericDialect {})
+            .with_tokens_with_locations(tokens)
+            .with_recursion_limit(self.limits.nesting_max)
+            .parse_statements();
+        let help = "a rule is SELECT … FROM table WHERE …";
+        let is_query = |word: &str| matches!(word, "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM");
+        match (parsed, first) {
+            (Ok(mut statements), first) => match (statements.pop(), statements.is_empty()) {
+                (Some(Statement::Query(query)), true) => Some(*query),
+                (None, _) => {
+                    let at = self.within.clone();
+                    self.refuse(codes::R003, "there is no SQL behind the metadata", at, help);
+                    None
+                }
+                (Some(_), true) => {
+                    let (word, at) = first.unwrap_or(("this".into(), self.within.clone()));
+                    self.refuse(codes::Q003, format!("`{word}` is not a query"), at, help);
+                    None
+                }
+                (Some(second), false) => {
+                    let at = self.bytes(second.span());
+                    self.refuse(codes::Q002, "a rule holds one statement", at, help);
+                    None
+                }
+            },
+            (Err(_), Some((word, at))) if !is_query(&word) && at == self.within => {
+                self.refuse(codes::Q003, format!("`{word}` is not a query"), at, help);
+                None
+            }
+            (Err(ParserError::RecursionLimitExceeded), _) => {
+                let message = format!("nested deeper than {} levels", self.limits.nesting_max);
+                let at = self.within.clone();
+                self.refuse(codes::Q005, message, at, "write conditions side by side, not inside each other");
+                None
+            }
+            (Err(ParserError::TokenizerError(message) | ParserError::ParserError(message)), _) => {
+                let (message, at) = match message.rsplit_once(" at Line: ") {
+                    Some((what, place)) => (what.to_owned(), self.parse_place(place)),
+                    None => (message, None),
+                };
+                let at = at.unwrap_or_else(|| self.within.clone());
+                let mut message = message;
+                if let Some(first) = message.get_mut(..1) {
+                    first.make_ascii_lowercase();
+                }
+                let curly = self.file.text[self.range.clone()].contains(['‘', '’', '“', '”']);
+                let help =
+                    if curly { "the text holds typographic quotes; SQL needs straight ones" } else { help };
+                self.refuse(codes::Q001, message, at, help);
+                None
+            }
+        }
+    }
+
+    /// `3, Column: 14` of the parser's messages.
+    fn parse_place(&self, place: &str) -> Option<Range<usize>> {
+        let (line, column) = place.split_once(", Column: ")?;
+        let column: String = column.chars().take_while(char::is_ascii_digit).collect();
+        let at = self.file.offset(line.trim().parse().ok()?, column.parse().ok()?);
+        Some(at..at)
+    }
+
+    fn query(&mut self, query: Query) -> Option<CheckedQuery> {
+        let Query {
+            with,
+            body,
+            order_by,
+            limit_clause,
+            fetch,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = query;
+        if with.is_some() {
+            let help = "write the whole condition in one WHERE";
+            self.refuse(codes::Q017, "WITH is not available", self.word("WITH"), help);
+        }
+        let each = "a rule alerts on each row as it comes; leave it to the consumer of the alerts";
+        for (present, word) in [
+            (order_by.is_some(), "ORDER"),
+            (limit_clause.is_some(), if self.words.contains_key("LIMIT") { "LIMIT" } else { "OFFSET" }),
+            (fetch.is_some(), "FETCH"),
+        ] {
+            if present {
+                let message = format!("{word} would need the whole stream");
+                self.refuse(codes::Q016, message, self.word(word), each);
+            }
+        }
+        for (present, word) in [
+            (!locks.is_empty() || for_clause.is_some(), "FOR"),
+            (settings.is_some(), "SETTINGS"),
+            (format_clause.is_some(), "FORMAT"),
+        ] {
+            self.other_clause(present, word);
+        }
+        if !pipe_operators.is_empty() {
+            let at = self.within.clone();
+            self.refuse(codes::Q012, "pipe operators are not read", at, "write WHERE");
+        }
+        let start = self.within.clone();
+        match *body {
+            SetExpr::Select(select) => self.select(*select),
+            SetExpr::SetOperation { op, .. } => {
+                let word = op.to_string();
+                let message = format!("{word} is not available");
+                self.refuse(codes::Q020, message, self.word(&word), "write one rule for each query");
+                None
+            }
+            SetExpr::Query(_) => {
+                self.refuse(codes::Q012, "a query in parentheses", start, "leave the parentheses out");
+                None
+            }
+            SetExpr::Values(_) => {
+                self.refuse(codes::Q018, "VALUES is no table", start, "name a table after FROM");
+                None
+            }
+            SetExpr::Table(_) => {
+                let help = "write SELECT * FROM table WHERE …";
+                self.refuse(codes::Q012, "TABLE is not read", start, help);
+                None
+            }
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                let help = "a rule is SELECT … FROM table WHERE …";
+                self.refuse(codes::Q003, "the statement is not a query", start, help);
+                None
+            }
+        }
+    }
+
+    fn other_clause(&mut self, present: bool, word: &str) {
+        if present {
+            let message = format!("{word} is a clause that rules may not use");
+            let help = "a rule is SELECT … FROM table WHERE …";
+            self.refuse(codes::Q012, message, self.word(word), help);
+        }
+    }
+
+    fn select(&mut self, select: Select) -> Option<CheckedQuery> {
+        let Select {
+            select_token,
+            optimizer_hints,
+            distinct,
+            select_modifiers,
+            top,
+            top_before_distinct: _,
+            projection,
+            exclude,
+            into,
+            from,
+            lateral_views,
+            prewhere,
+            selection,
+            connect_by,
+            group_by,
+            cluster_by,
+            distribute_by,
+            sort_by,
+            having,
+            named_window,
+            qualify,
+            window_before_qualify: _,
+            value_table_mode,
+            flavor: _,
+        } = select;
+        self.within = self.bytes(select_token.0.span);
+        let grouped = match &group_by {
+            GroupByExpr::All(_) => true,
+            GroupByExpr::Expressions(expressions, modifiers) => {
+                !expressions.is_empty() || !modifiers.is_empty()
+            }
+        };
+        let alone = "windows and thresholds are not available in this version: alert on each row, and count downstream";
+        for (present, word) in [(grouped, "GROUP"), (having.is_some(), "HAVING")] {
+            if present {
+                self.refuse(codes::Q013, format!("{word} needs a window"), self.word(word), alone);
+            }
+        }
+        if !named_window.is_empty() {
+            let message = "window functions are not available";
+            self.refuse(codes::Q014, message, self.word("WINDOW"), alone);
+        }
+        let each = "a rule alerts on each row as it comes; leave it to the consumer of the alerts";
+        for (present, word) in [
+            (distinct.is_some(), "DISTINCT"),
+            (top.is_some(), "TOP"),
+            (qualify.is_some(), "QUALIFY"),
+            (!sort_by.is_empty(), "SORT"),
+        ] {
+            if present {
+                let message = format!("{word} would need the whole stream");
+                self.refuse(codes::Q016, message, self.word(word), each);
+            }
+        }
+        for (present, word) in [
+            (!optimizer_hints.is_empty() || select_modifiers.is_some(), "SELECT"),
+            (exclude.is_some(), "EXCLUDE"),
+            (into.is_some(), "INTO"),
+            (!lateral_views.is_empty(), "LATERAL"),
+            (prewhere.is_some(), "PREWHERE"),
+            (!connect_by.is_empty(), "CONNECT"),
+            (!cluster_by.is_empty(), "CLUSTER"),
+            (!distribute_by.is_empty(), "DISTRIBUTE"),
+            (value_table_mode.is_some(), "AS"),
+        ] {
+            self.other_clause(present, word);
+        }
+
+        let table = self.from(from);
+        let outputs = self.projection(projection);
+        let Some(selection) = selection else {
+            let at = self.within.clone();
+            let help = "add a WHERE that says what is suspicious";
+            self.refuse(codes::Q023, "without WHERE the rule would alert on each event", at, help);
+            return None;
+        };
+        let place = self.bytes(selection.span());
+        self.within = self.word("WHERE");
+        let condition = self.expression(selection, 0);
+        Some(CheckedQuery {
+            table: table?,
+            condition: (condition, place),
+            outputs,
+            columns: std::mem::take(&mut self.columns),
+        })
+    }
+
+    /// The one table of FROM.
+    fn from(&mut self, from: Vec<TableWithJoins>) -> Option<String> {
+        let known = || format!("known tables: {}", self.tables.names().join(", "));
+        let mut from = from.into_iter();
+        let (Some(first), second) = (from.next(), from.next()) else {
+            let (at, help) = (self.within.clone(), known());
+            self.refuse(codes::Q006, "the query reads no table", at, help);
+            return None;
+        };
+        let TableWithJoins { relation, joins } = first;
+        let help = "write one rule for each table; lookups are not available in this version";
+        if let Some(second) = second {
+            let at = self.bytes(second.relation.span());
+            self.refuse(codes::Q015, "a second table would be a join", at, help);
+        } else if let Some(join) = joins.first() {
+            let at = self.bytes(join.relation.span());
+            self.refuse(codes::Q015, "joins are not available", at, help);
+        }
+        let at = self.bytes(relation.span());
+        let TableFactor::Table {
+            name,
+            alias,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } = relation
+        else {
+            let (code, what) = match relation {
+                TableFactor::Derived { lateral: false, .. } => (codes::Q019, "a subquery in FROM"),
+                TableFactor::Derived { lateral: true, .. } => (codes::Q018, "LATERAL"),
+                TableFactor::NestedJoin { .. } => (codes::Q015, "a join"),
+                TableFactor::Pivot { .. } => (codes::Q012, "PIVOT"),
+                TableFactor::Unpivot { .. } => (codes::Q012, "UNPIVOT"),
+                TableFactor::MatchRecognize { .. } => (codes::Q012, "MATCH_RECOGNIZE"),
+                _ => (codes::Q018, "a table function"),
+            };
+            let help = known();
+            self.refuse(code, format!("{what} is not available"), at, help);
+            return None;
+        };
+        if args.is_some() {
+            let (message, help) = (format!("the table function `{name}` is refused"), known());
+            self.refuse(codes::Q018, message, at, help);
+            return None;
+        }
+        for (present, word) in [
+            (!with_hints.is_empty() || with_ordinality, "WITH"),
+            (version.is_some(), "FOR"),
+            (!partitions.is_empty(), "PARTITION"),
+            (sample.is_some(), if self.words.contains_key("SAMPLE") { "SAMPLE" } else { "TABLESAMPLE" }),
+            (!index_hints.is_empty(), "USE"),
+            (json_path.is_some(), "FROM"),
+        ] {
+            self.other_clause(present, word);
+        }
+        let found = single(&name).filter(|ident| ident.quote_style != Some('\''));
+        let tables = self.tables;
+        let Some(table) = found.and_then(|ident| tables.find(&ident.value)) else {
+            let plain = name.0.last().and_then(ObjectNamePart::as_ident).map(|ident| ident.value.clone());
+            let help = suggest(&plain.unwrap_or_default(), tables.names());
+            self.refuse(codes::Q007, format!("the table {name} is not known"), at, help);
+            return None;
+        };
+        self.table = Some(table);
+        self.qualifier = table.name().to_owned();
+        if let Some(TableAlias { explicit: _, name, columns, at: position }) = alias {
+            if !columns.is_empty() || position.is_some() {
+                let at = self.bytes(name.span);
+                let help = "rename columns after SELECT, with AS";
+                self.refuse(codes::Q012, "an alias with columns is not read", at, help);
+            }
+            self.qualifier = name.value;
+        }
+        Some(table.name().to_owned())
+    }
+
+    fn projection(&mut self, items: Vec<SelectItem>) -> Vec<(String, Expr, Range<usize>)> {
+        let mut outputs: Vec<(String, Expr, Range<usize>)> = Vec::new();
+        let mut lower = HashSet::new();
+        let mut add = |checker: &mut Self, name: String, expr: Expr, at: Range<usize>| {
+            if !lower.insert(name.to_lowercase()) {
+                let message = format!("two output columns are called `{name}`");
+                checker.refuse(codes::Q024, message, at.clone(), "give one of them another name with AS");
+            }
+            outputs.push((name, expr, at));
+        };
+        for item in items {
+            let at = self.bytes(item.span());
+            self.within = at.clone();
+            match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    let written: String = expr.to_string().chars().take(self.limits.name_chars_max).collect();
+                    let expr = self.expression(expr, 0);
+                    let name = match &expr {
+                        Expr::Identifier(ident) => ident.value.clone(),
+                        _ => written,
+                    };
+                    add(self, name, expr, at);
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    let expr = self.expression(expr, 0);
+                    let alias_at = self.bytes(alias.span);
+                    if alias.value.is_empty() || alias.value.chars().count() > self.limits.name_chars_max {
+                        let message =
+                            format!("a column's name has 1 to {} characters", self.limits.name_chars_max);
+                        self.refuse(codes::Q026, message, alias_at.clone(), "choose another name");
+                    }
+                    add(self, alias.value, expr, alias_at);
+                }
+                SelectItem::Wildcard(options) => {
+                    self.wildcard_options(&options, &at);
+                    for (name, expr) in self.all_columns() {
+                        add(self, name, expr, at.clone());
+                    }
+                }
+                SelectItem::QualifiedWildcard(kind, options) => {
+                    self.wildcard_options(&options, &at);
+                    let ours = match &kind {
+                        SelectItemQualifiedWildcardKind::ObjectName(name) => single(name)
+                            .is_some_and(|ident| ident.value.eq_ignore_ascii_case(&self.qualifier)),
+                        SelectItemQualifiedWildcardKind::Expr(_) => false,
+                    };
+                    if ours || self.table.is_none() {
+                        for (name, expr) in self.all_columns() {
+                            add(self, name, expr, at.clone());
+                        }
+                    } else {
+                        let help = format!("write * or {}.*", self.qualifier);
+                        self.refuse(codes::Q008, "what stands before .* is not the table", at, help);
+                    }
+                }
+                SelectItem::ExprWithAliases { .. } => {
+                    let help = "give the column one name";
+                    self.refuse(codes::Q012, "several names for one column", at, help);
+                }
+            }
+        }
+        outputs
+    }
+
+    fn wildcard_options(&mut self, options: &WildcardAdditionalOptions, at: &Range<usize>) {
+        let WildcardAdditionalOptions {
+            wildcard_token: _,
+            opt_ilike,
+            opt_exclude,
+            opt_except,
+            opt_replace,
+            opt_rename,
+            opt_alias,
+        } = options;
+        if opt_ilike.is_some()
+            || opt_exclude.is_some()
+            || opt_except.is_some()
+            || opt_replace.is_some()
+            || opt_rename.is_some()
+            || opt_alias.is_some()
+        {
+            let help = "name the columns that the alert needs";
+            self.refuse(codes::Q012, "options of * are not read", at.clone(), help);
+        }
+    }
+
+    /// What `*` stands for: the organisation, the time and what the table declares.
+    fn all_columns(&mut self) -> Vec<(String, Expr)> {
+        let Some(table) = self.table else { return Vec::new() };
+        let names: Vec<String> = ["org_id", "event_time"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(table.table.columns.iter().map(|column| column.name.clone()))
+            .collect();
+        self.columns.extend(names.iter().cloned());
+        names.into_iter().map(|name| (name.clone(), Expr::Identifier(Ident::with_quote('"', name)))).collect()
+    }
+}
+
+/// The name, when it has one part.
+fn single(name: &ObjectName) -> Option<&Ident> {
+    match name.0.as_slice() {
+        [part] => part.as_ident(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
