@@ -5,8 +5,10 @@
 
 mod check;
 mod completions;
+mod demo;
 mod exit;
 mod output;
+mod run;
 mod scan;
 mod test;
 mod topics;
@@ -47,6 +49,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show alerts on synthetic telemetry, with a Kafka inside the process.
+    Demo(demo::DemoArgs),
+    /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
+    Run(run::RunArgs),
     /// Search files or standard input with the same engine, without Kafka.
     Scan(scan::ScanArgs),
     /// Find all problems in rules, pipelines, schemas and configuration.
@@ -68,6 +74,8 @@ pub fn main() -> ExitCode {
     };
     let terminal = Terminal::new(cli.colour);
     let result = match cli.command {
+        Command::Demo(args) => demo::main(&args, &terminal),
+        Command::Run(args) => run::main(&args, &terminal),
         Command::Scan(args) => scan::main(&args, &terminal),
         Command::Check(args) => check::main(&args, &terminal),
         Command::Test(args) => test::main(&args, &terminal),

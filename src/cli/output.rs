@@ -55,6 +55,13 @@ impl Terminal {
         Self { colour_out: wanted(out), colour_err: wanted(err), live: err && !dumb, live_out: out && !dumb }
     }
 
+    /// Columns of standard output.
+    pub fn width(&self) -> usize {
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let drawn = || terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
+        columns.unwrap_or_else(drawn)
+    }
+
     /// Prints why a command ends.
     pub fn fail(&self, error: &CliError) -> Outcome {
         let mut err = io::stderr().lock();

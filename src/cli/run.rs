@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
 use super::output::{Terminal, printable};
-use crate::api;
 use crate::config::{Config, LoadOptions};
 use crate::diagnostic::{Diagnostic, codes};
-use crate::observe::{Observed, log};
 use crate::pipeline::cycle::Exit;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::Compiled;
 use crate::pipeline::lane::Stop;
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
-use crate::pipeline::watch::Watch;
+use crate::pipeline::lane::LaneEvents;
 use crate::rules::{self, RuleLimits, RuleSet};
 
 /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
@@ -40,8 +38,8 @@ pub struct RunArgs {
     #[arg(long)]
     set: Vec<String>,
     /// Name of this process among those that run the pipeline; must be the same after a restart. Default: the
-    /// host's name.
-    #[arg(long, env = "NOROSHI_INSTANCE")]
+    /// variable NOROSHI_INSTANCE, else the host's name.
+    #[arg(long)]
     instance: Option<String>,
 }
 
@@ -49,24 +47,15 @@ pub struct RunArgs {
 pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
     config.brokers()?;
-    log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
     let pipeline = Pipeline::load(&args.pipeline)?;
-    let instance = instance(args.instance.as_deref())?;
+    let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
     let compiled = Arc::new(compile(pipeline, terminal)?);
     let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
     service.preflight().map_err(|error| failed(&error))?;
-    let observed = Observed::new(&config, &compiled.pipeline.name, &compiled.rules.version());
-    let server = if config.http.enabled {
-        let server = api::serve(&config.http, observed.clone())
-            .map_err(|error| CliError::usage(format!("http.listen {}: {error}", config.http.listen)))?;
-        tracing::info!(address = %server.address(), "The HTTP endpoint listens.");
-        Some(server)
-    } else {
-        None
-    };
     let stop = Stop::default();
     signals(&stop)?;
     tracing::info!(
@@ -77,13 +66,7 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         instance,
         "Noroshi starts."
     );
-    let watched = Arc::clone(&compiled);
-    let ends = service
-        .run(&stop, move |lane| Watch::new(lane, observed.clone(), Arc::clone(&watched)))
-        .map_err(|error| failed(&error))?;
-    if let Some(server) = server {
-        server.stop(Duration::from_millis(500));
-    }
+    let ends = service.run(&stop, |_| W).map_err(|error| failed(&error))?;
     let outcome = outcome(&ends);
     tracing::info!(?outcome, "Noroshi ends.");
     Ok(outcome)
@@ -142,9 +125,9 @@ fn failed(error: &ServiceError) -> CliError {
 }
 
 /// Letters, digits, `.`, `_` and `-`: it becomes part of Kafka's ids.
-fn instance(given: Option<&str>) -> Result<String, CliError> {
+fn instance(given: Option<String>) -> Result<String, CliError> {
     let name = match given {
-        Some(name) => name.to_owned(),
+        Some(name) => name,
         None => std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "noroshi".into()),
     };
     let name = name.trim();
@@ -187,4 +170,14 @@ pub fn signals(stop: &Stop) -> Result<(), CliError> {
         })
         .map_err(failed)?;
     Ok(())
+}
+
+struct W;
+impl LaneEvents for W {
+    fn ended(&mut self, e: &crate::sink::Ended, t: &crate::pipeline::engine::Tally, f: &[crate::pipeline::lane::FindingNote], a: Duration) {
+        let r: u64 = t.sources.iter().map(|s| s.records).sum();
+        eprintln!("ended {} {:?} records {r} findings {} took {:?} age {a:?}", e.number, e.end, f.len(), e.took);
+    }
+    fn rebalanced(&mut self, k: &'static str) { eprintln!("rebalance {k}"); }
+    fn trouble(&mut self, k: &str) { eprintln!("trouble {k}"); }
 }

@@ -239,9 +239,19 @@ impl Pipeline {
         Self::from_file(&file, &folder)
     }
 
+    /// A pipeline that is built into the program: its rules are given otherwise, so their paths are not looked at.
+    pub fn from_text(file: &Arc<SourceFile>) -> Result<Self, Vec<Diagnostic>> {
+        let mut document = document::read_toml::<PipelineFile>(file)?;
+        document.value.rules.clear();
+        Self::from_document(&document, Path::new(""))
+    }
+
     /// Checks a file whose relative paths start at `folder`.
     pub fn from_file(file: &Arc<SourceFile>, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
-        let document = document::read_toml::<PipelineFile>(file)?;
+        Self::from_document(&document::read_toml::<PipelineFile>(file)?, folder)
+    }
+
+    fn from_document(document: &Document<PipelineFile>, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         let mut found = Vec::new();
         let catalog = match &document.value.schemas {
             None => Catalog::stock(),
@@ -251,7 +261,7 @@ impl Pipeline {
             found.extend(more);
             Catalog::default()
         });
-        let pipeline = check(&document, folder, catalog, &mut found);
+        let pipeline = check(document, folder, catalog, &mut found);
         if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(pipeline) }
     }
 

@@ -302,7 +302,8 @@ fn typed(expr: ast::Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
         .build();
     let simplifier = ExprSimplifier::new(context);
     let expr = simplifier.coerce(expr, schema).map_err(misfit)?;
-    let expr = simplifier.simplify(expr).map_err(misfit)?;
+    // Rewrites keep the old name as an alias; here names come from the query, not from expressions.
+    let expr = simplifier.simplify(expr).map_err(misfit)?.unalias_nested().data;
     verify(&expr, schema)?;
     Ok(expr)
 }
