@@ -11,6 +11,7 @@
 //! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
 
 pub mod decode;
+pub mod detect;
 pub mod diagnostic;
 pub mod document;
 pub mod normalise;

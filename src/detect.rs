@@ -1,0 +1,9 @@
+//! Rows of tables → alerts.
+//!
+//! Owns what happens between a batch of rows and the sink: which rules could match, running their plans, and
+//! the alert that a result becomes. Reading and refusing rules is `rules`', transactions are `sink`'s. Called
+//! by `pipeline::engine` and the offline commands.
+
+pub mod alert;
+pub mod attack;
+pub mod evidence;
