@@ -7,4 +7,3 @@
 pub mod alert;
 pub mod attack;
 pub mod evidence;
-pub mod run;

@@ -10,7 +10,11 @@
 //!
 //! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
 
-// The vocabulary.
+pub mod decode;
+pub mod detect;
+pub mod diagnostic;
+pub mod document;
+pub mod normalise;
 pub mod record;
 
 pub mod diagnostic;

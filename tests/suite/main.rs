@@ -1,0 +1,3 @@
+//! Tests of the public surface, in one binary.
+
+mod ocsf;
