@@ -336,7 +336,7 @@ fn verify_node(node: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
         | Expr::IsNotFalse(_)
         | Expr::IsUnknown(_)
         | Expr::IsNotUnknown(_) => Ok(()),
-        Expr::Case(_) | Expr::TryCast(_) => Ok(()),
+        Expr::Alias(_) | Expr::Case(_) | Expr::TryCast(_) => Ok(()),
         Expr::Negative(inner) => match kind(inner)? {
             // The smallest integer has no positive counterpart.
             DataType::Int64 | DataType::Int32 => {

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Spanned, Statement, TableAlias, TableFactor, TableWithJoins,
     WildcardAdditionalOptions,
 };
@@ -150,8 +150,27 @@ impl<'a> Checker<'a> {
             return None;
         };
         self.within = self.bytes(first.span);
-        let mut ended = false;
+        let (mut ended, mut open, mut prefixes) = (false, 0usize, 0usize);
         for token in meaningful {
+            // The parser tries an open bracket in several ways, and hides that it went too deep.
+            match &token.token {
+                Token::LParen | Token::LBracket | Token::LBrace => open += 1,
+                Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
+                Token::Word(word) if word.value.eq_ignore_ascii_case("case") => open += 1,
+                Token::Word(word) if word.value.eq_ignore_ascii_case("end") => open = open.saturating_sub(1),
+                _ => {}
+            }
+            let prefix = match &token.token {
+                Token::Word(word) => word.value.eq_ignore_ascii_case("not"),
+                Token::Minus | Token::Plus | Token::LParen => true,
+                _ => false,
+            };
+            prefixes = if prefix { prefixes + 1 } else { 0 };
+            if open.max(prefixes) > self.limits.nesting_max {
+                let at = self.bytes(token.span);
+                self.too_deep(at);
+                return None;
+            }
             if token.token == Token::SemiColon {
                 ended = true;
             } else if ended {
@@ -183,7 +202,7 @@ impl<'a> Checker<'a> {
             .with_recursion_limit(self.limits.nesting_max)
             .parse_statements();
         let help = "a rule is SELECT … FROM table WHERE …";
-        let is_query = |word: &str| matches!(word, "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM");
+        let is_query = |word: &str| matches!(word, "SELECT" | "WITH" | "VALUES" | "FROM");
         match (parsed, first) {
             (Ok(mut statements), first) => match (statements.pop(), statements.is_empty()) {
                 (Some(Statement::Query(query)), true) => Some(*query),
@@ -208,9 +227,8 @@ impl<'a> Checker<'a> {
                 None
             }
             (Err(ParserError::RecursionLimitExceeded), _) => {
-                let message = format!("nested deeper than {} levels", self.limits.nesting_max);
                 let at = self.within.clone();
-                self.refuse(codes::Q005, message, at, "write conditions side by side, not inside each other");
+                self.too_deep(at);
                 None
             }
             (Err(ParserError::TokenizerError(message) | ParserError::ParserError(message)), _) => {
@@ -230,6 +248,11 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+
+    fn too_deep(&mut self, at: Range<usize>) {
+        let message = format!("nested deeper than {} levels", self.limits.nesting_max);
+        self.refuse(codes::Q005, message, at, "write conditions side by side, not inside each other");
     }
 
     /// `3, Column: 14` of the parser's messages.
@@ -342,7 +365,7 @@ impl<'a> Checker<'a> {
             qualify,
             window_before_qualify: _,
             value_table_mode,
-            flavor: _,
+            flavor,
         } = select;
         self.within = self.bytes(select_token.0.span);
         let grouped = match &group_by {
@@ -383,6 +406,7 @@ impl<'a> Checker<'a> {
             (!cluster_by.is_empty(), "CLUSTER"),
             (!distribute_by.is_empty(), "DISTRIBUTE"),
             (value_table_mode.is_some(), "AS"),
+            (flavor != SelectFlavor::Standard, "FROM"),
         ] {
             self.other_clause(present, word);
         }
@@ -595,4 +619,4 @@ fn single(name: &ObjectName) -> Option<&Ident> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,7 +5,7 @@
 //! longer than the event gave it.
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Spanned,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Spanned,
     UnaryOperator, Value, ValueWithSpan,
 };
 
@@ -125,17 +125,23 @@ impl Checker<'_> {
         let at = self.bytes(span);
         let Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment, over, within_group } =
             function;
+        // `User` is a keyword of the parser and a column of Sysmon.
+        if matches!(args, FunctionArguments::None) {
+            let parts: Vec<Ident> = name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();
+            let column = parts
+                .last()
+                .is_some_and(|last| self.table.is_some_and(|table| table.column(&last.value).is_some()));
+            match parts.as_slice() {
+                [ident] if column => return self.column(ident, ident),
+                [_, _] if column => return self.compound(&parts),
+                _ => {}
+            }
+        }
         let Some(ident) = single(&name).cloned() else {
             let message = format!("the function {} is not on the list", shortened(&name.to_string()));
             self.refuse(codes::Q009, message, at, "functions have plain names here");
             return null();
         };
-        // `User` is a keyword of the parser and a column of Sysmon.
-        if matches!(args, FunctionArguments::None)
-            && self.table.is_some_and(|table| table.column(&ident.value).is_some())
-        {
-            return self.column(&ident, &ident);
-        }
         let lower = ident.value.to_ascii_lowercase();
         let name_at = self.bytes(ident.span);
         if over.is_some() || WINDOWS.contains(&lower.as_str()) {

@@ -193,7 +193,7 @@ impl Checker<'_> {
         self.refuse(code, format!("{what} is not available in rules"), at, help);
     }
 
-    fn compound(&mut self, parts: &[Ident]) -> Expr {
+    pub(super) fn compound(&mut self, parts: &[Ident]) -> Expr {
         match parts {
             [qualifier, column]
                 if self.table.is_none() || qualifier.value.eq_ignore_ascii_case(&self.qualifier) =>

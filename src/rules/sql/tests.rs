@@ -1,15 +1,17 @@
 //! The hostile queries: one row each, and the code that refuses it.
 
-use std::time::Instant;
+use std::sync::LazyLock;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::normalise::schema::Catalog;
 use crate::rules::{Loaded, RuleLimits, load_files};
 
+pub(in crate::rules) static CATALOG: LazyLock<Catalog> =
+    LazyLock::new(|| Catalog::stock().expect("stock tables"));
+
 pub(in crate::rules) fn load_sql(sql: &str) -> Loaded {
     let text = format!("/*---\nid: a\ntitle: t\n---*/\n{sql}");
-    let catalog = Catalog::stock().expect("stock tables");
-    load_files(&[SourceFile::new("a.sql", text)], &catalog, &RuleLimits::default())
+    load_files(&[SourceFile::new("a.sql", text)], &CATALOG, &RuleLimits::default())
 }
 
 fn codes_of(loaded: &Loaded) -> Vec<&'static str> {
@@ -45,7 +47,9 @@ const HOSTILE: &[(&str, &str)] = &[
     ("PREPARE p AS SELECT 1", "Q003"),
     ("BEGIN", "Q003"),
     ("CALL f()", "Q003"),
-    ("TABLE process_activity", "Q012"),
+    ("TABLE process_activity", "Q003"),
+    ("FROM process_activity", "Q012"),
+    ("FROM process_activity SELECT Image WHERE Image = 'a'", "Q012"),
     ("(SELECT Image FROM process_activity WHERE Image = 'a')", "Q012"),
     ("VALUES (1, 2)", "Q018"),
     ("WITH x AS (INSERT INTO t VALUES (1)) {} Image = 'a'", "Q017"),
@@ -232,12 +236,11 @@ fn each_hostile_query_is_refused_with_its_code() {
     let mut wrong = Vec::new();
     for (sql, expect) in HOSTILE {
         let sql = sql.replace("{}", HEAD);
-        let start = Instant::now();
         let loaded = load_sql(&sql);
         let codes = codes_of(&loaded);
         if codes.first() != Some(expect) || !loaded.rules.is_empty() {
             let shown: Vec<String> = loaded.diagnostics.iter().map(Diagnostic::to_string).collect();
-            wrong.push(format!("{sql}\n   expected {expect}, got {shown:?} in {:?}", start.elapsed()));
+            wrong.push(format!("{sql}\n   expected {expect}, got {shown:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -257,35 +260,39 @@ fn size_and_depth_are_bounded() {
         format!("{HEAD} ProcessId IN ({})", items.join(","))
     };
     for (name, sql, expect) in [
-        ("10 MB", format!("{HEAD} Image = '{}'", "a".repeat(10 << 20)), &["D001", "Q004"][1..]),
-        ("a comment of 1 MB", format!("{HEAD} Image = 'a' /* {} */", "x".repeat(1 << 20)), &["Q004"]),
-        ("10,000 parentheses", nested("(", ")", 10_000), &["Q005"]),
-        ("10,000 NOT", nested("NOT ", "", 10_000), &["Q005"]),
-        ("10,000 NOT (", nested("NOT (", ")", 10_000), &["Q005"]),
-        ("10,000 minus", format!("{HEAD} {}1 = ProcessId", "- ".repeat(10_000)), &["Q005"]),
-        ("3,000 CASE", nested("CASE WHEN ", " THEN true END", 3_000), &["Q005"]),
-        ("45 parentheses not closed", nested("(", "", 45), &["Q001"]),
-        ("45 brackets", nested("[", "]", 45), &["Q011"]),
-        ("45 calls not closed", nested("lower(", "", 45), &["Q001"]),
-        ("45 CASE not closed", nested("CASE WHEN ", "", 45), &["Q001"]),
-        ("45 casts not closed", nested("CAST(", "", 45), &["Q001"]),
-        ("45 rows not closed", nested("(1, (", "", 22), &["Q001"]),
-        ("3,000 concatenations", format!("{HEAD} Image = 'a'{}", " || 'b'".repeat(3_000)), &["Q005"]),
-        ("3,000 additions", format!("{HEAD} ProcessId = 1{}", " + 1".repeat(3_000)), &["Q005"]),
-        ("a long text", format!("{HEAD} Image = '{}'", "a".repeat(5_000)), &["Q026"]),
-        ("a long number", format!("{HEAD} ProcessId = {}", "1".repeat(50)), &["Q026"]),
-        ("an endless number", format!("{HEAD} ProcessId = 1e999"), &["Q011"]),
-        ("a long pattern", format!("{HEAD} Image ~ '{}'", "a".repeat(4_097)), &["Q021"]),
-        ("a list of 20,000", list(20_000), &["Q005"]),
-        ("a chain of 20,000", chain(" OR ", 20_000), &["Q004"]),
-        ("a list of 4,000", list(4_000), &[]),
-        ("2,000 ANDs", chain(" AND ", 2_000), &[]),
-        ("2,000 ORs", chain(" OR ", 2_000), &[]),
-        ("20 parentheses", nested("(", ")", 20), &[]),
+        ("10 MB", format!("{HEAD} Image = '{}'", "a".repeat(10 << 20)), Some("Q004")),
+        ("a comment of 1 MB", format!("{HEAD} Image = 'a' /* {} */", "x".repeat(1 << 20)), Some("Q004")),
+        ("10,000 parentheses", nested("(", ")", 10_000), Some("Q005")),
+        ("10,000 NOT", nested("NOT ", "", 10_000), Some("Q005")),
+        ("10,000 NOT (", nested("NOT (", ")", 10_000), Some("Q005")),
+        ("10,000 minus", format!("{HEAD} {}1 = ProcessId", "- ".repeat(10_000)), Some("Q005")),
+        ("3,000 CASE", nested("CASE WHEN ", " THEN true END", 3_000), Some("Q005")),
+        ("45 parentheses not closed", nested("(", "", 45), Some("Q001")),
+        ("45 brackets", nested("[", "]", 45), Some("Q011")),
+        ("45 calls not closed", nested("lower(", "", 45), Some("Q001")),
+        ("45 CASE not closed", nested("CASE WHEN ", "", 45), Some("Q001")),
+        ("45 casts not closed", nested("CAST(", "", 45), Some("Q001")),
+        ("45 rows not closed", nested("(1, (", "", 22), Some("Q001")),
+        ("3,000 concatenations", format!("{HEAD} Image = 'a'{}", " || 'b'".repeat(3_000)), Some("Q005")),
+        ("3,000 additions", format!("{HEAD} ProcessId = 1{}", " + 1".repeat(3_000)), Some("Q005")),
+        ("a long text", format!("{HEAD} Image = '{}'", "a".repeat(5_000)), Some("Q026")),
+        ("a long number", format!("{HEAD} ProcessId = {}", "1".repeat(50)), Some("Q026")),
+        ("an endless number", format!("{HEAD} ProcessId = 1e999"), Some("Q011")),
+        ("a long pattern", format!("{HEAD} Image ~ '{}'", "a".repeat(4_097)), Some("Q021")),
+        ("a list of 20,000", list(20_000), Some("Q005")),
+        ("a chain of 20,000", chain(" OR ", 20_000), Some("Q004")),
+        ("a list of 4,000", list(4_000), None),
+        ("2,000 ANDs", chain(" AND ", 2_000), None),
+        ("2,000 ORs", chain(" OR ", 2_000), None),
+        ("20 parentheses", nested("(", ")", 20), None),
     ] {
         let loaded = load_sql(&sql);
         let codes = codes_of(&loaded);
-        let first: Vec<&str> = codes.first().copied().into_iter().collect();
-        assert_eq!(first, expect, "{name}: {:?}", loaded.diagnostics.first().map(ToString::to_string));
+        assert_eq!(
+            codes.first().copied(),
+            expect,
+            "{name}: {:?}",
+            loaded.diagnostics.first().map(ToString::to_string)
+        );
     }
 }
