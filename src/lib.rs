@@ -10,11 +10,14 @@
 //!
 //! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
 
+pub mod api;
+pub mod config;
 pub mod decode;
 pub mod detect;
 pub mod diagnostic;
 pub mod document;
 pub mod normalise;
+pub mod observe;
 pub mod record;
 
 pub mod diagnostic;

@@ -70,7 +70,7 @@ pub fn schema() -> &'static Value {
     SCHEMA.get_or_init(document::schema_of::<Config>)
 }
 
-/// All settings and sections, in the order of declaration.
+/// All settings and sections, by name.
 pub fn all() -> &'static (Vec<Section>, Vec<Key>) {
     static ALL: OnceLock<(Vec<Section>, Vec<Key>)> = OnceLock::new();
     ALL.get_or_init(|| {

@@ -41,6 +41,7 @@ pub fn collect(file: Option<Document<Value>>, options: &LoadOptions) -> (Layers,
             });
         });
         found.extend(document::check(&file.value, &file.spans, keys::schema()));
+        found.extend(no_address(&file.value).map(|fault| fault.at(file.spans.value(LISTEN))));
         layers.layers.push(Layer { value: file.value, names: Vec::new() });
         layers.spans = Some(file.spans);
     }
@@ -97,8 +98,7 @@ impl Layers {
         }
         let mut builder = config::Config::builder();
         for value in values {
-            let source = config::Config::try_from(&value).map_err(|error| failed(error.to_string()))?;
-            builder = builder.add_source(source);
+            builder = builder.add_source(Source(value));
         }
         let merged: Value = builder
             .build()
@@ -124,6 +124,40 @@ impl Layers {
             None => diagnostic,
         }
     }
+}
+
+/// A layer as the `config` crate takes it. Its own conversion reads a dot in a key as a step down, which the names of
+/// librdkafka properties do not survive.
+#[derive(Debug, Clone)]
+struct Source(Value);
+
+impl config::Source for Source {
+    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<config::Map<String, config::Value>, config::ConfigError> {
+        Ok(self.0.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), plain(value))).collect())
+    }
+}
+
+fn plain(value: &Value) -> config::Value {
+    use config::ValueKind;
+    let kind = match value {
+        Value::Null => ValueKind::Nil,
+        Value::Bool(flag) => ValueKind::Boolean(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => ValueKind::I64(number),
+            (None, Some(number)) => ValueKind::Float(number),
+            (None, None) => ValueKind::Nil,
+        },
+        Value::String(text) => ValueKind::String(text.clone()),
+        Value::Array(items) => ValueKind::Array(items.iter().map(plain).collect()),
+        Value::Object(object) => {
+            ValueKind::Table(object.iter().map(|(key, value)| (key.clone(), plain(value))).collect())
+        }
+    };
+    config::Value::new(None, kind)
 }
 
 /// A setting that a name stands for, and the property or the secret's place below it.
@@ -198,6 +232,7 @@ fn set(layer: &mut Layer, target: &Target, text: &str, shown: &str, found: &mut 
             Ok(empty) => faults.extend(document::check(&alone, &empty.spans, keys::schema())),
             Err(errors) => faults.extend(errors),
         }
+        faults.extend(no_address(&alone));
     }
     if faults.is_empty() {
         layer.names.push((pointer(&path), shown.to_owned()));
@@ -248,6 +283,21 @@ fn refuse_inline_secrets(value: &mut Value, mut refuse: impl FnMut(&str, Diagnos
             refuse(&pointer, Diagnostic::new(codes::D006, message).help(help));
         }
     }
+}
+
+const LISTEN: &str = "/http/listen";
+
+/// The one setting whose form no schema tells.
+fn no_address(value: &Value) -> Option<Diagnostic> {
+    let text = value.pointer(LISTEN)?.as_str()?;
+    if text.parse::<std::net::SocketAddr>().is_ok() {
+        return None;
+    }
+    let message = format!("`{}` is no address with a port", text.escape_default());
+    Some(
+        Diagnostic::new(codes::D006, message)
+            .help("for example 127.0.0.1:9464 or [::1]:9464; names are not looked up"),
+    )
 }
 
 fn pointer(path: &[String]) -> String {

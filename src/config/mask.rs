@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::keys::{self, Kind};
+use super::refused;
 use crate::diagnostic::{Diagnostic, Location, SourceFile};
 use crate::document::{Spans, pointer_segment};
 
@@ -29,10 +30,17 @@ pub fn mask_all(diagnostics: &mut [Diagnostic], file: &Arc<SourceFile>, parsed: 
 fn masked(file: &Arc<SourceFile>, parsed: Option<(&Value, &Spans)>) -> Arc<SourceFile> {
     let mut spans = written(&file.text);
     if let Some((value, places)) = parsed {
-        for key in keys::all().1.iter().filter(|key| key.kind == Kind::Secret) {
+        for key in &keys::all().1 {
             let pointer: String = key.path.iter().map(|name| format!("/{}", pointer_segment(name))).collect();
-            if let Some(found) = value.pointer(&pointer) {
-                texts(found, &pointer, places, &mut spans);
+            match (key.kind, value.pointer(&pointer)) {
+                (Kind::Secret, Some(found)) => texts(found, &pointer, places, &mut spans),
+                // A refused property may be a credential; that it is refused needs no value to be seen.
+                (Kind::Properties, Some(Value::Object(properties))) => {
+                    for name in properties.keys().filter(|name| refused::reason(name).is_some()) {
+                        spans.push(places.value(&format!("{pointer}/{}", pointer_segment(name))).span);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -63,7 +71,8 @@ fn texts(value: &Value, pointer: &str, places: &Spans, spans: &mut Vec<Range<usi
 /// The same by the look of the lines, for files that are not even TOML.
 fn written(text: &str) -> Vec<Range<usize>> {
     static ASSIGNMENT: OnceLock<Option<Regex>> = OnceLock::new();
-    let pattern = r#"(?i)([\w.-]*(?:password|passphrase|secret|token|jaas|pem)[\w.-]*)["']?[ \t]*[=:][ \t]*"#;
+    let pattern =
+        r#"(?i)([\w.-]*(?:password|passphrase|secret|token|jaas|pem|ssl_key)[\w.-]*)["']?[ \t]*[=:][ \t]*"#;
     let Some(assignment) = ASSIGNMENT.get_or_init(|| Regex::new(pattern).ok()) else { return Vec::new() };
     let mut spans = Vec::new();
     let mut start = 0;
@@ -89,7 +98,7 @@ mod tests {
     #[test]
     fn a_secret_in_the_wrong_place_is_masked_and_places_stay() {
         for (line, expect) in [
-            ("password = \"canary狼\"", "password = *************"),
+            ("password = \"canary狼\"", "password = ***********"),
             ("password = canary", "password = ******"),
             ("\"sasl.password\" = 'canary'", "\"sasl.password\" = ********"),
             ("KEY_PASSWORD=canary", "KEY_PASSWORD=******"),
@@ -104,7 +113,7 @@ mod tests {
             mask_all(&mut found, &file, None);
             let location = found[0].location.as_ref().expect("place");
             assert_eq!(location.file.text, format!("x = 1\n{expect}\ny = 2\n"));
-            assert_eq!(location.file.line_column(location.span.start), (3, 5));
+            assert_eq!(location.file.line_column(location.span.start), (3, 4));
         }
     }
 }

@@ -41,9 +41,10 @@ fn brief(result: Result<Config, Vec<Diagnostic>>) -> Vec<String> {
     found
         .iter()
         .map(|diagnostic| {
-            let place = diagnostic.place();
-            let place: Vec<&str> = place.rsplitn(3, ':').take(2).collect();
-            let place: String = place.iter().rev().map(|part| format!("{part}:")).collect();
+            let place = diagnostic.location.as_ref().map_or_else(String::new, |location| {
+                let (line, column) = location.file.line_column(location.span.start);
+                format!("{line}:{column}:")
+            });
             format!("{place}{} {}", diagnostic.code.id, diagnostic.message)
         })
         .collect()
@@ -135,7 +136,7 @@ fn later_layers_win() {
 #[test]
 fn all_faults_of_a_file_come_at_once() {
     let text = "[kafka]\nbootstrap_server = ['a:1']\nsecurity_protocol = 'tls'\n[limits]\nbatch_rows_max = 1\n\
-                depth_max = 'deep'\n[http]\nlisten = 'localhost'\n[lanez]\n";
+                depth_max = 'deep'\n[http]\nlisten = 'localhost:80'\n[lanez]\n";
     assert_eq!(
         brief(file(text)),
         [
@@ -143,6 +144,7 @@ fn all_faults_of_a_file_come_at_once() {
             "3:21:D006 `tls` is not one of the allowed values",
             "5:18:D006 must be at least 64",
             "6:13:D005 expected integer, found a string",
+            "8:10:D006 `localhost:80` is no address with a port",
             "9:2:D003 unknown key `lanez`",
         ]
     );
@@ -153,10 +155,7 @@ fn faults_of_one_setting_and_contradictions_name_their_place() {
     for (text, expect) in [
         ("x = ", "D002 "),
         ("[transaction]\ntimeout_ms = 5000\n[epoch]\ninterval_ms = 5000", "2:14:C002 the broker would abort"),
-        (
-            "[kafka.sasl]\nmechanism = 'PLAIN'",
-            "C002 SASL is configured, but the security protocol is plaintext",
-        ),
+        ("[kafka.sasl]\nusername = 'x'", "C002 SASL is configured, but the security protocol is plaintext"),
         ("[kafka]\nsecurity_protocol = 'sasl_ssl'", "2:21:C002 the security protocol sasl_ssl needs"),
         ("[kafka.tls]\nca_file = '/a'", "C002 TLS is configured, but"),
         (
@@ -172,7 +171,7 @@ fn faults_of_one_setting_and_contradictions_name_their_place() {
             "4:13:C002 the mechanism PLAIN needs a user name and a password",
         ),
         ("[http]\nlisten = '0.0.0.0:9464'", "2:10:C005 0.0.0.0:9464 can be reached"),
-        ("[http]\nlisten = 'x'", "2:10:D006 "),
+        ("[http]\nlisten = 'x'", "2:10:D006 `x` is no address with a port"),
         ("[log]\nlevel = 'info,=,['", "2:9:D006 the log directives cannot be read"),
         ("[kafka]\nbootstrap_servers = ['a']", "2:21:D006 `a` is no broker address"),
         ("[limits]\nalert_bytes_max = 1000000", "2:19:C002 1000000 bytes do not fit"),
@@ -210,7 +209,7 @@ fn the_same_faults_in_the_environment_and_on_the_command_line_name_the_variable(
     };
     let found = load(&given).expect_err("faults");
     let help = found.iter().find(|found| found.code.id == "C004").and_then(|found| found.help.clone());
-    assert_eq!(help.as_deref(), Some("did you mean `NOROSHI__LANES__COUNT`?"));
+    assert!(help.is_some_and(|help| help.starts_with("did you mean `NOROSHI__LANES__COUNT`")));
     let mut found = brief(Err(found));
     found.sort();
     assert_eq!(

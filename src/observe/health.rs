@@ -1,0 +1,348 @@
+//! The state of the process as the outside may see it: ready, live, status.
+//!
+//! Owns the state and its judgement; it never blocks a lane for longer than a copy takes. Lanes and the process
+//! write it, `api` serves it. Nothing here comes from the configuration's secrets or from events.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::log::one_line;
+use crate::record::TimeMicros;
+
+/// Characters of an error's message that are kept.
+const MESSAGE_CHARS_MAX: usize = 500;
+/// No heartbeat was seen yet.
+const NEVER: i64 = i64::MIN;
+
+/// Tells the time, in microseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> TimeMicros + Send + Sync>;
+
+/// The clock of the machine.
+pub fn wall_clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        TimeMicros::try_from(since.as_micros()).unwrap_or(TimeMicros::MAX)
+    })
+}
+
+/// What does not change while the process runs.
+#[derive(Debug, Clone)]
+pub struct HealthSettings {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// How many lanes there are.
+    pub lanes: u32,
+    /// A lane whose last heartbeat is older is not live. Longer than the longest blocking call of a lane.
+    pub heartbeat_age_max: Duration,
+    /// Errors that are remembered.
+    pub errors_max: u32,
+}
+
+/// Where a lane is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LaneState {
+    /// Its thread begins.
+    #[default]
+    Starting,
+    /// It waits for the group to give it partitions.
+    Joining,
+    /// It is a member of the group, with or without partitions.
+    Running,
+    /// It finishes its epoch before it leaves.
+    Draining,
+    /// It has left in order.
+    Stopped,
+    /// It cannot go on; the process must be restarted.
+    Failed,
+}
+
+/// One partition of a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The offset that is read next.
+    pub next_offset: i64,
+    /// The offset from which another lane would go on; absent before the first commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub committed_offset: Option<i64>,
+    /// The end of the partition, as far as a reader of committed records sees it; absent until it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_watermark: Option<i64>,
+    /// Whether it is not read at the moment.
+    pub paused: bool,
+}
+
+impl PartitionStatus {
+    /// Records between what is committed (or read, before the first commit) and the end.
+    pub fn lag(&self) -> Option<u64> {
+        let from = self.committed_offset.unwrap_or(self.next_offset);
+        self.high_watermark.map(|end| u64::try_from(end.saturating_sub(from)).unwrap_or(0))
+    }
+}
+
+/// What a lane tells of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LaneStatus {
+    /// Where it is in its life.
+    pub state: LaneState,
+    /// Epochs committed since the start.
+    pub epochs: u64,
+    /// Its partitions.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// The active rule set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleSetStatus {
+    /// Its version.
+    pub version: String,
+    /// Rules in it.
+    pub rules: u64,
+    /// The ids of those that are parked after a failure.
+    pub parked: Vec<String>,
+}
+
+/// An error that was remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorStatus {
+    /// When, in milliseconds since 1970.
+    pub time_ms: i64,
+    /// A stable code.
+    pub code: String,
+    /// What happened: one printable line.
+    pub message: String,
+}
+
+/// The state; shared by `Arc`.
+pub struct Health {
+    settings: HealthSettings,
+    clock: Clock,
+    started: TimeMicros,
+    heartbeats: Vec<AtomicI64>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: Vec<LaneStatus>,
+    rule_set: Option<RuleSetStatus>,
+    /// Why the broker does not answer; `None` once it does.
+    broker: Option<String>,
+    errors: VecDeque<ErrorStatus>,
+    errors_total: u64,
+}
+
+impl Health {
+    /// The state of a process that has just begun: alive, and not ready.
+    pub fn new(settings: HealthSettings, clock: Clock) -> Arc<Self> {
+        let started = clock();
+        let lanes = settings.lanes as usize;
+        let state = State {
+            lanes: vec![LaneStatus::default(); lanes],
+            broker: Some("no broker has answered yet".into()),
+            ..State::default()
+        };
+        let heartbeats = (0..lanes).map(|_| AtomicI64::new(NEVER)).collect();
+        Arc::new(Self { settings, clock, started, heartbeats, state: Mutex::new(state) })
+    }
+
+    /// A lane's thread is still turning. One atomic store: call it in each turn of the loop.
+    pub fn heartbeat(&self, lane: u32) {
+        if let Some(heartbeat) = self.heartbeats.get(lane as usize) {
+            heartbeat.store((self.clock)(), Ordering::Relaxed);
+        }
+    }
+
+    /// Replaces what is known of a lane; also a heartbeat.
+    pub fn update_lane(&self, lane: u32, status: LaneStatus) {
+        self.heartbeat(lane);
+        if let Some(known) = self.state().lanes.get_mut(lane as usize) {
+            *known = status;
+        }
+    }
+
+    /// Changes only where a lane is in its life; also a heartbeat.
+    pub fn lane_state(&self, lane: u32, state: LaneState) {
+        self.heartbeat(lane);
+        if let Some(known) = self.state().lanes.get_mut(lane as usize) {
+            known.state = state;
+        }
+    }
+
+    /// The broker answers.
+    pub fn broker_answers(&self) {
+        self.state().broker = None;
+    }
+
+    /// The broker does not answer (any more).
+    pub fn broker_silent(&self, reason: &str) {
+        self.state().broker = Some(one_line(reason, MESSAGE_CHARS_MAX));
+    }
+
+    /// The rule set that is active from now on.
+    pub fn rule_set(&self, status: RuleSetStatus) {
+        self.state().rule_set = Some(status);
+    }
+
+    /// Remembers an error; the oldest one makes room.
+    pub fn error(&self, code: &str, message: &str) {
+        let error = ErrorStatus {
+            time_ms: (self.clock)().div_euclid(1_000),
+            code: one_line(code, MESSAGE_CHARS_MAX),
+            message: one_line(message, MESSAGE_CHARS_MAX),
+        };
+        let mut state = self.state();
+        state.errors_total = state.errors_total.saturating_add(1);
+        while state.errors.len() >= self.settings.errors_max.max(1) as usize {
+            state.errors.pop_front();
+        }
+        state.errors.push_back(error);
+    }
+
+    /// Whether every lane has joined its group and the broker answers; otherwise all reasons why not.
+    pub fn ready(&self) -> Result<(), Vec<String>> {
+        let state = self.state();
+        let mut reasons: Vec<String> = state.broker.iter().cloned().collect();
+        if state.rule_set.is_none() {
+            reasons.push("no rule set is active yet".into());
+        }
+        for (lane, status) in state.lanes.iter().enumerate() {
+            let what = match status.state {
+                LaneState::Running => continue,
+                LaneState::Starting => "is starting",
+                LaneState::Joining => "has not joined its group yet",
+                LaneState::Draining => "is draining",
+                LaneState::Stopped => "has stopped",
+                LaneState::Failed => "has failed",
+            };
+            reasons.push(format!("lane {lane} {what}"));
+        }
+        verdict(reasons)
+    }
+
+    /// Whether every lane's thread still turns; otherwise which do not. A restart is then the cure.
+    pub fn live(&self) -> Result<(), Vec<String>> {
+        let now = (self.clock)();
+        let max = self.settings.heartbeat_age_max;
+        let state = self.state();
+        let mut reasons = Vec::new();
+        for (lane, status) in state.lanes.iter().enumerate() {
+            match status.state {
+                LaneState::Stopped => {}
+                LaneState::Failed => reasons.push(format!("lane {lane} has failed")),
+                _ => {
+                    let age = self.heartbeat_age(lane, now);
+                    if age > max {
+                        let (age, max) = (age.as_secs(), max.as_secs());
+                        reasons.push(format!(
+                            "lane {lane} has given no sign for {age} s (the limit is {max} s)"
+                        ));
+                    }
+                }
+            }
+        }
+        verdict(reasons)
+    }
+
+    /// Everything, for people.
+    pub fn status(&self) -> serde_json::Value {
+        let (ready, live) = (self.ready(), self.live());
+        let now = (self.clock)();
+        let state = self.state();
+        let lanes: Vec<LaneView<'_>> = state
+            .lanes
+            .iter()
+            .enumerate()
+            .map(|(lane, status)| LaneView {
+                lane,
+                state: status.state,
+                epochs: status.epochs,
+                heartbeat_age_ms: u64::try_from(self.heartbeat_age(lane, now).as_millis())
+                    .unwrap_or(u64::MAX),
+                lag: status.partitions.iter().filter_map(PartitionStatus::lag).sum(),
+                partitions: status
+                    .partitions
+                    .iter()
+                    .map(|status| PartitionView { lag: status.lag(), status })
+                    .collect(),
+            })
+            .collect();
+        let view = StatusView {
+            pipeline: &self.settings.pipeline,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: between(self.started, now).as_secs(),
+            ready: ready.is_ok(),
+            live: live.is_ok(),
+            reasons: live.err().into_iter().chain(ready.err()).flatten().collect(),
+            rule_set: state.rule_set.as_ref(),
+            lanes,
+            errors_total: state.errors_total,
+            errors: state.errors.iter().rev().collect(),
+        };
+        serde_json::to_value(view).unwrap_or_default()
+    }
+
+    /// A lane that never gave a sign is as old as the process.
+    fn heartbeat_age(&self, lane: usize, now: TimeMicros) -> Duration {
+        let last = self.heartbeats.get(lane).map_or(NEVER, |heartbeat| heartbeat.load(Ordering::Relaxed));
+        between(if last == NEVER { self.started } else { last }, now)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A thread that died while it wrote leaves a state that is old at worst.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Never negative: the machine's clock may be set back.
+fn between(earlier: TimeMicros, later: TimeMicros) -> Duration {
+    Duration::from_micros(u64::try_from(later.saturating_sub(earlier)).unwrap_or(0))
+}
+
+fn verdict(reasons: Vec<String>) -> Result<(), Vec<String>> {
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}
+
+#[derive(Serialize)]
+struct StatusView<'s> {
+    pipeline: &'s str,
+    version: &'static str,
+    uptime_s: u64,
+    ready: bool,
+    live: bool,
+    reasons: Vec<String>,
+    rule_set: Option<&'s RuleSetStatus>,
+    lanes: Vec<LaneView<'s>>,
+    errors_total: u64,
+    /// The newest first.
+    errors: Vec<&'s ErrorStatus>,
+}
+
+#[derive(Serialize)]
+struct LaneView<'s> {
+    lane: usize,
+    state: LaneState,
+    epochs: u64,
+    heartbeat_age_ms: u64,
+    lag: u64,
+    partitions: Vec<PartitionView<'s>>,
+}
+
+#[derive(Serialize)]
+struct PartitionView<'s> {
+    #[serde(flatten)]
+    status: &'s PartitionStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use super::*;
+
+const START: TimeMicros = 1_700_000_000_000_000;
+
+/// A health with two lanes and a clock that the test turns.
+fn health() -> (Arc<Health>, Arc<AtomicI64>) {
+    let time = Arc::new(AtomicI64::new(START));
+    let clock = Arc::clone(&time);
+    let settings = HealthSettings {
+        pipeline: "main".into(),
+        lanes: 2,
+        heartbeat_age_max: Duration::from_secs(30),
+        errors_max: 3,
+    };
+    (Health::new(settings, Arc::new(move || clock.load(Ordering::Relaxed))), time)
+}
+
+fn rules() -> RuleSetStatus {
+    RuleSetStatus { version: "v1".into(), rules: 5, parked: vec!["r3".into()] }
+}
+
+#[test]
+fn it_is_ready_when_all_lanes_have_joined_and_the_broker_answers() {
+    let (health, _) = health();
+    let all = [
+        "no broker has answered yet",
+        "no rule set is active yet",
+        "lane 0 is starting",
+        "lane 1 is starting",
+    ];
+    assert_eq!(health.ready(), Err(all.map(String::from).to_vec()));
+    health.broker_answers();
+    health.rule_set(rules());
+    health.lane_state(0, LaneState::Running);
+    health.lane_state(1, LaneState::Joining);
+    assert_eq!(health.ready(), Err(vec!["lane 1 has not joined its group yet".into()]));
+    health.update_lane(1, LaneStatus { state: LaneState::Running, ..LaneStatus::default() });
+    assert_eq!(health.ready(), Ok(()));
+    health.broker_silent("all brokers\nare down");
+    assert_eq!(health.ready(), Err(vec!["all brokers\u{fffd}are down".into()]));
+    health.broker_answers();
+    for (state, expect) in [
+        (LaneState::Draining, "lane 0 is draining"),
+        (LaneState::Stopped, "lane 0 has stopped"),
+        (LaneState::Failed, "lane 0 has failed"),
+    ] {
+        health.lane_state(0, state);
+        assert_eq!(health.ready(), Err(vec![expect.into()]));
+    }
+}
+
+#[test]
+fn a_lane_that_gives_no_sign_is_not_live() {
+    let (health, time) = health();
+    let after = |seconds: i64| time.store(START + seconds * 1_000_000, Ordering::Relaxed);
+    after(30);
+    assert_eq!(health.live(), Ok(()), "a lane may take its time to start");
+    health.heartbeat(0);
+    after(31);
+    assert_eq!(health.live(), Err(vec!["lane 1 has given no sign for 31 s (the limit is 30 s)".into()]));
+    health.heartbeat(1);
+    after(60);
+    assert_eq!(health.live(), Ok(()));
+    after(0);
+    assert_eq!(health.live(), Ok(()), "a clock that is set back accuses nobody");
+    health.lane_state(1, LaneState::Stopped);
+    health.lane_state(0, LaneState::Stopped);
+    after(900);
+    assert_eq!(health.live(), Ok(()), "a lane that has left gives no signs");
+    health.lane_state(0, LaneState::Failed);
+    assert_eq!(health.live(), Err(vec!["lane 0 has failed".into()]));
+    health.heartbeat(7);
+    health.lane_state(7, LaneState::Failed);
+}
+
+#[test]
+fn the_status_has_lanes_rules_and_the_last_errors() {
+    let (health, time) = health();
+    health.rule_set(rules());
+    let partition = |committed, end| PartitionStatus {
+        topic: "logs".into(),
+        partition: 3,
+        next_offset: 120,
+        committed_offset: committed,
+        high_watermark: end,
+        paused: false,
+    };
+    let partitions =
+        vec![partition(Some(100), Some(150)), partition(None, Some(150)), partition(Some(9), None)];
+    health.update_lane(0, LaneStatus { state: LaneState::Running, epochs: 4, partitions });
+    for number in 0..5 {
+        health.error("K001", &format!("error\t{number}{}", "x".repeat(600)));
+    }
+    time.store(START + 5_500_000, Ordering::Relaxed);
+    let status = health.status();
+    for (pointer, expect) in [
+        ("/pipeline", serde_json::json!("main")),
+        ("/version", env!("CARGO_PKG_VERSION").into()),
+        ("/uptime_s", 5.into()),
+        ("/ready", false.into()),
+        ("/live", true.into()),
+        ("/rule_set", serde_json::json!({"version": "v1", "rules": 5, "parked": ["r3"]})),
+        ("/lanes/0/state", "running".into()),
+        ("/lanes/0/epochs", 4.into()),
+        ("/lanes/0/heartbeat_age_ms", 5_500.into()),
+        ("/lanes/0/lag", 80.into()),
+        (
+            "/lanes/0/partitions/0",
+            serde_json::json!({"topic": "logs", "partition": 3, "next_offset": 120, "committed_offset": 100,
+                "high_watermark": 150, "paused": false, "lag": 50}),
+        ),
+        ("/lanes/0/partitions/1/lag", 30.into()),
+        ("/lanes/1/state", "starting".into()),
+        ("/errors_total", 5.into()),
+        ("/errors/0/time_ms", (START / 1_000).into()),
+    ] {
+        assert_eq!(status.pointer(pointer), Some(&expect), "{pointer}");
+    }
+    assert_eq!(status.pointer("/lanes/0/partitions/2/lag"), None);
+    let errors = status["errors"].as_array().expect("errors");
+    assert_eq!(errors.len(), 3);
+    let newest = errors[0]["message"].as_str().expect("message");
+    assert!(newest.starts_with("error\u{fffd}4") && newest.chars().count() == 500);
+}

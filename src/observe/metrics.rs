@@ -1,0 +1,316 @@
+//! Metrics: the handles that threads count with, and the scrape.
+//!
+//! Owns the registry, the handles resolved ahead for what is counted often, and the bound on series. The table of
+//! metrics is in [`declared`]. Written by `pipeline`, `source` and `sink`; read by `api`.
+
+mod declared;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::registry::Registry;
+
+use super::memory;
+use crate::record::TimeMicros;
+pub use declared::{DECLARED, Declared, page};
+use declared::{Labels, Registered};
+
+/// The value of every label of a series that takes what is beyond the bound.
+pub const OTHER: &str = "other";
+
+/// How an epoch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its transaction was committed.
+    Committed,
+    /// Its transaction was aborted; its records are read again.
+    Aborted,
+    /// The broker did not say; the committed offsets tell.
+    Unknown,
+}
+
+/// A change of the partitions that a lane owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rebalance {
+    /// Partitions came.
+    Assigned,
+    /// Partitions were given up in order.
+    Revoked,
+    /// Partitions were taken away.
+    Lost,
+}
+
+/// What was cut to its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The evidence of an alert.
+    Alert,
+    /// The value of a reject.
+    Reject,
+    /// The original event in an alert.
+    Raw,
+}
+
+/// The handles: cheap to clone, safe to share. Add per batch, not per event: each call is one or two atomic
+/// additions for a source or a table, and a look into a map for what has a rule or a partition as label.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    all: Registered,
+    sources: Vec<Source>,
+    tables: Vec<Counter>,
+    series: Mutex<u32>,
+    series_max: u32,
+}
+
+struct Source {
+    id: Arc<str>,
+    records: Counter,
+    bytes: Counter,
+    tombstones: Counter,
+    events: Counter,
+    unmatched: Counter,
+    conversion_failures: Counter,
+    time_fallbacks: Counter,
+}
+
+impl Metrics {
+    /// Registers everything. `sources` and `tables` are the names that the indexes of the methods below point to;
+    /// `now` is the start of the process.
+    pub fn new(sources: &[&str], tables: &[&str], series_max: u32, now: TimeMicros) -> Self {
+        let (registry, all) = Registered::register();
+        all.start_time.set(now.div_euclid(1_000_000));
+        let version = vec![("version", Arc::from(env!("CARGO_PKG_VERSION")))];
+        all.build_info.get_or_create_owned(&version).set(1);
+        for outcome in [Outcome::Committed, Outcome::Aborted, Outcome::Unknown] {
+            all.epochs.get_or_create_owned(&label("outcome", outcome.as_str()));
+        }
+        let source = |id: &&str| {
+            let labels = label("source", id);
+            let counter = |family: &Family<Labels, Counter>| family.get_or_create_owned(&labels);
+            Source {
+                id: Arc::from(*id),
+                records: counter(&all.records),
+                bytes: counter(&all.record),
+                tombstones: counter(&all.tombstones),
+                events: counter(&all.events),
+                unmatched: counter(&all.unmatched_events),
+                conversion_failures: counter(&all.conversion_failures),
+                time_fallbacks: counter(&all.time_fallbacks),
+            }
+        };
+        let sources = sources.iter().map(source).collect();
+        let tables =
+            tables.iter().map(|table| all.rows.get_or_create_owned(&label("table", table))).collect();
+        let series = Mutex::new(0);
+        Self(Arc::new(Inner { registry, all, sources, tables, series, series_max }))
+    }
+
+    /// Records read from a source, and the bytes of their values.
+    pub fn records(&self, source: usize, count: u64, bytes: u64) {
+        if let Some(source) = self.source(source) {
+            source.records.inc_by(count);
+            source.bytes.inc_by(bytes);
+        }
+    }
+
+    /// Records without a value.
+    pub fn tombstones(&self, source: usize, count: u64) {
+        self.source(source).map(|source| source.tombstones.inc_by(count));
+    }
+
+    /// Events decoded.
+    pub fn events(&self, source: usize, count: u64) {
+        self.source(source).map(|source| source.events.inc_by(count));
+    }
+
+    /// Events that no table takes.
+    pub fn unmatched_events(&self, source: usize, count: u64) {
+        self.source(source).map(|source| source.unmatched.inc_by(count));
+    }
+
+    /// Values that do not fit their column.
+    pub fn conversion_failures(&self, source: usize, count: u64) {
+        self.source(source).map(|source| source.conversion_failures.inc_by(count));
+    }
+
+    /// Events without a readable time.
+    pub fn time_fallbacks(&self, source: usize, count: u64) {
+        self.source(source).map(|source| source.time_fallbacks.inc_by(count));
+    }
+
+    /// Rows of a table.
+    pub fn rows(&self, table: usize, count: u64) {
+        debug_assert!(table < self.0.tables.len(), "table {table} was not named");
+        self.0.tables.get(table).map(|rows| rows.inc_by(count));
+    }
+
+    /// Records of a source that were rejected with a code.
+    pub fn rejects(&self, source: usize, code: &str, count: u64) {
+        if let Some(source) = self.source(source) {
+            let labels = vec![("source", Arc::clone(&source.id)), ("code", Arc::from(code))];
+            self.bounded(&self.0.all.rejects, labels).inc_by(count);
+        }
+    }
+
+    /// Alerts of a rule on a source's events. `source` is `None` for a rule over several sources.
+    pub fn alerts(&self, rule: &str, source: Option<usize>, organisation: &str, count: u64) {
+        let source = source.and_then(|source| self.source(source));
+        let source = source.map_or_else(|| Arc::from(""), |source| Arc::clone(&source.id));
+        let labels =
+            vec![("rule", Arc::from(rule)), ("source", source), ("organisation", Arc::from(organisation))];
+        self.bounded(&self.0.all.alerts, labels).inc_by(count);
+    }
+
+    /// Rows that came too late for a rule's window.
+    pub fn late_rows(&self, rule: &str, count: u64) {
+        self.bounded(&self.0.all.late_rows, label("rule", rule)).inc_by(count);
+    }
+
+    /// Failures of a rule.
+    pub fn rule_errors(&self, rule: &str, count: u64) {
+        self.bounded(&self.0.all.rule_errors, label("rule", rule)).inc_by(count);
+    }
+
+    /// Something was cut to its limit.
+    pub fn cut(&self, what: Cut, count: u64) {
+        let what = match what {
+            Cut::Alert => "alert",
+            Cut::Reject => "reject",
+            Cut::Raw => "raw",
+        };
+        self.0.all.cuts.get_or_create(&label("what", what)).inc_by(count);
+    }
+
+    /// The rule set that is active from now on.
+    pub fn rule_set(&self, version: &str, active: u64, parked: u64) {
+        let all = &self.0.all;
+        all.rules.get_or_create(&label("state", "active")).set(signed(active));
+        all.rules.get_or_create(&label("state", "parked")).set(signed(parked));
+        all.rule_set_info.clear();
+        all.rule_set_info.get_or_create(&label("version", version)).set(1);
+    }
+
+    /// Records between the committed offset and the end of a partition.
+    pub fn lag(&self, topic: &str, partition: i32, records: u64) {
+        self.bounded(&self.0.all.lag, partition_labels(topic, partition)).set(signed(records));
+    }
+
+    /// A committed offset was gone.
+    pub fn lost_offset(&self, topic: &str, partition: i32) {
+        self.bounded(&self.0.all.lost_offsets, partition_labels(topic, partition)).inc();
+    }
+
+    /// A partition went to another lane: its lag is no longer ours to tell.
+    pub fn partition_gone(&self, topic: &str, partition: i32) {
+        let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.all.lag.remove(&partition_labels(topic, partition)) {
+            *series = series.saturating_sub(1);
+        }
+    }
+
+    /// Partitions came or went.
+    pub fn rebalance(&self, kind: Rebalance) {
+        let kind = match kind {
+            Rebalance::Assigned => "assigned",
+            Rebalance::Revoked => "revoked",
+            Rebalance::Lost => "lost",
+        };
+        self.0.all.rebalances.get_or_create(&label("kind", kind)).inc();
+    }
+
+    /// How many partitions of a lane are paused now.
+    pub fn paused_partitions(&self, lane: u32, count: u64) {
+        self.0.all.paused_partitions.get_or_create(&label("lane", &lane.to_string())).set(signed(count));
+    }
+
+    /// Bytes of the values in a lane's open epoch.
+    pub fn open_epoch_bytes(&self, lane: u32, bytes: u64) {
+        self.0.all.open_epoch.get_or_create(&label("lane", &lane.to_string())).set(signed(bytes));
+    }
+
+    /// An epoch ended, this long after its first record.
+    pub fn epoch(&self, outcome: Outcome, took: Duration) {
+        self.0.all.epochs.get_or_create(&label("outcome", outcome.as_str())).inc();
+        self.0.all.epoch_duration.observe(took.as_secs_f64());
+    }
+
+    /// A commit took this long, whatever came of it.
+    pub fn commit(&self, took: Duration) {
+        self.0.all.commit_duration.observe(took.as_secs_f64());
+    }
+
+    /// Requests of a transaction that were sent again.
+    pub fn transactions_retried(&self, count: u64) {
+        self.0.all.transactions_retried.inc_by(count);
+    }
+
+    /// A producer was replaced.
+    pub fn producer_replaced(&self) {
+        self.0.all.producers_replaced.inc();
+    }
+
+    /// Everything, in the OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        if let Some(bytes) = memory::resident_bytes() {
+            self.0.all.resident_memory.set(signed(bytes));
+        }
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.0.registry);
+        text
+    }
+
+    fn source(&self, source: usize) -> Option<&Source> {
+        debug_assert!(source < self.0.sources.len(), "source {source} was not named");
+        self.0.sources.get(source)
+    }
+
+    /// The series with these labels, or the one for all others once the bound is reached.
+    fn bounded<M: Clone, C: MetricConstructor<M>>(&self, family: &Family<Labels, M, C>, labels: Labels) -> M {
+        if let Some(metric) = family.get(&labels) {
+            return metric.clone();
+        }
+        let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have made it since.
+        if family.get(&labels).is_none() {
+            if *series >= self.0.series_max {
+                drop(series);
+                self.0.all.series_overflow.inc();
+                let other = labels.into_iter().map(|(name, _)| (name, Arc::from(OTHER))).collect();
+                return family.get_or_create_owned(&other);
+            }
+            *series += 1;
+        }
+        family.get_or_create_owned(&labels)
+    }
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Aborted => "aborted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+fn label(name: &'static str, value: &str) -> Labels {
+    vec![(name, Arc::from(value))]
+}
+
+fn partition_labels(topic: &str, partition: i32) -> Labels {
+    vec![("topic", Arc::from(topic)), ("partition", Arc::from(partition.to_string()))]
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

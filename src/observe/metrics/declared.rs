@@ -1,0 +1,183 @@
+//! The table of all metrics: name, kind, unit, labels, meaning.
+//!
+//! Owns the declaration, from which both the registration and `docs/metrics.md` are made, so that neither can miss
+//! one. The handles that count are in `observe::metrics`.
+
+use std::fmt::Write;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Label names and values of one series.
+pub type Labels = Vec<(&'static str, Arc<str>)>;
+/// Buckets of every duration, in seconds.
+pub const SECONDS_BUCKETS: [f64; 13] =
+    [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0];
+/// What all names begin with.
+const PREFIX: &str = "noroshi";
+
+/// One metric as it is declared.
+#[derive(Debug, Clone, Copy)]
+pub struct Declared {
+    /// Name without prefix, unit and suffix.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// OpenMetrics unit; empty for a plain number.
+    pub unit: &'static str,
+    /// Label names.
+    pub labels: &'static [&'static str],
+    /// What it counts, without a full stop.
+    pub help: &'static str,
+}
+
+impl Declared {
+    /// The name as it is scraped: `noroshi_records_total`.
+    pub fn exposed(&self) -> String {
+        let unit = if self.unit.is_empty() { String::new() } else { format!("_{}", self.unit) };
+        let total = if self.kind == "counter" { "_total" } else { "" };
+        format!("{PREFIX}_{}{unit}{total}", self.name)
+    }
+}
+
+/// What a kind of metric is registered as.
+pub trait Kind {
+    const NAME: &'static str;
+    type Registered: Clone;
+    fn make() -> Self::Registered;
+}
+
+impl Kind for Counter {
+    const NAME: &'static str = "counter";
+    type Registered = Family<Labels, Self>;
+    fn make() -> Self::Registered {
+        Family::default()
+    }
+}
+
+impl Kind for Gauge {
+    const NAME: &'static str = "gauge";
+    type Registered = Family<Labels, Self>;
+    fn make() -> Self::Registered {
+        Family::default()
+    }
+}
+
+/// A kind of metric without labels: one series, there from the start at 0, so that an alarm on its absence means
+/// what it says.
+pub struct Single<K>(PhantomData<K>);
+
+impl Kind for Single<Counter> {
+    const NAME: &'static str = "counter";
+    type Registered = Counter;
+    fn make() -> Self::Registered {
+        Counter::default()
+    }
+}
+
+impl Kind for Single<Gauge> {
+    const NAME: &'static str = "gauge";
+    type Registered = Gauge;
+    fn make() -> Self::Registered {
+        Gauge::default()
+    }
+}
+
+impl Kind for Single<Histogram> {
+    const NAME: &'static str = "histogram";
+    type Registered = Histogram;
+    fn make() -> Self::Registered {
+        Histogram::new(SECONDS_BUCKETS)
+    }
+}
+
+macro_rules! metrics {
+    ($($name:ident $kind:ty [$($label:ident)*] $unit:literal $help:literal;)*) => {
+        /// All metrics, in the order of the reference page.
+        pub const DECLARED: &[Declared] = &[$(Declared {
+            name: stringify!($name),
+            kind: <$kind as Kind>::NAME,
+            unit: $unit,
+            labels: &[$(stringify!($label)),*],
+            help: $help,
+        }),*];
+
+        /// What is registered, one field for each metric.
+        pub struct Registered {
+            $(#[doc = $help] pub $name: <$kind as Kind>::Registered,)*
+        }
+
+        impl Registered {
+            /// Makes and registers all of them.
+            pub fn register() -> (Registry, Self) {
+                let mut registry = Registry::with_prefix(PREFIX);
+                $(let $name = <$kind as Kind>::make();
+                if $unit.is_empty() {
+                    registry.register(stringify!($name), $help, $name.clone());
+                } else {
+                    let unit = Unit::Other($unit.to_owned());
+                    registry.register_with_unit(stringify!($name), $help, unit, $name.clone());
+                })*
+                (registry, Self { $($name),* })
+            }
+        }
+    };
+}
+
+metrics! {
+    records Counter [source] "" "Records read";
+    record Counter [source] "bytes" "Bytes of the values of records read";
+    tombstones Counter [source] "" "Records without a value: skipped";
+    events Counter [source] "" "Events decoded from records";
+    unmatched_events Counter [source] "" "Events that no table takes: no rule sees them";
+    rejects Counter [source code] "" "Records that could not become events, sent to the dead-letter topic";
+    conversion_failures Counter [source] "" "Values that do not fit their column's type: null in the row, whole in the evidence";
+    time_fallbacks Counter [source] "" "Events without a readable time: they have the record's time";
+    rows Counter [table] "" "Rows of tables that rules saw";
+    late_rows Counter [rule] "" "Rows that came after their window was closed";
+    alerts Counter [rule source organisation] "" "Alerts published";
+    cuts Counter [what] "" "Alerts, rejects and original events that were cut to their limit";
+    rule_errors Counter [rule] "" "Failures of a rule";
+    rules Gauge [state] "" "Rules that are active, and rules that are parked after a failure";
+    rule_set_info Gauge [version] "" "The version of the active rule set, as a label; always 1";
+    lag Gauge [topic partition] "records" "Records between what is committed and the end of the partition";
+    lost_offsets Counter [topic partition] "" "Times that a committed offset was gone: records were deleted before they were read";
+    rebalances Counter [kind] "" "Changes of the partitions that lanes own";
+    paused_partitions Gauge [lane] "" "Partitions that are not read at the moment, because a queue is full or a source is paused";
+    epochs Counter [outcome] "" "Epochs that ended";
+    epoch_duration Single<Histogram> [] "seconds" "Time from the first record of an epoch to its end";
+    commit_duration Single<Histogram> [] "seconds" "Time that the commit of an epoch took";
+    open_epoch Gauge [lane] "bytes" "Bytes of the values in the open epoch";
+    transactions_retried Single<Counter> [] "" "Transaction requests that were sent again, by us or by the client library";
+    producers_replaced Single<Counter> [] "" "Producers that were replaced after a doubtful transaction";
+    series_overflow Single<Counter> [] "" "Updates that went to a series `other` because limits.metric_series_max is reached";
+    resident_memory Single<Gauge> [] "bytes" "Physical memory of the process";
+    start_time Single<Gauge> [] "seconds" "When the process started, in seconds since 1970";
+    build_info Gauge [version] "" "The version of Noroshi, as a label; always 1";
+}
+
+/// `docs/metrics.md`.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n<!-- Generated from src/observe/metrics/declared.rs. To change this page, change the table \
+         there, then run\n     NOROSHI_BLESS=1 cargo test observe::metrics -->\n\nServed at `/metrics` in the \
+         OpenMetrics text format. Labels never hold bytes of events: they are\nnames from the configuration, from \
+         rules and of partitions. Series whose number is not fixed at the\nstart are bounded by \
+         `limits.metric_series_max`; beyond it, updates go to series whose labels are all\n`other`, and \
+         `noroshi_series_overflow_total` counts them. Histograms have the buckets ",
+    );
+    let buckets: Vec<String> = SECONDS_BUCKETS.iter().map(f64::to_string).collect();
+    let _ =
+        write!(page, "{}.\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n", buckets.join(", "));
+    for metric in DECLARED {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (metric.exposed(), metric.kind, metric.help);
+        let _ = writeln!(page, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
+    }
+    page
+}
