@@ -7,3 +7,4 @@
 pub mod alert;
 pub mod attack;
 pub mod evidence;
+pub mod run;

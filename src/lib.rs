@@ -10,14 +10,7 @@
 //!
 //! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
 
-pub mod api;
-pub mod config;
-pub mod decode;
-pub mod detect;
-pub mod diagnostic;
-pub mod document;
-pub mod normalise;
-pub mod observe;
+// The vocabulary.
 pub mod record;
 
 pub mod diagnostic;
@@ -41,6 +34,10 @@ pub mod pipeline;
 
 // Beside it.
 pub mod config;
+
+pub mod observe;
+
+pub mod api;
 
 pub mod cli;
 

@@ -7,3 +7,4 @@ pub mod definition;
 pub mod engine;
 pub mod lane;
 pub mod service;
+pub mod watch;

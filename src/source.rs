@@ -65,6 +65,10 @@ pub enum Notice {
     Lost,
     /// The source cannot go on; the reason is for the operator.
     Failed(String),
+    /// Something is wrong, and may pass by itself.
+    Trouble(String),
+    /// Whether any broker answers has changed.
+    Answering(bool),
 }
 
 /// Where a partition stands.

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
 use super::output::{Terminal, printable};
+use crate::api;
 use crate::config::{Config, LoadOptions};
 use crate::diagnostic::{Diagnostic, codes};
+use crate::observe::log;
 use crate::pipeline::cycle::Exit;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::Compiled;
 use crate::pipeline::lane::Stop;
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
-use crate::pipeline::lane::LaneEvents;
+use crate::pipeline::watch::{Observed, Watch};
 use crate::rules::{self, RuleLimits, RuleSet};
 
 /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
@@ -47,7 +49,7 @@ pub struct RunArgs {
 pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
     config.brokers()?;
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    log::init(&config.log).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
@@ -56,6 +58,16 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Arc::new(compile(pipeline, terminal)?);
     let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
     service.preflight().map_err(|error| failed(&error))?;
+    let observed = Observed::new(&config, &compiled);
+    let server = if config.http.enabled {
+        let (health, metrics) = (Arc::clone(&observed.health), observed.metrics.clone());
+        let server = api::serve(config.http.listen, api::Bounds::default(), health, metrics)
+            .map_err(|error| CliError::usage(error.to_string()))?;
+        tracing::info!(address = %server.address(), "The HTTP endpoint listens.");
+        Some(server)
+    } else {
+        None
+    };
     let stop = Stop::default();
     signals(&stop)?;
     tracing::info!(
@@ -66,7 +78,13 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         instance,
         "Noroshi starts."
     );
-    let ends = service.run(&stop, |_| W).map_err(|error| failed(&error))?;
+    let watched = Arc::clone(&compiled);
+    let ends = service
+        .run(&stop, move |lane| Watch::new(lane, observed.clone(), Arc::clone(&watched)))
+        .map_err(|error| failed(&error))?;
+    if let Some(server) = server {
+        server.stop(Duration::from_millis(500));
+    }
     let outcome = outcome(&ends);
     tracing::info!(?outcome, "Noroshi ends.");
     Ok(outcome)
@@ -170,14 +188,4 @@ pub fn signals(stop: &Stop) -> Result<(), CliError> {
         })
         .map_err(failed)?;
     Ok(())
-}
-
-struct W;
-impl LaneEvents for W {
-    fn ended(&mut self, e: &crate::sink::Ended, t: &crate::pipeline::engine::Tally, f: &[crate::pipeline::lane::FindingNote], a: Duration) {
-        let r: u64 = t.sources.iter().map(|s| s.records).sum();
-        eprintln!("ended {} {:?} records {r} findings {} took {:?} age {a:?}", e.number, e.end, f.len(), e.took);
-    }
-    fn rebalanced(&mut self, k: &'static str) { eprintln!("rebalance {k}"); }
-    fn trouble(&mut self, k: &str) { eprintln!("trouble {k}"); }
 }

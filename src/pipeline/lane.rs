@@ -52,6 +52,12 @@ pub trait LaneEvents {
     fn paused(&mut self, _paused: bool) {}
     /// Something went wrong; the lane goes on.
     fn trouble(&mut self, _what: &str) {}
+    /// Whether any broker answers has changed.
+    fn answering(&mut self, _answering: bool) {}
+    /// It was asked to stop.
+    fn stopping(&mut self) {}
+    /// It has ended.
+    fn left(&mut self, _exit: &Exit) {}
 }
 
 /// What watchers learn of a finding.
@@ -141,6 +147,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
     pub fn run(mut self, stop: &Stop) -> (Exit, S, K) {
         let exit = self.turn(stop);
+        self.events.left(&exit);
         (exit, self.source, self.sink)
     }
 
@@ -149,6 +156,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             let asked = stop.asked();
             if asked > self.asked {
                 self.asked = asked;
+                self.events.stopping();
                 let event = if asked > 1 { Event::StopNow } else { Event::Stop };
                 if let Some(exit) = self.step(event) {
                     return exit;
@@ -251,6 +259,14 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     Event::Lost
                 }
                 Notice::Failed(reason) => Event::SourceFailed(reason),
+                Notice::Trouble(what) => {
+                    self.events.trouble(&what);
+                    continue;
+                }
+                Notice::Answering(answering) => {
+                    self.events.answering(answering);
+                    continue;
+                }
             };
             if let Some(exit) = self.step(event) {
                 return Some(exit);

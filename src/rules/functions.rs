@@ -170,6 +170,11 @@ pub fn documented() -> Vec<FunctionDoc> {
         .collect()
 }
 
+/// Our own functions, for a DataFusion session of somebody else: the oracle of tests and benches.
+pub fn own() -> [Arc<ScalarUDF>; 2] {
+    [cidr_match::udf(), json_get::udf()]
+}
+
 /// The reference page of the functions, in Markdown.
 pub fn reference() -> String {
     let mut page = String::from(

@@ -77,6 +77,10 @@ impl ClientContext for SinkContext {
         tracing::warn!(error = %error, reason, "The Kafka producer reports an error.");
     }
 
+    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+    }
+
     fn generate_oauth_token(
         &self,
         _config: Option<&str>,

@@ -38,10 +38,14 @@ enum Pending {
 #[derive(Default)]
 struct Inbox {
     pending: Vec<Pending>,
-    fatal: Option<String>,
-    last_error: Option<String>,
+    troubles: Vec<String>,
+    /// Whether a broker is connected, by the latest statistics.
+    answering: Option<bool>,
     ends: Vec<(String, i32, i64)>,
 }
+
+/// Error reports kept between two polls; more say nothing new.
+const TROUBLES_MAX: usize = 8;
 
 /// The consumer's context: callbacks only note things down, they run inside `poll`.
 pub struct LaneContext {
@@ -60,12 +64,16 @@ impl ClientContext for LaneContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(error = %error, reason, "The Kafka consumer reports an error.");
-        self.inbox().last_error = Some(format!("{error} ({reason})"));
+        let mut inbox = self.inbox();
+        if inbox.troubles.len() < TROUBLES_MAX {
+            inbox.troubles.push(format!("{error} ({reason})"));
+        }
     }
 
     fn stats(&self, statistics: Statistics) {
         let mut inbox = self.inbox();
+        let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
+        inbox.answering = Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
         inbox.ends.clear();
         for (name, topic) in &statistics.topics {
             for (id, partition) in &topic.partitions {
@@ -74,6 +82,10 @@ impl ClientContext for LaneContext {
                 }
             }
         }
+    }
+
+    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
     }
 
     fn generate_oauth_token(
@@ -111,6 +123,7 @@ pub struct KafkaSource {
     group: String,
     positions: Positions,
     granted: Option<Pending>,
+    answering: bool,
 }
 
 impl KafkaSource {
@@ -131,13 +144,14 @@ impl KafkaSource {
         let topics = subscription(&pipeline);
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
-        Ok(Self { consumer, pipeline, group: group.to_owned(), positions: Positions::default(), granted: None })
+        Ok(Self { consumer, pipeline, group: group.to_owned(), positions: Positions::default(), granted: None, answering: true })
     }
 
     fn notices(&mut self) -> Vec<Notice> {
         let mut inbox = self.consumer.context().inbox();
         let ends = std::mem::take(&mut inbox.ends);
-        let fatal = inbox.fatal.take();
+        let troubles = std::mem::take(&mut inbox.troubles);
+        let answering = inbox.answering.take();
         // One rebalance at a time: the next one is announced once this one is carried out.
         let next = if self.granted.is_none() && !inbox.pending.is_empty() {
             Some(inbox.pending.remove(0))
@@ -148,7 +162,11 @@ impl KafkaSource {
         for (topic, partition, end) in ends {
             self.positions.end(&topic, partition, end);
         }
-        let mut notices: Vec<Notice> = fatal.map(Notice::Failed).into_iter().collect();
+        let mut notices: Vec<Notice> = troubles.into_iter().map(Notice::Trouble).collect();
+        if let Some(answering) = answering.filter(|answering| *answering != self.answering) {
+            self.answering = answering;
+            notices.push(Notice::Answering(answering));
+        }
         if let Some(pending) = next {
             notices.push(match &pending {
                 Pending::Assign(_) => Notice::Assigned,

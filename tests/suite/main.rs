@@ -1,3 +1,6 @@
-//! Tests of the public surface, in one binary.
+//! Tests of the public surface, in one binary: linking DataFusion once is enough.
 
-mod ocsf;
+mod delivery;
+mod kafka;
+mod oracle;
+mod process;

@@ -1,0 +1,240 @@
+//! What a lane does → metrics, health and the log.
+//!
+//! Owns the translation of [`LaneEvents`] into counters, states and lines; decides nothing. One for each lane,
+//! made by `cli::run`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cycle::{EpochEnd, Exit};
+use super::engine::{Compiled, Tally};
+use super::lane::{FindingNote, LaneEvents};
+use crate::config::Config;
+use crate::observe::health::{
+    self, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
+};
+use crate::observe::metrics::{Metrics, Outcome, Rebalance};
+use crate::sink::Ended;
+use crate::source::PartitionStatus;
+
+/// How often positions are copied out for `/status`.
+const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// A lane blocks longest in a rewind or an assignment that the broker does not answer: tries times 30 s.
+const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(180);
+
+/// The process's metrics and health, shared by its lanes and the HTTP endpoint.
+#[derive(Clone)]
+pub struct Observed {
+    /// Counters and gauges.
+    pub metrics: Metrics,
+    /// Ready, live, status.
+    pub health: Arc<Health>,
+}
+
+impl Observed {
+    /// Registers everything for a compiled pipeline.
+    pub fn new(config: &Config, compiled: &Compiled) -> Self {
+        let pipeline = &compiled.pipeline;
+        let sources: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
+        let tables: Vec<&str> =
+            compiled.projection.tables().iter().map(|projected| projected.table.name.as_str()).collect();
+        let clock = health::wall_clock();
+        let metrics = Metrics::new(&sources, &tables, config.limits.metric_series_max, clock());
+        let settings = HealthSettings {
+            pipeline: pipeline.name.clone(),
+            lanes: config.lanes.resolved(),
+            heartbeat_age_max: HEARTBEAT_AGE_MAX,
+            errors_max: config.limits.status_errors_max,
+        };
+        let health = Health::new(settings, clock);
+        let active = compiled.rules.rules().iter().filter(|rule| rule.enabled).count() as u64;
+        let version = compiled.rules.version().to_owned();
+        metrics.rule_set(&version, active, 0);
+        health.rule_set(RuleSetStatus { version, rules: active, parked: Vec::new() });
+        Self { metrics, health }
+    }
+}
+
+/// Watches one lane.
+pub struct Watch {
+    lane: u32,
+    observed: Observed,
+    compiled: Arc<Compiled>,
+    state: LaneState,
+    epochs: u64,
+    paused: bool,
+    shown_at: Option<Instant>,
+    /// Partitions whose lag is exported.
+    owned: BTreeSet<(String, i32)>,
+}
+
+impl Watch {
+    /// A watcher for a lane.
+    pub fn new(lane: u32, observed: Observed, compiled: Arc<Compiled>) -> Self {
+        Self {
+            lane,
+            observed,
+            compiled,
+            state: LaneState::Joining,
+            epochs: 0,
+            paused: false,
+            shown_at: None,
+            owned: BTreeSet::new(),
+        }
+    }
+
+    fn count(&self, tally: &Tally) {
+        let metrics = &self.observed.metrics;
+        let pipeline = &self.compiled.pipeline;
+        for (at, source) in tally.sources.iter().enumerate() {
+            if source.records == 0 {
+                continue;
+            }
+            metrics.records(at, source.records, source.bytes);
+            metrics.events(at, source.events);
+            metrics.tombstones(at, source.tombstones);
+            metrics.unmatched_events(at, source.events_without_table);
+            metrics.conversion_failures(at, source.values_unfit);
+            metrics.time_fallbacks(at, source.times_missing);
+            for (code, count) in &source.rejects {
+                metrics.rejects(at, code.as_str(), *count);
+            }
+        }
+        for (at, rows) in tally.rows.iter().enumerate() {
+            metrics.rows(at, *rows);
+        }
+        let rules = self.compiled.rules.rules();
+        for ((rule, source), count) in &tally.alerts {
+            let organisation = pipeline.organisation_of(*source).id.as_str();
+            metrics.alerts(&rules[*rule].meta.id, Some(*source), organisation, *count);
+        }
+        for (rule, (count, why)) in &tally.rule_failures {
+            let id = &rules[*rule].meta.id;
+            metrics.rule_errors(id, *count);
+            self.observed.health.error("rule_failed", &format!("the rule {id} could not judge {count} rows: {why}"));
+        }
+    }
+
+    fn show(&mut self, partitions: Vec<PartitionStatus>, open_bytes: u64) {
+        let metrics = &self.observed.metrics;
+        let shown: Vec<Shown> = partitions
+            .into_iter()
+            .map(|partition| Shown {
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
+                next_offset: partition.next,
+                committed_offset: partition.committed,
+                high_watermark: partition.end,
+                paused: self.paused,
+            })
+            .collect();
+        let owned: BTreeSet<(String, i32)> =
+            shown.iter().map(|partition| (partition.topic.clone(), partition.partition)).collect();
+        for (topic, partition) in self.owned.difference(&owned) {
+            metrics.partition_gone(topic, *partition);
+        }
+        for partition in &shown {
+            if let Some(lag) = partition.lag() {
+                metrics.lag(&partition.topic, partition.partition, lag);
+            }
+        }
+        self.owned = owned;
+        metrics.open_epoch_bytes(self.lane, open_bytes);
+        metrics.paused_partitions(self.lane, if self.paused { shown.len() as u64 } else { 0 });
+        let status = LaneStatus { state: self.state, epochs: self.epochs, partitions: shown };
+        self.observed.health.update_lane(self.lane, status);
+    }
+
+    fn turn_to(&mut self, state: LaneState) {
+        self.state = state;
+        self.shown_at = None;
+        self.observed.health.lane_state(self.lane, state);
+    }
+}
+
+impl LaneEvents for Watch {
+    fn beat(&mut self, partitions: &dyn Fn() -> Vec<PartitionStatus>, open_bytes: u64) {
+        self.observed.health.heartbeat(self.lane);
+        if self.shown_at.is_none_or(|at| at.elapsed() >= STATUS_EVERY) {
+            self.shown_at = Some(Instant::now());
+            self.show(partitions(), open_bytes);
+        }
+    }
+
+    fn ended(&mut self, ended: &Ended, tally: &Tally, _findings: &[FindingNote], age: Duration) {
+        let metrics = &self.observed.metrics;
+        metrics.commit(ended.took);
+        metrics.transactions_retried(u64::from(ended.retries));
+        if ended.replaced {
+            metrics.producer_replaced();
+        }
+        match &ended.end {
+            EpochEnd::Committed => {
+                metrics.epoch(Outcome::Committed, age);
+                self.epochs += 1;
+                self.count(tally);
+                self.observed.health.broker_answers();
+            }
+            EpochEnd::Rewound(why) | EpochEnd::Fenced(why) | EpochEnd::Failed(why) => {
+                let outcome = if ended.replaced { Outcome::Unknown } else { Outcome::Aborted };
+                metrics.epoch(outcome, age);
+                self.observed.health.error("epoch_aborted", why);
+                tracing::warn!(lane = self.lane, epoch = ended.number, why, "An epoch was not committed; its records are read again.");
+            }
+        }
+    }
+
+    fn discarded(&mut self, records: u64) {
+        tracing::info!(lane = self.lane, records, "Open work is discarded; its records are read again.");
+    }
+
+    fn rebalanced(&mut self, kind: &'static str) {
+        let counted = match kind {
+            "assigned" => Rebalance::Assigned,
+            "revoked" => Rebalance::Revoked,
+            _ => Rebalance::Lost,
+        };
+        self.observed.metrics.rebalance(counted);
+        tracing::info!(lane = self.lane, kind, "The group moved partitions.");
+        if self.state == LaneState::Joining {
+            self.observed.health.broker_answers();
+            self.turn_to(LaneState::Running);
+        }
+    }
+
+    fn paused(&mut self, paused: bool) {
+        self.paused = paused;
+        self.shown_at = None;
+        tracing::info!(lane = self.lane, paused, "Back-pressure: the source waits for the sink.");
+    }
+
+    fn answering(&mut self, answering: bool) {
+        if answering {
+            self.observed.health.broker_answers();
+        } else {
+            self.observed.health.broker_silent("no broker answers");
+            tracing::warn!(lane = self.lane, "No broker answers.");
+        }
+    }
+
+    fn trouble(&mut self, what: &str) {
+        self.observed.health.error("kafka", what);
+        tracing::warn!(lane = self.lane, what, "Kafka reports trouble.");
+    }
+
+    fn stopping(&mut self) {
+        self.turn_to(LaneState::Draining);
+    }
+
+    fn left(&mut self, exit: &Exit) {
+        match exit {
+            Exit::Stopped | Exit::Deadline => self.turn_to(LaneState::Stopped),
+            Exit::Fenced(why) | Exit::Failed(why) => {
+                self.observed.health.error("lane_failed", why);
+                tracing::error!(lane = self.lane, why, "A lane cannot go on.");
+                self.turn_to(LaneState::Failed);
+            }
+        }
+    }
+}

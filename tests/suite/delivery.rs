@@ -1,0 +1,306 @@
+//! The main job on a real broker: telemetry in, alerts out, each exactly once (I-1, I-2, I-3).
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rdkafka::message::{Headers, Message, OwnedMessage};
+use serde_json::Value;
+
+use super::kafka::{Broker, Record, broker, unique};
+use super::oracle::{self, Input, Pair};
+use super::process::{Running, WAIT_MAX, finish, program, until};
+
+const ORGANISATIONS: [&str; 3] = ["ministry", "power", "rail"];
+const PARTITIONS: usize = 4;
+
+/// A pipeline folder over its own topics.
+pub struct Setup {
+    /// Everything of this test.
+    pub folder: tempfile::TempDir,
+    /// Part of every name.
+    pub id: String,
+    /// Where alerts go.
+    pub alerts: String,
+    /// Where rejects go.
+    pub rejects: String,
+}
+
+impl Setup {
+    /// Three organisations, one source each, topics of four partitions.
+    pub fn new(broker: &Broker, rules: &Path, start: &str) -> Self {
+        let id = unique("delivery");
+        let setup = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            alerts: format!("{id}.alerts"),
+            rejects: format!("{id}.dead"),
+            id,
+        };
+        let mut text = format!("name = \"{}\"\nrules = [{:?}]\n", setup.id, rules.display().to_string());
+        for org in ORGANISATIONS {
+            let topic = setup.topic(org);
+            broker.create_topic(&topic, i32::try_from(PARTITIONS).expect("few"));
+            let _ = write!(
+                text,
+                "[[organisation]]\nid = \"{org}\"\nname = \"{org}\"\n[[source]]\nid = \"{org}-windows\"\n\
+                 organisation = \"{org}\"\ntopics = [\"{topic}\"]\nformat = \"windows-json\"\nstart = \"{start}\"\n"
+            );
+        }
+        let _ = write!(
+            text,
+            "[alerts]\ntopic = \"{}\"\n[rejects]\ntopic = \"{}\"\n",
+            setup.alerts, setup.rejects
+        );
+        broker.create_topic(&setup.alerts, 3);
+        broker.create_topic(&setup.rejects, 1);
+        fs::write(setup.folder.path().join("pipeline.toml"), text).expect("writes the pipeline");
+        setup
+    }
+
+    /// An organisation's input topic.
+    pub fn topic(&self, org: &str) -> String {
+        format!("{}.in.{org}", self.id)
+    }
+
+    /// Starts the process with some lanes.
+    pub fn run(&self, broker: &Broker, lanes: u32, more: &[&str]) -> Running {
+        let mut settings = vec![
+            format!("kafka.bootstrap_servers={}", broker.plaintext),
+            format!("lanes.count={lanes}"),
+            "http.listen=127.0.0.1:0".to_owned(),
+        ];
+        settings.extend(more.iter().map(|setting| (*setting).to_owned()));
+        Running::start(self.folder.path(), self.folder.path(), &settings)
+    }
+
+    /// Records committed by the group, over all topics.
+    pub fn committed(&self, broker: &Broker) -> i64 {
+        let group = format!("noroshi-{}", self.id);
+        ORGANISATIONS
+            .iter()
+            .flat_map(|org| broker.group_offsets(&group, &self.topic(org)))
+            .map(|offset| offset.unwrap_or(0))
+            .sum()
+    }
+}
+
+/// (rule id, topic, partition, offset, index) of an alert, and its id.
+fn identity(alert: &OwnedMessage) -> (Pair, String) {
+    let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
+    let position = &value["unmapped"]["noroshi"]["positions"][0];
+    let pair = (
+        value["finding_info"]["analytic"]["uid"].as_str().expect("rule id").to_owned(),
+        position["topic"].as_str().expect("topic").to_owned(),
+        position["partition"].as_i64().expect("partition"),
+        position["offset"].as_i64().expect("offset"),
+        position["index"].as_i64().expect("index"),
+    );
+    (pair, value["metadata"]["uid"].as_str().expect("uid").to_owned())
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The 60,000 Windows events of the test data; `None` without them.
+fn windows_events() -> Option<Vec<u8>> {
+    let Some(folder) = std::env::var_os("NOROSHI_TEST_DATA") else {
+        eprintln!("skipped: NOROSHI_TEST_DATA is not set");
+        return None;
+    };
+    let file = Path::new(&folder).join("windows-events-dev.ndjson.xz");
+    let mut child = Command::new("xz")
+        .args(["-dc"])
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("xz starts");
+    let mut events = Vec::new();
+    child.stdout.take().expect("a pipe").read_to_end(&mut events).expect("reads");
+    assert!(child.wait().expect("ends").success(), "xz -dc {}", file.display());
+    Some(events)
+}
+
+#[test]
+fn real_telemetry_gives_the_alerts_of_plain_datafusion_and_of_scan_also_through_a_kill() {
+    let Some(broker) = broker() else { return };
+    let Some(events) = windows_events() else { return };
+    let lines: Vec<&[u8]> = events.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 60_000);
+    let rules = repository("rules/windows");
+    let setup = Setup::new(broker, &rules, "earliest");
+
+    // Line n goes to organisation n mod 3, there round robin over the partitions.
+    let of = |org: usize| lines.iter().skip(org).step_by(ORGANISATIONS.len());
+    for (org, name) in ORGANISATIONS.iter().enumerate() {
+        let records = of(org).enumerate().map(|(at, line)| {
+            Record::new(i32::try_from(at % PARTITIONS).expect("few"), line.to_vec())
+        });
+        broker.produce(&setup.topic(name), records);
+    }
+
+    let first = setup.run(broker, 2, &["epoch.interval_ms=50"]);
+    until(
+        "a quarter of the input to be committed",
+        || Some(()).filter(|()| setup.committed(broker) >= 15_000),
+        || first.log(),
+    );
+    first.kill();
+    let before = setup.committed(broker);
+    assert!(before < 60_000, "the process was killed in the middle");
+    let second = setup.run(broker, 2, &[]);
+    until("all input to be committed", || Some(()).filter(|()| setup.committed(broker) == 60_000), || second.log());
+    let (status, log) = second.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+
+    let topics: Vec<String> = ORGANISATIONS.iter().map(|org| setup.topic(org)).collect();
+    let input = (0..ORGANISATIONS.len()).flat_map(|org| {
+        let topic = &topics[org];
+        of(org).enumerate().map(move |(at, line)| Input {
+            org_id: ORGANISATIONS[org],
+            topic,
+            partition: i32::try_from(at % PARTITIONS).expect("few"),
+            offset: i64::try_from(at / PARTITIONS).expect("few"),
+            payload: line,
+        })
+    });
+    let expected = oracle::pairs(&rules, "windows-json", input);
+    assert!(expected.len() > 500, "the rules find {} things", expected.len());
+
+    let alerts = broker.read_committed(&setup.alerts, expected.len(), WAIT_MAX);
+    let identities: Vec<(Pair, String)> = alerts.iter().map(identity).collect();
+    let ids: BTreeSet<&String> = identities.iter().map(|(_, id)| id).collect();
+    assert_eq!(ids.len(), identities.len(), "each alert is seen once");
+    let pairs: BTreeSet<Pair> = identities.iter().map(|(pair, _)| pair.clone()).collect();
+    assert_same(&expected, &pairs, "plain DataFusion", "run");
+    assert!(broker.committed_now(&setup.rejects).is_empty());
+
+    let mut scanned = BTreeSet::new();
+    for (org, name) in ORGANISATIONS.iter().enumerate() {
+        let file = setup.folder.path().join(format!("{name}.ndjson"));
+        let mut text = Vec::new();
+        for line in of(org) {
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        fs::write(&file, text).expect("writes");
+        let done = finish(
+            program()
+                .args(["scan", "--output", "matches", "--source", "windows-json", "--org", name, "--rules"])
+                .arg(&rules)
+                .arg("--")
+                .arg(&file),
+        );
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        for line in done.out.lines() {
+            let found: Value = serde_json::from_str(line).expect("JSON");
+            assert_eq!(found["org_id"], *name);
+            let record = found["record"].as_i64().expect("a record");
+            let partitions = i64::try_from(PARTITIONS).expect("few");
+            scanned.insert((
+                found["rule_id"].as_str().expect("a rule").to_owned(),
+                topics[org].clone(),
+                record % partitions,
+                record / partitions,
+                found["index"].as_i64().expect("an index"),
+            ));
+        }
+    }
+    assert_same(&expected, &scanned, "plain DataFusion", "scan");
+}
+
+fn assert_same(expected: &BTreeSet<Pair>, found: &BTreeSet<Pair>, a: &str, b: &str) {
+    let missing: Vec<_> = expected.difference(found).take(5).collect();
+    let extra: Vec<_> = found.difference(expected).take(5).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "only in {a}: {missing:#?}\nonly in {b}: {extra:#?}");
+}
+
+/// Bad records between good ones: each becomes a reject, byte for byte, and the stream goes on (I-2).
+#[test]
+fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
+    let Some(broker) = broker() else { return };
+    let setup = Setup::new(broker, &repository("rules/windows/security_log_cleared.sql"), "earliest");
+    let good = br#"{"Channel":"Security","EventID":1102,"Hostname":"h","EventTime":"2026-01-02 03:04:05"}"#;
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes();
+    let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(900_000)).into_bytes();
+    let bad: Vec<(&str, Option<Vec<u8>>, Option<&str>)> = vec![
+        ("null", None, None),
+        ("empty", Some(Vec::new()), Some("empty")),
+        ("truncated", Some(good[..40].to_vec()), Some("syntax")),
+        ("not UTF-8", Some(b"{\"Channel\":\"\xff\xfe\"}".to_vec()), Some("not_utf8")),
+        ("raw NUL", Some(b"{\"Channel\":\"\0\"}".to_vec()), Some("syntax")),
+        ("NaN", Some(b"{\"EventID\":NaN}".to_vec()), Some("syntax")),
+        ("1e400", Some(b"{\"EventID\":1e400}".to_vec()), Some("syntax")),
+        ("10,000 levels", Some(deep), Some("too_deep")),
+        ("a list", Some(b"[1,2]".to_vec()), Some("not_an_event")),
+        ("large", Some(huge), Some("too_large")),
+        ("duplicate keys", Some(b"{\"EventID\":1,\"EventID\":2}".to_vec()), None),
+        ("unknown channel", Some(b"{\"Channel\":\"Nothing\",\"EventID\":1102}".to_vec()), None),
+        ("wrong types", Some(b"{\"Channel\":7,\"EventID\":{\"a\":[]},\"Image\":false}".to_vec()), None),
+        ("BOM", Some([b"\xef\xbb\xbf".as_slice(), good].concat()), None),
+    ];
+    let topic = setup.topic("power");
+    let mut records = Vec::new();
+    for (name, value, _) in &bad {
+        records.push(Record {
+            partition: Some(0),
+            key: Some(name.as_bytes().to_vec()),
+            value: value.clone(),
+            headers: vec![("kept".into(), b"1".to_vec()), ("kept".into(), b"2".to_vec())],
+        });
+        records.push(Record::new(0, good.to_vec()));
+    }
+    let total = i64::try_from(records.len()).expect("few");
+    broker.produce(&topic, records);
+    let mut running = setup.run(broker, 1, &["limits.record_bytes_max=500000", "limits.reject_bytes_max=100000"]);
+    until(
+        "all input to be committed",
+        || Some(()).filter(|()| setup.committed(broker) == total),
+        || running.log(),
+    );
+
+    let rejected: Vec<&(&str, Option<Vec<u8>>, Option<&str>)> =
+        bad.iter().filter(|(_, _, code)| code.is_some()).collect();
+    let rejects = broker.read_committed(&setup.rejects, rejected.len(), WAIT_MAX);
+    assert_eq!(rejects.len(), rejected.len());
+    for (reject, (name, value, code)) in rejects.iter().zip(&rejected) {
+        let header = |key: &str| {
+            let headers = reject.headers().expect("headers");
+            let found = headers.iter().find(|header| header.key == key);
+            found.and_then(|header| header.value).map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        assert_eq!(header("noroshi-reject-code").as_deref(), *code, "{name}");
+        assert_eq!(header("__connect.errors.topic").as_deref(), Some(topic.as_str()), "{name}");
+        assert_eq!(header("noroshi-org-id").as_deref(), Some("power"), "{name}");
+        assert_eq!(reject.key(), Some(name.as_bytes()), "{name}");
+        let kept = reject.headers().expect("headers").iter().filter(|header| header.key == "kept").count();
+        assert_eq!(kept, 2, "{name}: repeated headers are kept");
+        let bytes = value.as_deref().expect("rejected records have a value");
+        if bytes.len() > 100_000 {
+            assert_eq!(reject.payload().map(<[u8]>::len), Some(100_000), "{name}");
+            assert_eq!(header("noroshi-reject-bytes"), Some(bytes.len().to_string()), "{name}");
+            assert_eq!(header("noroshi-reject-sha256").map(|text| text.len()), Some(64), "{name}");
+        } else {
+            assert_eq!(reject.payload(), Some(bytes), "{name}");
+        }
+    }
+    // Each good record, and the one with the byte-order mark.
+    let alerts = broker.read_committed(&setup.alerts, bad.len() + 1, WAIT_MAX);
+    assert_eq!(alerts.len(), bad.len() + 1);
+
+    let (status, metrics) = super::process::get(&running.http(), "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "noroshi_tombstones_total{source=\"power-windows\"} 1".to_owned(),
+        format!("noroshi_records_total{{source=\"power-windows\"}} {total}"),
+        "noroshi_rejects_total{source=\"power-windows\",code=\"too_deep\"} 1".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    assert!(running.runs());
+    let (status, log) = running.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+}

@@ -1,0 +1,144 @@
+//! The program as a process: started, watched, killed.
+//!
+//! Owns the child and its output; a test that fails leaves no process behind.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything that a healthy process does.
+pub const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// The program that this test run has built.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_noroshi"));
+    command.stdin(Stdio::null()).env_remove("NOROSHI_INSTANCE").env("NO_COLOR", "1");
+    command
+}
+
+/// What a finished command printed.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs a command to its end.
+pub fn finish(command: &mut Command) -> Finished {
+    let output = command.output().expect("the program starts");
+    Finished {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A running `noroshi run`.
+pub struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts a pipeline against a broker; the log goes to a file in `folder`.
+    pub fn start(folder: &Path, pipeline: &Path, settings: &[String]) -> Self {
+        let log = folder.join(format!("run-{}.log", fs::read_dir(folder).expect("folder").count()));
+        let file = fs::File::create(&log).expect("a log file");
+        let mut command = program();
+        command.arg("run").arg("--pipeline").arg(pipeline).args(["--instance", "test"]);
+        for setting in settings {
+            command.arg("--set").arg(setting);
+        }
+        let out = file.try_clone().expect("the log file again");
+        let child = command.stdout(out).stderr(file).spawn().expect("the program starts");
+        Self { child, log }
+    }
+
+    /// Everything printed so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: nothing gets a chance to clean up.
+    pub fn kill(mut self) -> String {
+        self.child.kill().expect("kills");
+        self.child.wait().expect("ends");
+        self.log()
+    }
+
+    /// SIGTERM, then the exit status.
+    pub fn terminate(mut self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        let status = self.wait();
+        (status, self.log())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill starts").success(), "kill -{name}");
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        until("the process to end", || self.child.try_wait().expect("a child"), || self.log())
+    }
+
+    /// True while it runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Waits for the HTTP endpoint's address in the log.
+    pub fn http(&self) -> String {
+        let find = || {
+            let log = self.log();
+            let at = log.find("address=")? + "address=".len();
+            Some(log[at..].split_whitespace().next()?.trim_matches('"').to_owned())
+        };
+        until("the HTTP address in the log", find, || self.log())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Polls until there is something.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>, context: impl Fn() -> String) -> T {
+    let deadline = Instant::now() + WAIT_MAX;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {WAIT_MAX:?} for {what}\n{}", context());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// `GET path`: status code and body.
+pub fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("the endpoint accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("writes");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("reads");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let code = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    (code, body.to_owned())
+}
