@@ -26,7 +26,7 @@ pub struct Kafka {
     #[schemars(length(min = 1, max = 200))]
     pub client_id: String,
     /// What `group.id` and `transactional.id` begin with, so that one prefixed ACL covers all of them. Changing it
-    /// makes a new consumer group, which reads everything again from `kafka.consumer.start`.
+    /// makes a new consumer group, which begins again where its sources say.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
     pub id_prefix: String,
     /// Which rebalance protocol the consumer group speaks. `consumer` (KIP-848) needs Kafka 4.0 or later, where
@@ -202,53 +202,13 @@ impl Default for OauthBearer {
     }
 }
 
-/// Consumer settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Consumer settings. Where reading starts is declared with each source.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Consumer {
-    /// Where a partition is read from that the group has no committed offset for: a first start, or a new
-    /// partition. `latest` skips everything that was written before.
-    pub start: Start,
-    /// What happens when a committed offset no longer exists, because retention deleted what was not read yet.
-    /// `error` stops the lane, so that the loss is seen; `earliest` and `latest` go on and only count it.
-    pub lost_offset: LostOffset,
     /// Further librdkafka consumer properties, by librdkafka's names. Those that Noroshi sets itself are refused.
     /// In the environment the name's dots are underscores: `NOROSHI__KAFKA__CONSUMER__PROPERTIES__FETCH_MIN_BYTES`.
     pub properties: Properties,
-}
-
-impl Default for Consumer {
-    fn default() -> Self {
-        Self { start: Start::Earliest, lost_offset: LostOffset::Error, properties: Properties::new() }
-    }
-}
-
-/// Where a partition without committed offset begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Start {
-    Earliest,
-    Latest,
-}
-
-/// What a committed offset that is gone leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LostOffset {
-    Error,
-    Earliest,
-    Latest,
-}
-
-impl LostOffset {
-    /// librdkafka's value of `auto.offset.reset`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Earliest => "earliest",
-            Self::Latest => "latest",
-        }
-    }
 }
 
 /// Producer settings.

@@ -60,7 +60,7 @@ pub fn consumer(config: &Config, group_id: &str, lane: u32) -> Result<ClientConf
         .set("group.id", group_id)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", kafka.consumer.lost_offset.as_str())
+        .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
         .set("enable.partition.eof", "false")

@@ -26,9 +26,6 @@ pub struct Limits {
     /// Rows in one batch that rules see. More makes rules cheaper by the row and needs more memory.
     #[schemars(range(min = 64, max = 65_536))]
     pub batch_rows_max: u32,
-    /// Rows that one rule may select in one epoch. A rule that selects more is parked.
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub rule_rows_per_epoch_max: u32,
     /// Memory for fetched records that wait, in bytes for each lane. It is checked before a fetch, so one fetch of
     /// strongly compressed data can exceed it.
     #[schemars(range(min = 1_048_576, max = 2_147_483_648_u64))]
@@ -78,7 +75,6 @@ impl Default for Limits {
             depth_max: u32::try_from(decode.depth_max).unwrap_or(64),
             events_per_record_max: u32::try_from(decode.events_per_record_max).unwrap_or(10_000),
             batch_rows_max: 8_192,
-            rule_rows_per_epoch_max: 100_000,
             fetch_queue_bytes_max: 64 << 20,
             fetch_partition_bytes_max: 4 << 20,
             producer_queue_bytes_max: 64 << 20,

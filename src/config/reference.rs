@@ -130,7 +130,7 @@ pub(crate) fn assert_committed(path: &str, generated: &str) {
         committed == generated,
         "{} is out of date (first difference in line {}); run the tests with NOROSHI_BLESS=1",
         path.display(),
-        differs.map_or_else(|| committed.lines().count().min(generated.lines().count()), |at| at) + 1
+        differs.unwrap_or_else(|| committed.lines().count().min(generated.lines().count())) + 1
     );
 }
 

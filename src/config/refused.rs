@@ -28,7 +28,11 @@ pub const REFUSED: &[(&[&str], &str)] = &[
         ],
         "offsets are committed in the transaction of their epoch and nowhere else (I-1)",
     ),
-    (&["auto.offset.reset"], "set by `kafka.consumer.lost_offset`"),
+    (
+        &["auto.offset.reset"],
+        "error: where a partition begins is declared with its source, and a committed offset that is gone is a loss \
+         that must be seen",
+    ),
     (&["isolation.level"], "read_committed: input of aborted transactions must not raise alerts"),
     (&["enable.partition.eof"], "the lane would take the end of a partition for an error"),
     (&["check.crcs"], "always on: a damaged record must not pass for a good one"),

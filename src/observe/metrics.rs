@@ -166,11 +166,6 @@ impl Metrics {
         self.bounded(&self.0.all.alerts, labels).inc_by(count);
     }
 
-    /// Rows that came too late for a rule's window.
-    pub fn late_rows(&self, rule: &str, count: u64) {
-        self.bounded(&self.0.all.late_rows, label("rule", rule)).inc_by(count);
-    }
-
     /// Failures of a rule.
     pub fn rule_errors(&self, rule: &str, count: u64) {
         self.bounded(&self.0.all.rule_errors, label("rule", rule)).inc_by(count);
@@ -198,11 +193,6 @@ impl Metrics {
     /// Records between the committed offset and the end of a partition.
     pub fn lag(&self, topic: &str, partition: i32, records: u64) {
         self.bounded(&self.0.all.lag, partition_labels(topic, partition)).set(signed(records));
-    }
-
-    /// A committed offset was gone.
-    pub fn lost_offset(&self, topic: &str, partition: i32) {
-        self.bounded(&self.0.all.lost_offsets, partition_labels(topic, partition)).inc();
     }
 
     /// A partition went to another lane: its lag is no longer ours to tell.

@@ -139,14 +139,12 @@ metrics! {
     conversion_failures Counter [source] "" "Values that do not fit their column's type: null in the row, whole in the evidence";
     time_fallbacks Counter [source] "" "Events without a readable time: they have the record's time";
     rows Counter [table] "" "Rows of tables that rules saw";
-    late_rows Counter [rule] "" "Rows that came after their window was closed";
     alerts Counter [rule source organisation] "" "Alerts published";
     cuts Counter [what] "" "Alerts, rejects and original events that were cut to their limit";
     rule_errors Counter [rule] "" "Failures of a rule";
     rules Gauge [state] "" "Rules that are active, and rules that are parked after a failure";
     rule_set_info Gauge [version] "" "The version of the active rule set, as a label; always 1";
     lag Gauge [topic partition] "records" "Records between what is committed and the end of the partition";
-    lost_offsets Counter [topic partition] "" "Times that a committed offset was gone: records were deleted before they were read";
     rebalances Counter [kind] "" "Changes of the partitions that lanes own";
     paused_partitions Gauge [lane] "" "Partitions that are not read at the moment, because a queue is full or a source is paused";
     epochs Counter [outcome] "" "Epochs that ended";

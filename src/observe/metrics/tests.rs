@@ -23,7 +23,6 @@ fn touch_all(metrics: &Metrics) {
     metrics.rejects(1, "not_json", 2);
     metrics.alerts("r1", Some(0), "rail-co", 9);
     metrics.alerts("r2", None, "", 1);
-    metrics.late_rows("r1", 8);
     metrics.rule_errors("r1", 1);
     metrics.cut(Cut::Alert, 1);
     metrics.cut(Cut::Reject, 2);
@@ -31,7 +30,6 @@ fn touch_all(metrics: &Metrics) {
     metrics.rule_set("v1", 10, 1);
     metrics.rule_set("v2", 11, 0);
     metrics.lag("logs", 4, 1_000);
-    metrics.lost_offset("logs", 4);
     metrics.rebalance(Rebalance::Assigned);
     metrics.rebalance(Rebalance::Revoked);
     metrics.rebalance(Rebalance::Lost);
@@ -61,13 +59,11 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_rejects_total{source="power",code="not_json"}"#, 2.0),
         (r#"noroshi_alerts_total{rule="r1",source="rail",organisation="rail-co"}"#, 9.0),
         (r#"noroshi_alerts_total{rule="r2",source="",organisation=""}"#, 1.0),
-        (r#"noroshi_late_rows_total{rule="r1"}"#, 8.0),
         (r#"noroshi_rule_errors_total{rule="r1"}"#, 1.0),
         (r#"noroshi_cuts_total{what="reject"}"#, 2.0),
         (r#"noroshi_rules{state="active"}"#, 11.0),
         (r#"noroshi_rule_set_info{version="v2"}"#, 1.0),
         (r#"noroshi_lag_records{topic="logs",partition="4"}"#, 1_000.0),
-        (r#"noroshi_lost_offsets_total{topic="logs",partition="4"}"#, 1.0),
         (r#"noroshi_rebalances_total{kind="lost"}"#, 1.0),
         (r#"noroshi_paused_partitions{lane="0"}"#, 2.0),
         (r#"noroshi_open_epoch_bytes{lane="1"}"#, 4_096.0),
