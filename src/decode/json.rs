@@ -98,10 +98,14 @@ fn recycle<'b>(mut slots: Vec<Value<'_>>) -> Vec<Value<'b>> {
 }
 
 fn parse<'t>(scratch: &'t mut [u8], buffers: &mut Buffers) -> Result<Tape<'t>, Reject> {
-    simd_json::to_tape_with_buffers(scratch, buffers).map_err(|error| Reject {
-        code: RejectCode::Syntax,
+    simd_json::to_tape_with_buffers(scratch, buffers).map_err(|error| {
+        // The parser has a bound of its own, far above any that configuration allows.
+        if matches!(error.error(), simd_json::ErrorType::DepthLimitExceeded) {
+            return Reject { code: RejectCode::TooDeep, detail: "nested too deeply to be parsed".into() };
+        }
         // Only the kind and the place: the error's own text can hold a character of the record.
-        detail: format!("invalid JSON at byte {}: {}", error.index(), kind(&error)),
+        let detail = format!("invalid JSON at byte {}: {}", error.index(), kind(&error));
+        Reject { code: RejectCode::Syntax, detail }
     })
 }
 
@@ -114,7 +118,6 @@ fn kind(error: &simd_json::Error) -> &'static str {
         E::UnterminatedString => "unterminated string",
         E::InvalidUtf8 => "not UTF-8",
         E::TrailingData => "data after the value",
-        E::DepthLimitExceeded => "nested too deeply",
         _ => "syntax",
     }
 }

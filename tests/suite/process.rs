@@ -66,11 +66,6 @@ impl Running {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// SIGKILL: nothing gets a chance to clean up.
     pub fn kill(mut self) -> String {
         self.child.kill().expect("kills");
