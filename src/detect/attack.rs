@@ -84,7 +84,7 @@ pub fn attacks(tags: &[String]) -> Vec<Value> {
 fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut kept = Vec::new();
     for item in items {
-        if !kept.contains(&item) {
+        if kept.len() < ATTACKS_MAX && !kept.contains(&item) {
             kept.push(item);
         }
     }

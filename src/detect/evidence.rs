@@ -237,7 +237,11 @@ fn attribute(name: &str, value: &Value, column: &str, cutter: &mut Cutter) -> Op
     if value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()) {
         return None;
     }
-    if SHAPES.iter().any(|shape| shape.names.contains(&name)) {
+    // A scalar is no object; and numbers of OCSF's enums are not the ones that logs use.
+    if SHAPES.iter().any(|shape| shape.names.contains(&name)) || name.ends_with("_id") {
+        return None;
+    }
+    if matches!(value, Value::Array(_) | Value::Object(_)) && name != "data" {
         return None;
     }
     let text = || value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -252,6 +256,9 @@ fn attribute(name: &str, value: &Value, column: &str, cutter: &mut Cutter) -> Op
             .ok()
             .map(|id| Value::String(id.to_string())),
         "hashes" => Some(fingerprints(&text())).filter(|found| !found.is_empty()).map(Value::Array),
+        "http_method" => Some(text().to_ascii_uppercase())
+            .filter(|text| METHODS.contains(&text.as_str()))
+            .map(Value::String),
         "data" => Some(cutter.value(&format!("row.{column}"), value)),
         "loaded_modules" | "lineage" | "categories" | "subdomains" | "x_forwarded_for" => None,
         _ if is_boolean(name) => value.as_bool().map(Value::Bool),
@@ -266,8 +273,11 @@ fn is_boolean(name: &str) -> bool {
 
 /// Attributes that are integers in OCSF, times among them: epoch milliseconds, as rows have them.
 fn is_integer(name: &str) -> bool {
-    name.ends_with("_id") || name.ends_with("_time") || INTEGERS.contains(&name)
+    name.ends_with("_time") || INTEGERS.contains(&name)
 }
+
+/// The methods that both versions allow.
+const METHODS: &[&str] = &["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE"];
 
 const INTEGERS: &[&str] = &[
     "attributes",
@@ -345,6 +355,8 @@ fn hashes(text: &str) -> Vec<(String, &str)> {
     let parts = text.split(',').map(str::trim);
     let named = parts.map(|part| part.split_once('=').unwrap_or(("", part)));
     named
+        // Sysmon writes zeros for a hash that it could not take.
+        .filter(|(_, value)| value.bytes().any(|byte| byte != b'0'))
         // OCSF 1.1.0 allows 64 characters, a SHA-256.
         .filter(|(_, value)| (16..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_hexdigit()))
         .map(|(name, value)| {

@@ -10,8 +10,11 @@ use serde_json::{Map, Value};
 pub const ALERT_BYTES_MIN: usize = 65_536;
 /// Names from configuration (source, topic, organisation) are cut at this many bytes.
 const NAME_BYTES_MAX: usize = 256;
-/// Items of a list inside a value, or of a list of the rule, that an alert shows.
+/// Items of a list inside a value that an alert shows.
 const LIST_ITEMS_MAX: usize = 256;
+/// Items of one of the rule's lists, and bytes of each.
+const RULE_ITEMS_MAX: usize = 64;
+const RULE_ITEM_BYTES_MAX: usize = 1_024;
 /// A value nested deeper than this is left out.
 const DEPTH_MAX: usize = 16;
 /// The name of a cut place is itself cut here.
@@ -135,12 +138,13 @@ impl Cutter {
         kept.to_owned()
     }
 
-    /// A list of texts.
+    /// One of the rule's lists.
     pub fn list(&mut self, place: &str, items: &[String]) -> Value {
-        if items.len() > LIST_ITEMS_MAX {
+        if items.len() > RULE_ITEMS_MAX {
             self.note(place);
         }
-        items.iter().take(LIST_ITEMS_MAX).map(|item| Value::String(self.text(place, item))).collect()
+        let bytes = self.text_bytes.min(RULE_ITEM_BYTES_MAX);
+        items.iter().take(RULE_ITEMS_MAX).map(|item| Value::String(self.at(place, item, bytes))).collect()
     }
 
     /// The values of a map that are not null.

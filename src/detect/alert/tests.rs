@@ -1,7 +1,7 @@
 //! Alerts as tables of cases, the committed schema, and the golden alert.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::*;
 use crate::diagnostic::SourceFile;
@@ -107,9 +107,11 @@ fn parse(alert: &Alert) -> Value {
 }
 
 fn schema_errors(value: &Value) -> Vec<String> {
-    let schema = serde_json::from_str(SCHEMA).expect("JSON");
-    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
-    validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let schema = serde_json::from_str(SCHEMA).expect("JSON");
+        jsonschema::draft202012::new(&schema).expect("a schema")
+    });
+    VALIDATOR.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
 
 fn full_row() -> Value {
@@ -117,7 +119,7 @@ fn full_row() -> Value {
         "Image": r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe",
         "CommandLine": "powershell -enc SQBFAFgA",
         "ProcessId": 4_242,
-        "Hashes": "SHA256=9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08,IMPHASH=00000000000000000000000000000000",
+        "Hashes": "SHA256=9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08,IMPHASH=F34D5F2D4577ED6D9CEEC516C1F5A744",
         "User": r"POWER\operator",
         "SourceIp": "203.0.113.7",
         "SourcePort": 50_123,
@@ -203,7 +205,7 @@ fn observables_point_at_what_is_there() {
         ),
         (json!({"SourcePort": 22}), json!([["evidences[].data.row.SourcePort", 99, "Port", "22"]])),
         (
-            json!({"Hashes": "MD5=d41d8cd98f00b204e9800998ecf8427e,IMPHASH=x"}),
+            json!({"Hashes": "MD5=d41d8cd98f00b204e9800998ecf8427e,SHA1=0000000000000000000000000000000000000000,IMPHASH=x"}),
             json!([["evidences[].process.file.hashes", 8, "Hash", "d41d8cd98f00b204e9800998ecf8427e"]]),
         ),
         (json!({"SourceIp": "LOCAL", "User": "-", "Image": " "}), Value::Null),
@@ -306,7 +308,7 @@ fn whatever_the_event_the_alert_fits() {
     case.rule.tags = (1000..9000).map(|id| format!("attack.t{id}.001")).collect();
     case.rule.references = vec![nul.clone(); 300];
     case.output = json!({"deep": [[[[[nul]]]]], "User": nul});
-    for alert_bytes_max in [0, ALERT_BYTES_MIN, 100_000, 262_144] {
+    for alert_bytes_max in [0, 262_144] {
         case.limits.alert_bytes_max = alert_bytes_max;
         let alert = case.alert();
         assert!(alert.value.len() <= alert_bytes_max.max(ALERT_BYTES_MIN), "{}", alert.value.len());
