@@ -6,4 +6,4 @@
 
 pub mod alert;
 pub mod attack;
-pub mod evidence;
+mod evidence;
