@@ -6,5 +6,4 @@
 
 pub mod alert;
 pub mod attack;
-pub mod evidence;
-pub mod run;
+mod evidence;

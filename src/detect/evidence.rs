@@ -308,12 +308,17 @@ fn address(text: &str) -> Option<String> {
     let address: IpAddr = address.parse().ok()?;
     match zone {
         None => Some(address.to_string()),
-        // Longer than this no interface name is, and OCSF allows 40 characters in all.
-        Some(zone) if address.is_ipv6() && (1..=15).contains(&zone.len()) && zone.is_ascii() => {
+        // OCSF allows 40 characters in all.
+        Some(zone) if address.is_ipv6() && is_zone(zone) => {
             Some(format!("{address}%{zone}")).filter(|text| text.len() <= 40)
         }
         Some(_) => None,
     }
+}
+
+/// An interface's name or number; none is longer than 15 characters.
+fn is_zone(text: &str) -> bool {
+    (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn mac(text: &str) -> Option<String> {

@@ -215,6 +215,10 @@ fn hostile_rows_still_give_valid_alerts() {
         "/",
         "狼煙\u{202e}",
         "256.1.1.1",
+        "::ffff:192.0.2.1",
+        "fe80::1%eth0",
+        "fe80::1%\n",
+        "ABCD:ABCD:ABCD:ABCD:ABCD:ABCD:192.168.158.190%eth0",
         "{",
         &long,
     ] {
