@@ -15,7 +15,6 @@ mod file;
 pub mod functions;
 pub mod meta;
 mod plan;
-pub mod sample;
 mod set;
 mod sql;
 
