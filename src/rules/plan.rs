@@ -6,6 +6,8 @@
 //! node that could read a file, a variable or another table. Called by `rules::load`; `rules::bind` runs the
 //! result.
 
+mod types;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -25,6 +27,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast;
+
+use types::{cast_never_fails, is_plain, type_name};
 
 use super::functions;
 use super::sql::CheckedQuery;
@@ -393,51 +397,6 @@ fn never_zero(divisor: &Expr) -> bool {
             func.name() == "nullif" && args.get(1).is_some_and(zero)
         }
         _ => false,
-    }
-}
-
-/// True when no value of the first type fails to become one of the second.
-fn cast_never_fails(from: &DataType, to: &DataType) -> bool {
-    use DataType::{
-        Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, Timestamp, UInt8,
-        UInt16, UInt32, Utf8, Utf8View,
-    };
-    match (from, to) {
-        (from, to) if from == to => true,
-        (Null, _) | (_, Utf8 | LargeUtf8 | Utf8View) => true,
-        (from, Float32 | Float64) if from.is_numeric() => true,
-        (Boolean, to) if to.is_numeric() => true,
-        (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32, Int64) => true,
-        (Int8 | Int16, Int32) => true,
-        (Timestamp(..), Date32) => true,
-        (Timestamp(from, _), Timestamp(to, _)) => from == to,
-        _ => false,
-    }
-}
-
-fn is_plain(kind: &DataType) -> bool {
-    kind.is_numeric() && !matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..))
-        || matches!(
-            kind,
-            DataType::Utf8
-                | DataType::Utf8View
-                | DataType::LargeUtf8
-                | DataType::Boolean
-                | DataType::Timestamp(..)
-                | DataType::Date32
-        )
-}
-
-fn type_name(kind: &DataType) -> &'static str {
-    match kind {
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "a text",
-        DataType::Boolean => "a truth value",
-        DataType::Float32 | DataType::Float64 => "a decimal number",
-        DataType::Timestamp(..) => "a time",
-        DataType::Date32 => "a date",
-        DataType::Interval(_) | DataType::Duration(_) => "an interval",
-        kind if kind.is_integer() => "a whole number",
-        _ => "a value of another type",
     }
 }
 
