@@ -160,6 +160,10 @@ impl ContextProvider for World {
     }
 }
 
+/// Levels of a planned expression. Evaluation recurses over them on a lane's ordinary stack, and the
+/// simplifier may undo the balance that `sql::expression` gave to chains.
+const PLANNED_DEPTH_MAX: usize = 128;
+
 /// What a rule evaluates: typed, simplified, verified.
 #[derive(Debug, Clone)]
 pub(super) struct Planned {
@@ -308,7 +312,22 @@ fn typed(expr: ast::Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
     let expr = simplifier.coerce(expr, schema).map_err(misfit)?;
     let expr = simplifier.simplify(expr).map_err(misfit)?;
     verify(&expr, schema)?;
+    if depth(&expr) > PLANNED_DEPTH_MAX {
+        let message = format!("the planned expression has more than {PLANNED_DEPTH_MAX} levels");
+        let help = "use IN with a list, or put what the alternatives have in common first";
+        return Err(Refusal(codes::Q005, message, help));
+    }
     Ok(expr)
+}
+
+fn depth(expr: &Expr) -> usize {
+    let mut deepest = 0;
+    // The closure never fails.
+    let _ = expr.apply_children(|child| {
+        deepest = deepest.max(depth(child));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    deepest + 1
 }
 
 /// The allow-list of planned expressions, and the refusal of those that a value of an event could make fail.

@@ -110,7 +110,7 @@ impl<'a> Checker<'a> {
 
     /// Where a clause's word stands first.
     fn word(&self, word: &str) -> Range<usize> {
-        self.words.get(word).cloned().unwrap_or_else(|| self.range.start..self.range.start)
+        self.words.get(word).cloned().unwrap_or(self.range.start..self.range.start)
     }
 
     fn query(&mut self, query: Query) -> Option<CheckedQuery> {

@@ -270,3 +270,29 @@ fn a_condition_without_columns_and_an_output_without_columns_work() {
     assert!(!never.has_errors());
     assert!(hits("SELECT org_id FROM authentication WHERE org_id = NULL", &batch).is_none());
 }
+
+/// Evaluation runs on ordinary stacks: this thread has one of 2 MiB.
+#[test]
+fn what_was_let_in_can_be_evaluated_on_an_ordinary_stack() {
+    let terms =
+        |count: usize, op: &str, term: fn(usize) -> String| (0..count).map(term).collect::<Vec<_>>().join(op);
+    let batch = processes();
+    for (name, condition) in [
+        ("OR", terms(1_000, " OR ", |n| format!("CommandLine ILIKE '%{n}x%'"))),
+        ("AND", terms(1_000, " AND ", |n| format!("CommandLine NOT ILIKE '%{n}x%'"))),
+        ("OR of AND", terms(500, " OR ", |n| format!("(Image = 'a' AND CommandLine ILIKE '%{n}x%')"))),
+        ("AND of OR", terms(500, " AND ", |n| format!("(Image = 'a' OR CommandLine ILIKE '%{n}x%')"))),
+        ("equalities", terms(1_000, " OR ", |n| format!("ProcessId = {n} AND User = 'u{n}'"))),
+        ("inequalities", terms(1_000, " AND ", |n| format!("ProcessId <> {n}"))),
+        ("NOT", terms(500, " AND ", |n| format!("NOT (Image = 'a{n}' OR User LIKE 'u{n}%')"))),
+        ("concatenations", format!("User = {}", terms(60, " || ", |_| "Image".into()))),
+        ("sums", format!("ProcessId = {}", terms(60, " + ", |_| "ProcessId".into()))),
+        ("CASE", terms(300, " OR ", |n| format!("CASE WHEN ProcessId = {n} THEN User ELSE Image END = 'x'"))),
+        ("calls", format!("{}Image{} = 'a'", "lower(trim(".repeat(3), "))".repeat(3))),
+    ] {
+        let loaded = load_sql(&format!("SELECT Image FROM process_activity WHERE {condition}"));
+        let rule = loaded.rules.first().unwrap_or_else(|| panic!("{name}: {}", loaded.diagnostics[0]));
+        let bound = rule.bind(&batch.schema()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        bound.evaluate(&batch).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
