@@ -278,16 +278,16 @@ fn what_was_let_in_can_be_evaluated_on_an_ordinary_stack() {
         |count: usize, op: &str, term: fn(usize) -> String| (0..count).map(term).collect::<Vec<_>>().join(op);
     let batch = processes();
     for (name, condition) in [
-        ("OR", terms(1_000, " OR ", |n| format!("CommandLine ILIKE '%{n}x%'"))),
-        ("AND", terms(1_000, " AND ", |n| format!("CommandLine NOT ILIKE '%{n}x%'"))),
-        ("OR of AND", terms(500, " OR ", |n| format!("(Image = 'a' AND CommandLine ILIKE '%{n}x%')"))),
-        ("AND of OR", terms(500, " AND ", |n| format!("(Image = 'a' OR CommandLine ILIKE '%{n}x%')"))),
-        ("equalities", terms(1_000, " OR ", |n| format!("ProcessId = {n} AND User = 'u{n}'"))),
-        ("inequalities", terms(1_000, " AND ", |n| format!("ProcessId <> {n}"))),
-        ("NOT", terms(500, " AND ", |n| format!("NOT (Image = 'a{n}' OR User LIKE 'u{n}%')"))),
+        ("OR", terms(300, " OR ", |n| format!("CommandLine ILIKE '%{n}x%'"))),
+        ("AND", terms(300, " AND ", |n| format!("CommandLine NOT ILIKE '%{n}x%'"))),
+        ("OR of AND", terms(200, " OR ", |n| format!("(Image = 'a' AND CommandLine ILIKE '%{n}x%')"))),
+        ("AND of OR", terms(200, " AND ", |n| format!("(Image = 'a' OR CommandLine ILIKE '%{n}x%')"))),
+        ("equalities", terms(300, " OR ", |n| format!("ProcessId = {n} AND User = 'u{n}'"))),
+        ("inequalities", terms(300, " AND ", |n| format!("ProcessId <> {n}"))),
+        ("NOT", terms(200, " AND ", |n| format!("NOT (Image = 'a{n}' OR User LIKE 'u{n}%')"))),
         ("concatenations", format!("User = {}", terms(60, " || ", |_| "Image".into()))),
         ("sums", format!("ProcessId = {}", terms(60, " + ", |_| "ProcessId".into()))),
-        ("CASE", terms(300, " OR ", |n| format!("CASE WHEN ProcessId = {n} THEN User ELSE Image END = 'x'"))),
+        ("CASE", terms(200, " OR ", |n| format!("CASE WHEN ProcessId = {n} THEN User ELSE Image END = 'x'"))),
         ("calls", format!("{}Image{} = 'a'", "lower(trim(".repeat(3), "))".repeat(3))),
     ] {
         let loaded = load_sql(&format!("SELECT Image FROM process_activity WHERE {condition}"));
