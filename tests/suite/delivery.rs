@@ -218,6 +218,9 @@ fn assert_same(expected: &BTreeSet<Pair>, found: &BTreeSet<Pair>, a: &str, b: &s
     assert!(missing.is_empty() && extra.is_empty(), "only in {a}: {missing:#?}\nonly in {b}: {extra:#?}");
 }
 
+/// What a bad record is, its value, and the code that it is rejected with, if it is.
+type Bad<'a> = (&'a str, Option<Vec<u8>>, Option<&'a str>);
+
 /// Bad records between good ones: each becomes a reject, byte for byte, and the stream goes on (I-2).
 #[test]
 fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
@@ -226,7 +229,7 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
     let good = br#"{"Channel":"Security","EventID":1102,"Hostname":"h","EventTime":"2026-01-02 03:04:05"}"#;
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes();
     let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(900_000)).into_bytes();
-    let bad: Vec<(&str, Option<Vec<u8>>, Option<&str>)> = vec![
+    let bad: Vec<Bad<'_>> = vec![
         ("null", None, None),
         ("empty", Some(Vec::new()), Some("empty")),
         ("truncated", Some(good[..40].to_vec()), Some("syntax")),
@@ -263,8 +266,7 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
         || running.log(),
     );
 
-    let rejected: Vec<&(&str, Option<Vec<u8>>, Option<&str>)> =
-        bad.iter().filter(|(_, _, code)| code.is_some()).collect();
+    let rejected: Vec<&Bad<'_>> = bad.iter().filter(|(_, _, code)| code.is_some()).collect();
     let rejects = broker.read_committed(&setup.rejects, rejected.len(), WAIT_MAX);
     assert_eq!(rejects.len(), rejected.len());
     for (reject, (name, value, code)) in rejects.iter().zip(&rejected) {
