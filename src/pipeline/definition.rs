@@ -373,19 +373,15 @@ fn check(
     };
     let alerts = template(&file.alerts.topic, "/alerts/topic");
     let rejects = template(&file.rejects.topic, "/rejects/topic");
-    for organisation in &organisations {
-        for (template, pointer) in [(&alerts, "/alerts/topic"), (&rejects, "/rejects/topic")] {
+    for (template, pointer) in [(&alerts, "/alerts/topic"), (&rejects, "/rejects/topic")] {
+        let clash = organisations.iter().find_map(|organisation| {
             let topic = template.topic(&organisation.id);
-            if let Some(source) = sources.iter().find(|source| source.reads(&topic)) {
-                found.push(
-                    Diagnostic::new(
-                        codes::P007,
-                        format!("`{topic}` is also read by the source `{}`", source.id),
-                    )
-                    .at(spans.value(pointer))
-                    .help("a pipeline that reads what it writes never ends"),
-                );
-            }
+            let source = sources.iter().find(|source| source.reads(&topic))?;
+            Some(format!("`{topic}` is also read by the source `{}`", source.id))
+        });
+        if let Some(message) = clash {
+            let help = "a pipeline that reads what it writes never ends";
+            found.push(Diagnostic::new(codes::P007, message).at(spans.value(pointer)).help(help));
         }
     }
     for (at, path) in file.rules.iter().enumerate() {

@@ -71,7 +71,7 @@ fn processes() -> RecordBatch {
                         // The last second of 9999.
                         Some(253_402_300_799_000_000),
                     ])
-                    .with_timezone("UTC"),
+                    .with_timezone("+00:00"),
                 ),
             ),
         ],
@@ -253,7 +253,7 @@ fn a_failure_on_the_stream_names_the_rule() {
     let loaded = load_sql(
         "SELECT Image FROM process_activity WHERE event_time + INTERVAL '1 month' > TIMESTAMP '2024-01-01'",
     );
-    let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX; 4]).with_timezone("UTC"));
+    let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX; 4]).with_timezone("+00:00"));
     let batch = batch("process_activity", 4, &[("event_time", time)]);
     let bound = loaded.rules[0].bind(&batch.schema()).expect("binds");
     let error = bound.evaluate(&batch).expect_err("overflows");

@@ -92,7 +92,7 @@ fn extremes() -> RecordBatch {
             ("Image", texts(&images)),
             ("User", texts(&users)),
             ("ProcessId", Arc::new(Int64Array::from(numbers.to_vec()))),
-            ("event_time", Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC"))),
+            ("event_time", Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("+00:00"))),
         ],
     )
 }
