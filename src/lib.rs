@@ -10,6 +10,9 @@
 //!
 //! The modules in reading order; `ARCHITECTURE.md` has the invariants (I-1 …) and where each is tested.
 
+#[cfg(test)]
+mod committed;
+
 // The vocabulary.
 pub mod record;
 

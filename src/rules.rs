@@ -32,6 +32,7 @@ use meta::{RuleMeta, RuleStatus};
 use plan::{Planned, Tables};
 pub use set::RuleSet;
 
+use crate::config::Limits;
 use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};
 use crate::normalise::schema::{Catalog, Table};
 
@@ -88,6 +89,14 @@ pub struct SqlLimits {
 impl Default for RuleLimits {
     fn default() -> Self {
         Self { files_max: 20_000, file_bytes_max: 1 << 20, folder_depth_max: 16, sql: SqlLimits::default() }
+    }
+}
+
+impl From<&Limits> for RuleLimits {
+    fn from(limits: &Limits) -> Self {
+        let bytes_max = usize::try_from(limits.rule_sql_bytes_max).unwrap_or(usize::MAX);
+        let sql = SqlLimits { bytes_max, ..SqlLimits::default() };
+        Self { files_max: limits.rules_max as usize, sql, ..Self::default() }
     }
 }
 

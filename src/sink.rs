@@ -11,8 +11,6 @@ pub mod transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::pipeline::cycle::EpochEnd;
-
 /// A header: name, value.
 pub type Header = (String, Option<Vec<u8>>);
 
@@ -42,6 +40,20 @@ pub struct Epoch<G> {
     pub offsets: Vec<(Arc<str>, i32, i64)>,
     /// The group's identity at the time of sealing.
     pub group: Option<G>,
+}
+
+/// How an epoch ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EpochEnd {
+    /// All of it is visible.
+    Committed,
+    /// None of it is visible, or it was not known and the producer has been replaced: what the group has
+    /// committed is the truth.
+    Rewound(String),
+    /// Another process has taken over this lane's identity.
+    Fenced(String),
+    /// It cannot go on; the reason is for the operator.
+    Failed(String),
 }
 
 /// The outcome of an epoch.

@@ -71,9 +71,13 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
             rules.push(path.clone());
         }
     }
-    if let Err(found) = Config::load(&LoadOptions::from_process(args.config.clone(), Vec::new())) {
+    // With a configuration that is wrong the rest is checked with the default bounds.
+    let config = Config::load(&LoadOptions::from_process(args.config.clone(), Vec::new()));
+    let config = config.unwrap_or_else(|found| {
         seen.found.extend(found);
-    }
+        Config::default()
+    });
+    let limits = RuleLimits::from(&config.limits);
     let catalog = match &schemas {
         Some(folder) => Catalog::load(folder),
         None => Catalog::stock(),
@@ -84,12 +88,12 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     });
     seen.tables = catalog.tables().len();
     if !rules.is_empty() {
-        let loaded = rules::load(&rules, &catalog, &RuleLimits::default());
+        let loaded = rules::load(&rules, &catalog, &limits);
         seen.rules += loaded.rules.len();
         seen.found.extend(loaded.diagnostics);
     }
     for path in &pipelines {
-        pipeline(path, &mut seen);
+        pipeline(path, &limits, &mut seen);
     }
     diagnostic::sort(&mut seen.found);
     seen.found.dedup_by(|a, b| a.to_string() == b.to_string());
@@ -98,11 +102,11 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     Ok(if failed { Outcome::Problems } else { Outcome::Done })
 }
 
-fn pipeline(path: &Path, seen: &mut Seen) {
+fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
     seen.pipelines += 1;
     match Pipeline::load(path) {
         Ok(pipeline) => {
-            let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
+            let loaded = rules::load(&pipeline.rules, &pipeline.catalog, limits);
             seen.rules += loaded.rules.len();
             seen.found.extend(loaded.diagnostics);
             seen.found.extend(unfed(&pipeline, &loaded.rules));

@@ -17,13 +17,12 @@ use crate::demo::view::{AlertLine, Progress, Summary, View};
 use crate::demo::{PIPELINE, RULES};
 use crate::diagnostic::SourceFile;
 use crate::normalise::schema::Observable;
-use crate::pipeline::cycle::EpochEnd;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Tally};
 use crate::pipeline::lane::{FindingNote, LaneEvents, Stop, wall_clock};
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
 use crate::rules::{self, Rule, RuleLimits, RuleSet};
-use crate::sink::Ended;
+use crate::sink::{Ended, EpochEnd};
 
 /// Records in the broker that are not yet read: the mock forgets the oldest when a partition holds some MB.
 const BACKLOG_RECORDS_MAX: u64 = 4_000;
@@ -87,7 +86,8 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         .collect();
     let files: Vec<Arc<SourceFile>> =
         RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
-    let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
+    let mut config = Config::load(&LoadOptions::default())?;
+    let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::from(&config.limits));
     if loaded.has_errors() {
         return Err(loaded.diagnostics.into());
     }
@@ -96,7 +96,6 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Arc::new(compiled);
     let broker = MockBroker::start(&topics).map_err(broken)?;
     let servers = broker.bootstrap_servers();
-    let mut config = Config::load(&LoadOptions::default())?;
     config.kafka.bootstrap_servers = vec![servers.clone()];
     // The mock assigns at once with this protocol, and after 3 s with the other.
     config.kafka.group_protocol = GroupProtocol::Consumer;

@@ -55,7 +55,7 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     }
     let pipeline = Pipeline::load(&args.pipeline)?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
-    let compiled = Arc::new(compile(pipeline, terminal)?);
+    let compiled = Arc::new(compile(pipeline, &config, terminal)?);
     let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
     service.preflight().map_err(|error| failed(&error))?;
     let observed = Observed::new(&config, &compiled);
@@ -91,8 +91,8 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
 }
 
 /// Reads and compiles the rules of a pipeline; warnings are shown, errors end the command.
-pub fn compile(pipeline: Pipeline, terminal: &Terminal) -> Result<Compiled, CliError> {
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
+pub fn compile(pipeline: Pipeline, config: &Config, terminal: &Terminal) -> Result<Compiled, CliError> {
+    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
     if loaded.has_errors() {
         return Err(loaded.diagnostics.into());
     }

@@ -83,7 +83,7 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
     let pipeline = pipeline(args)?;
     let source = source(args, &pipeline)?;
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
+    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
     if loaded.has_errors() {
         return Err(loaded.diagnostics.into());
     }

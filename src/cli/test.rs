@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
-use crate::config::Config;
+use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
@@ -60,6 +60,7 @@ struct Report {
 /// Runs tests and prints; `Problems` when one fails.
 pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let mut report = Report::default();
+    let limits = Config::load(&LoadOptions::from_process(None, Vec::new()))?.limits;
     if args.paths.is_empty() && args.pipeline.is_empty() {
         return Err(CliError::usage("name rules to test, or --pipeline FOLDER"));
     }
@@ -68,12 +69,12 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             Some(folder) => Catalog::load(folder)?,
             None => Catalog::stock()?,
         };
-        rule_tests(&args.paths, &Arc::new(catalog), terminal, &mut report)?;
+        rule_tests(&args.paths, &Arc::new(catalog), &limits, terminal, &mut report)?;
     }
     for folder in &args.pipeline {
         let pipeline = Pipeline::load(folder)?;
-        let rules = rule_tests(&pipeline.rules.clone(), &pipeline.catalog.clone(), terminal, &mut report)?;
-        cases(pipeline, rules, args.bless, &mut report)?;
+        let rules = rule_tests(&pipeline.rules, &pipeline.catalog, &limits, terminal, &mut report)?;
+        cases(&pipeline, &rules, &limits, args.bless, &mut report);
     }
     let mut out = std::io::stdout().lock();
     if args.verbose {
@@ -95,10 +96,11 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
 fn rule_tests(
     paths: &[PathBuf],
     catalog: &Arc<Catalog>,
+    limits: &Limits,
     terminal: &Terminal,
     report: &mut Report,
 ) -> Result<Vec<Arc<Rule>>, CliError> {
-    let loaded = rules::load(paths, catalog, &RuleLimits::default());
+    let loaded = rules::load(paths, catalog, &RuleLimits::from(limits));
     if loaded.has_errors() {
         return Err(loaded.diagnostics.into());
     }
@@ -109,7 +111,7 @@ fn rule_tests(
             let name = format!("{}: {}", rule.file.path.display(), test.name);
             let result = match &test.given {
                 Given::Rows(rows) => sample::run(rule, rows).map_err(|error| error.to_string()),
-                Given::File(file) => of_file(rule, test, file, catalog),
+                Given::File(file) => of_file(rule, test, file, catalog, limits),
             };
             report.note(&name, result.and_then(|got| compare(&test.expect, &got)));
         }
@@ -141,6 +143,7 @@ fn of_file(
     test: &RuleTest,
     file: &str,
     catalog: &Arc<Catalog>,
+    limits: &Limits,
 ) -> Result<Vec<Map<String, Value>>, String> {
     let format = test.format.as_deref().ok_or("a test on a file needs `format:`")?;
     let format = crate::decode::format(format).ok_or_else(|| format!("there is no format `{format}`"))?;
@@ -148,19 +151,19 @@ fn of_file(
     let pipeline = Pipeline::of_one_source(format, "test", zone, Vec::new(), Arc::clone(catalog))
         .map_err(|error| error.to_string())?;
     let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
-    let mut engine = engine(pipeline, vec![Arc::clone(rule)])?;
+    let mut engine = engine(pipeline, vec![Arc::clone(rule)], limits)?;
     let mut got = Vec::new();
-    read(&mut engine, 0, &path, &mut |_, _| {})?;
+    read(&mut engine, 0, &path, limits, &mut |_, _| {})?;
     for finding in engine.search(0) {
         got.push(finding.output);
     }
     Ok(got)
 }
 
-fn engine(pipeline: Pipeline, rules: Vec<Arc<Rule>>) -> Result<Engine, String> {
+fn engine(pipeline: Pipeline, rules: Vec<Arc<Rule>>, limits: &Limits) -> Result<Engine, String> {
     let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(rules)))
         .map_err(|error| error.to_string())?;
-    let mut limits = EngineLimits::from(&Config::default().limits);
+    let mut limits = EngineLimits::from(limits);
     // A test's records are all searched at once.
     limits.batch_rows_max = usize::MAX;
     limits.batch_bytes_max = usize::MAX;
@@ -171,9 +174,10 @@ fn read(
     engine: &mut Engine,
     source: usize,
     path: &Path,
+    limits: &Limits,
     rejected: &mut dyn FnMut(i64, &'static str),
 ) -> Result<(), String> {
-    let bytes_max = Config::default().limits.decode().record_bytes_max;
+    let bytes_max = limits.decode().record_bytes_max;
     let mut records = FileRecords::open(path, Framing::Auto, bytes_max).map_err(|error| error.to_string())?;
     let topic: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
     let mut offset = 0;
@@ -242,32 +246,32 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// What a case must yield.
-fn cases(
-    pipeline: Pipeline,
-    rules: Vec<Arc<Rule>>,
-    bless: bool,
-    report: &mut Report,
-) -> Result<(), CliError> {
-    let Ok(entries) = std::fs::read_dir(&pipeline.cases) else { return Ok(()) };
+fn cases(pipeline: &Pipeline, rules: &[Arc<Rule>], limits: &Limits, bless: bool, report: &mut Report) {
+    let Ok(entries) = std::fs::read_dir(&pipeline.cases) else { return };
     let mut folders: Vec<PathBuf> =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
     folders.sort();
     for folder in folders {
-        let result = case(&pipeline, &rules, &folder, bless);
+        let result = case(pipeline, rules, limits, &folder, bless);
         report.note(&folder.display().to_string(), result);
     }
-    Ok(())
 }
 
-fn case(pipeline: &Pipeline, rules: &[Arc<Rule>], folder: &Path, bless: bool) -> Result<(), String> {
-    let mut engine = engine(pipeline.clone(), rules.to_vec())?;
+fn case(
+    pipeline: &Pipeline,
+    rules: &[Arc<Rule>],
+    limits: &Limits,
+    folder: &Path,
+    bless: bool,
+) -> Result<(), String> {
+    let mut engine = engine(pipeline.clone(), rules.to_vec(), limits)?;
     let mut rejects = Vec::new();
     let mut any = false;
     for (at, source) in pipeline.sources.iter().enumerate() {
         let path = folder.join(format!("{}.ndjson", source.id));
         if path.is_file() {
             any = true;
-            read(&mut engine, at, &path, &mut |record, code| {
+            read(&mut engine, at, &path, limits, &mut |record, code| {
                 rejects.push(json!({ "source": &*source.id, "record": record, "code": code }));
             })?;
         }

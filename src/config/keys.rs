@@ -4,12 +4,12 @@
 //! that a setting cannot be missing from one of them. Called by `config::layers`, `config::mask`,
 //! `config::reference`.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
 use super::Config;
-use crate::document;
+use crate::document::{self, Schema};
 
 /// One setting that has a value of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,8 +65,8 @@ pub struct Section {
 }
 
 /// The JSON Schema of the configuration file.
-pub fn schema() -> &'static Value {
-    static SCHEMA: OnceLock<Value> = OnceLock::new();
+pub fn schema() -> &'static Schema {
+    static SCHEMA: OnceLock<Arc<Schema>> = OnceLock::new();
     SCHEMA.get_or_init(document::schema_of::<Config>)
 }
 
@@ -75,7 +75,8 @@ pub fn all() -> &'static (Vec<Section>, Vec<Key>) {
     static ALL: OnceLock<(Vec<Section>, Vec<Key>)> = OnceLock::new();
     ALL.get_or_init(|| {
         let mut found = (Vec::new(), Vec::new());
-        walk(schema(), schema(), &mut Vec::new(), "", &mut found);
+        let schema = &schema().json;
+        walk(schema, schema, &mut Vec::new(), "", &mut found);
         found
     })
 }

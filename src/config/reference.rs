@@ -13,13 +13,7 @@ use super::refused::REFUSED;
 
 /// `schemas/config.schema.json`.
 pub fn schema() -> String {
-    let mut schema = keys::schema().clone();
-    if let Value::Object(object) = &mut schema {
-        object.insert("title".into(), "Noroshi configuration".into());
-    }
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
+    keys::schema().page("Noroshi configuration")
 }
 
 const INTRODUCTION: &str = "\
@@ -117,26 +111,10 @@ fn default(value: &Value) -> String {
     }
 }
 
-/// Compares a generated text with its committed copy, or rewrites the copy.
-#[cfg(test)]
-pub(crate) fn assert_committed(path: &str, generated: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("NOROSHI_BLESS").is_some() {
-        std::fs::write(&path, generated).expect("the copy can be written");
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = committed.lines().zip(generated.lines()).position(|(ours, theirs)| ours != theirs);
-    assert!(
-        committed == generated,
-        "{} is out of date (first difference in line {}); run the tests with NOROSHI_BLESS=1",
-        path.display(),
-        differs.unwrap_or_else(|| committed.lines().count().min(generated.lines().count())) + 1
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::committed::assert_committed;
 
     #[test]
     fn the_reference_page_is_current() {

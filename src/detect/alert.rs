@@ -30,6 +30,8 @@ pub const SCHEMA_NAME: &str = "ocsf/1.8.0/2004";
 /// OCSF version that alerts are written in.
 pub const OCSF_VERSION: &str = "1.8.0";
 
+/// How the note of what was cut names the original record.
+const RAW_DATA: &str = "raw_data";
 /// Entity columns in the key and in `unmapped.noroshi.entity`; more are left out.
 const ENTITY_COLUMNS_MAX: usize = 16;
 
@@ -110,6 +112,10 @@ pub struct Alert {
     pub headers: Vec<(&'static str, String)>,
     /// JSON on one line.
     pub value: Vec<u8>,
+    /// Whether the original record in it was cut.
+    pub raw_cut: bool,
+    /// Whether anything else of it was cut or left out.
+    pub cut: bool,
 }
 
 /// Builds the alert for one row that a rule returned.
@@ -119,9 +125,10 @@ pub struct Alert {
 pub fn build(input: &AlertInput<'_>) -> Alert {
     let id = alert_id(&input.rule.id, input.rule_version, input.org_id, &[input.position]);
     let bytes_max = input.limits.alert_bytes_max.max(ALERT_BYTES_MIN);
-    let mut value = Vec::new();
+    let (mut value, mut cuts) = (Vec::new(), Cuts::default());
     for allowance in Allowance::ladder(input.limits) {
-        value = finding(input, id, allowance).to_string().into_bytes();
+        let made = finding(input, id, allowance);
+        (value, cuts) = (made.0.to_string().into_bytes(), made.1);
         if value.len() <= bytes_max {
             break;
         }
@@ -132,7 +139,16 @@ pub fn build(input: &AlertInput<'_>) -> Alert {
         key: key(input.org_id, entity.iter().map(|(_, text)| text.as_str())),
         headers: headers(input, id),
         value,
+        raw_cut: cuts.raw,
+        cut: cuts.other,
     }
+}
+
+/// What an alert does not show in full.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cuts {
+    raw: bool,
+    other: bool,
 }
 
 fn headers(input: &AlertInput<'_>, id: Uuid) -> Vec<(&'static str, String)> {
@@ -167,14 +183,14 @@ fn entity<'a>(input: &AlertInput<'a>) -> Vec<(&'a str, String)> {
         .collect()
 }
 
-fn finding(input: &AlertInput<'_>, id: Uuid, allowance: Allowance) -> Value {
+fn finding(input: &AlertInput<'_>, id: Uuid, allowance: Allowance) -> (Value, Cuts) {
     let rule = input.rule;
     let (severity_id, severity) = rule.level.severity();
     let mut cut = Cutter::new(allowance.text_bytes);
 
     let (raw_data, raw_cut) = raw_text(input.raw, allowance.raw_bytes);
     if raw_cut {
-        cut.note("raw_data");
+        cut.note(RAW_DATA);
     }
     let (evidence, observables) = evidence(input, allowance, &mut cut);
     let windows = evidence::is_windows(&evidence);
@@ -193,7 +209,9 @@ fn finding(input: &AlertInput<'_>, id: Uuid, allowance: Allowance) -> Value {
     set(&mut metadata, "extensions", windows.then_some(extension));
     // Last, because it lists what was cut before.
     let noroshi = noroshi(input, allowance, raw_cut, cut);
-    set(&mut metadata, "is_truncated", noroshi.contains_key("cut").then_some(Value::Bool(true)));
+    let names = noroshi.get("cut").and_then(Value::as_array);
+    let other = names.is_some_and(|names| names.iter().any(|name| name != RAW_DATA));
+    set(&mut metadata, "is_truncated", names.is_some().then_some(Value::Bool(true)));
 
     let event_time = millis(input.event_time);
     let mut finding = json!({
@@ -226,7 +244,7 @@ fn finding(input: &AlertInput<'_>, id: Uuid, allowance: Allowance) -> Value {
     });
     set(&mut finding, "observables", (!observables.is_empty()).then_some(Value::Array(observables)));
     set(&mut finding, "raw_data", (!raw_data.is_empty()).then_some(Value::String(raw_data)));
-    finding
+    (finding, Cuts { raw: raw_cut, other })
 }
 
 /// `evidences[0]` and the observables.

@@ -86,7 +86,66 @@ codes! {
     Q025 "The planner refused the query."
     Q026 "A literal is too large."
     Q027 "The condition never holds, or always does."
+    Q028 "A backslash in a LIKE pattern stands before an ordinary character, and is dropped."
 
     T001 "A test's input cannot be read."
     T002 "A test expects something that the rule cannot return."
+}
+
+const INTRODUCTION: &str = "\
+# Diagnostics
+
+<!-- Generated from src/diagnostic/codes.rs. To change this page, change the meanings there, then run
+     NOROSHI_BLESS=1 cargo test diagnostic::codes -->
+
+What `noroshi check` and the other commands say about a file: a code, the place, what is wrong, and what to do. A code
+keeps its meaning and is never used again for another one, so scripts may rely on it (`noroshi check --format json`).
+Errors must be corrected before a start; warnings are things that work, but probably not as meant.
+";
+
+/// The letters and what each is about, in the order of the page.
+const LETTERS: &[(char, &str)] = &[
+    ('D', "Documents: syntax and shape of any file"),
+    ('C', "Configuration"),
+    ('S', "Schemas: the declarations of tables"),
+    ('P', "Pipelines"),
+    ('R', "Metadata of rules"),
+    ('Q', "SQL of rules"),
+    ('T', "Tests of rules"),
+];
+
+/// `docs/diagnostics.md`.
+pub fn page() -> String {
+    let mut page = String::from(INTRODUCTION);
+    for (letter, title) in LETTERS {
+        page.push_str(&format!("\n## {letter}: {title}\n\n| code | meaning |\n|---|---|\n"));
+        for code in ALL.iter().filter(|code| code.id.starts_with(*letter)) {
+            page.push_str(&format!("| `{}` | {} |\n", code.id, code.meaning.replace('|', "\\|")));
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_page_is_current() {
+        crate::committed::assert_committed("docs/diagnostics.md", &page());
+    }
+
+    #[test]
+    fn codes_are_unique_well_formed_and_on_the_page() {
+        let page = page();
+        let mut seen = std::collections::HashSet::new();
+        for code in ALL {
+            let (letter, number) = code.id.split_at(1);
+            assert!(letter.chars().all(|c| c.is_ascii_uppercase()) && number.len() == 3, "{}", code.id);
+            assert!(number.bytes().all(|b| b.is_ascii_digit()), "{}", code.id);
+            assert!(seen.insert(code.id), "{} stands twice", code.id);
+            assert!(code.meaning.ends_with('.'), "{}", code.id);
+            assert!(page.contains(&format!("| `{}` |", code.id)), "{} is not on the page", code.id);
+        }
+    }
 }

@@ -4,6 +4,8 @@
 //! carried out on events is left to `normalise::layout`. Called by `rules` (which tables and columns exist),
 //! `normalise::layout`, and `cli`.
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::file::{FillFile, TableFile};
 use super::condition::Condition;
 use crate::decode;
 use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest};
@@ -127,91 +130,6 @@ impl Observable {
             Self::FilePath => (45, "File Path"),
         }
     }
-}
-
-/// A table file.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct TableFile {
-    /// The name that rules use after FROM: lower case letters, digits and underscores.
-    #[schemars(regex(pattern = r"^[a-z][a-z0-9_]{0,63}$"))]
-    table: String,
-    /// OCSF class of its rows.
-    #[schemars(range(min = 0, max = 999_999_999))]
-    class_uid: i64,
-    /// What a row is, in one or two sentences.
-    description: String,
-    /// The columns, by name.
-    columns: BTreeMap<String, ColumnFile>,
-    /// From which events of which format rows are made. An event makes one row for each view that matches it.
-    #[serde(default)]
-    view: Vec<ViewFile>,
-}
-
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ColumnFile {
-    /// string, int, double, boolean or timestamp.
-    r#type: ColumnType,
-    /// What it holds, with its unit.
-    description: String,
-    /// machine, identifier, content or secret.
-    category: Category,
-    /// Path below an OCSF `evidences[]` object where an alert shows the value.
-    #[serde(default)]
-    ocsf: Option<String>,
-    /// The OCSF observable that the value is.
-    #[serde(default)]
-    observable: Option<Observable>,
-}
-
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ViewFile {
-    /// Name of a source format.
-    format: String,
-    /// Condition over the event's fields: `=`, `<>`, `IN`, `IS [NOT] NULL`, `AND`, `OR`, `NOT`. Text is compared
-    /// without regard to ASCII case, numbers also with their text.
-    r#where: String,
-    /// How columns are filled; a column that is not named takes the field of its own name.
-    #[serde(default)]
-    fill: BTreeMap<String, FillFile>,
-}
-
-/// How a column is filled.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum FillFile {
-    /// A field, by its path (`alert.signature`).
-    Field(String),
-    /// The first of these fields that has a value.
-    First(Vec<String>),
-    /// Something made from fields.
-    Made(MadeFile),
-}
-
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct MadeFile {
-    /// A constant.
-    #[serde(default)]
-    value: Option<serde_json::Value>,
-    /// The first of these fields that has a value.
-    #[serde(default)]
-    first: Vec<String>,
-    /// Replaces the value found: from its text to another. A text that is not here stays as it is, unless
-    /// there is an `otherwise`.
-    #[serde(default)]
-    map: BTreeMap<String, String>,
-    /// The value when `map` does not have the text, or no field has a value.
-    #[serde(default)]
-    otherwise: Option<String>,
-    /// Joins the texts of these fields; nothing when all are missing.
-    #[serde(default)]
-    join: Vec<String>,
-    /// Between joined texts.
-    #[serde(default)]
-    separator: String,
 }
 
 /// A column of a table.

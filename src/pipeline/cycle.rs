@@ -5,6 +5,8 @@
 //! come with the time, actions go out as data, `pipeline::lane` carries them out. The next epoch is filled
 //! while the last one commits, so at most two are alive: one open, one in flight (I-1, I-7).
 
+use crate::sink::EpochEnd;
+
 /// Milliseconds on any monotonic clock.
 pub type Millis = u64;
 
@@ -25,20 +27,6 @@ pub struct CycleLimits {
     pub stop_deadline_ms: Millis,
     /// Aborts in a row before the lane gives up.
     pub aborts_max: u32,
-}
-
-/// How the sink ended an epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EpochEnd {
-    /// All of it is visible.
-    Committed,
-    /// None of it is visible, or it was not known and the producer has been replaced: what the group has
-    /// committed is the truth.
-    Rewound(String),
-    /// Another process has taken over this lane's identity.
-    Fenced(String),
-    /// It cannot go on; the reason is for the operator.
-    Failed(String),
 }
 
 /// What happens to a lane.

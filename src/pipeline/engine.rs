@@ -118,6 +118,12 @@ pub struct Tally {
     pub rows: Vec<u64>,
     /// Alerts by (rule, source).
     pub alerts: BTreeMap<(usize, usize), u64>,
+    /// Alerts whose original record was cut.
+    pub alerts_raw_cut: u64,
+    /// Alerts of which anything else was cut.
+    pub alerts_cut: u64,
+    /// Rejects whose value was cut; the engine makes none, so whoever does counts them here.
+    pub rejects_cut: u64,
     /// Rows that a rule could not judge, by rule, with the last reason.
     pub rule_failures: BTreeMap<usize, (u64, String)>,
 }
@@ -399,6 +405,8 @@ impl Engine {
             limits: &self.limits.alert,
         });
         *self.tally.alerts.entry((rule, record.source)).or_default() += 1;
+        self.tally.alerts_raw_cut += u64::from(alert.raw_cut);
+        self.tally.alerts_cut += u64::from(alert.cut);
         Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
     }
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::cycle::{Action, Cycle, CycleLimits, EpochEnd, Event, Exit, Millis};
+use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
 use super::engine::{Engine, Finding, Pushed, Tally};
 use crate::decode::Reject;
 use crate::record::TimeMicros;
-use crate::sink::{Ended, Epoch, Output, Sink, dead_letter};
+use crate::sink::dead_letter::{self, DeadLetter};
+use crate::sink::{Ended, Epoch, EpochEnd, Output, Sink};
 use crate::source::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
@@ -109,6 +110,7 @@ struct Open {
     notes: Vec<FindingNote>,
     offsets: BTreeMap<usize, (Arc<str>, i32, i64)>,
     records: u64,
+    rejects_cut: u64,
     /// Bytes of outputs not yet reported to the cycle.
     output_bytes: u64,
     since: Option<Instant>,
@@ -217,7 +219,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     fn poll(&mut self, timeout: Duration, records_max: usize) -> (Vec<Notice>, u64, u64) {
         let (mut records, mut bytes) = (0u64, 0u64);
-        let mut rejected: Vec<Output> = Vec::new();
+        let mut rejected: Vec<DeadLetter> = Vec::new();
         let (engine, open) = (&mut self.engine, &mut self.open);
         let (limits, reject_topics, alert_topics) = (&self.limits, &self.reject_topics, &self.alert_topics);
         let notices = self.source.poll(timeout, records_max, &mut |record| {
@@ -238,7 +240,8 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 open.add(engine.search(wall_clock()), alert_topics, limits.notes_max);
             }
         });
-        for output in rejected {
+        for DeadLetter { output, cut } in rejected {
+            self.open.rejects_cut += u64::from(cut);
             self.open.output_bytes += output.value.as_ref().map_or(0, |value| value.len() as u64);
             self.open.outputs.push(output);
         }
@@ -352,7 +355,8 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             offsets: open.offsets.into_values().collect(),
             group: self.source.group(),
         };
-        self.flight = Some(Flight { tally: self.engine.take_tally(), notes: open.notes, since: open.since });
+        let tally = Tally { rejects_cut: open.rejects_cut, ..self.engine.take_tally() };
+        self.flight = Some(Flight { tally, notes: open.notes, since: open.since });
         self.sink.submit(epoch);
     }
 
@@ -399,7 +403,7 @@ fn dead_letter_of(
     reject: &Reject,
     topics: &[Arc<str>],
     bytes_max: usize,
-) -> Output {
+) -> DeadLetter {
     let pipeline = &engine.compiled().pipeline;
     let source = &pipeline.sources[record.source];
     let org_id = &pipeline.organisation_of(record.source).id;

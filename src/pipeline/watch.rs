@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cycle::{EpochEnd, Exit};
+use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, LaneEvents};
 use crate::config::Config;
 use crate::observe::health::{
     self, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
 };
-use crate::observe::metrics::{Metrics, Outcome, Rebalance};
-use crate::sink::Ended;
+use crate::observe::metrics::{Cut, Metrics, Outcome, Rebalance};
+use crate::sink::{Ended, EpochEnd};
 use crate::source::PartitionStatus;
 
 /// How often positions are copied out for `/status`.
@@ -109,6 +109,9 @@ impl Watch {
             let organisation = pipeline.organisation_of(*source).id.as_str();
             metrics.alerts(&rules[*rule].meta.id, Some(*source), organisation, *count);
         }
+        metrics.cut(Cut::Alert, tally.alerts_cut);
+        metrics.cut(Cut::Raw, tally.alerts_raw_cut);
+        metrics.cut(Cut::Reject, tally.rejects_cut);
         for (rule, (count, why)) in &tally.rule_failures {
             let id = &rules[*rule].meta.id;
             metrics.rule_errors(id, *count);

@@ -212,15 +212,8 @@ mod tests {
         }
     }
 
-    /// `NOROSHI_BLESS=1` rewrites the page.
     #[test]
-    fn the_reference_page_is_up_to_date() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/functions.md");
-        if std::env::var_os("NOROSHI_BLESS").is_some() {
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("docs");
-            std::fs::write(&path, reference()).expect("writes");
-        }
-        let written = std::fs::read_to_string(&path).expect("docs/functions.md");
-        assert_eq!(written, reference(), "run NOROSHI_BLESS=1 cargo test reference_page");
+    fn the_reference_page_is_current() {
+        crate::committed::assert_committed("docs/functions.md", &reference());
     }
 }

@@ -182,3 +182,15 @@ pub enum Expect {
     /// These alerts, in order; each names some of its output columns.
     Alerts(Vec<serde_json::Map<String, serde_json::Value>>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{committed::assert_committed, document::schema_of};
+
+    #[test]
+    fn the_schema_for_editors_is_current() {
+        let schema = schema_of::<RuleMeta>().page("Metadata of a Noroshi rule");
+        assert_committed("schemas/rule.schema.json", &schema);
+    }
+}

@@ -95,6 +95,11 @@ impl<'a> Checker<'a> {
         self.found.push(Diagnostic::new(code, message).at(location).help(help));
     }
 
+    fn warn(&mut self, code: Code, message: impl Into<String>, at: Range<usize>, help: impl Into<String>) {
+        let location = Location::new(self.file, at);
+        self.found.push(Diagnostic::new(code, message).at(location).help(help).warning());
+    }
+
     /// Bytes of a span of the parser, which counts lines and characters from 1.
     fn bytes(&self, span: Span) -> Range<usize> {
         if span == Span::empty() {

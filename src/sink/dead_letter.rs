@@ -17,6 +17,15 @@ const STAGE: &str = "VALUE_CONVERTER";
 /// Longest text in a header.
 const HEADER_BYTES_MAX: usize = 512;
 
+/// A rejected record on its way out.
+#[derive(Debug)]
+pub struct DeadLetter {
+    /// What is published.
+    pub output: Output,
+    /// Whether its value was cut.
+    pub cut: bool,
+}
+
 /// Makes the dead-letter record of a rejected record. A value over `bytes_max` is cut; its length and SHA-256
 /// say what it was.
 pub fn output(
@@ -26,7 +35,7 @@ pub fn output(
     org_id: &OrgId,
     source: &str,
     bytes_max: usize,
-) -> Output {
+) -> DeadLetter {
     let mut headers = record.envelope.headers();
     let position = format!("{}/{}/{}", record.topic, record.partition, record.offset);
     let mut add = |name: &str, value: &str| headers.push(header(name, value));
@@ -44,13 +53,16 @@ pub fn output(
     add("noroshi-version", env!("CARGO_PKG_VERSION"));
     add("noroshi-reject-attempt", "1");
     let mut value = record.payload.map(<[u8]>::to_vec);
+    let mut cut = false;
     if let Some(bytes) = value.as_mut().filter(|bytes| bytes.len() > bytes_max) {
         add("noroshi-reject-bytes", &bytes.len().to_string());
         add("noroshi-reject-sha256", &hex(&Sha256::digest(&*bytes)));
         bytes.truncate(bytes_max);
+        cut = true;
     }
     let key = record.envelope.key();
-    Output { topic: topic.clone(), key, value, headers, timestamp_ms: record.timestamp_ms }
+    let output = Output { topic: topic.clone(), key, value, headers, timestamp_ms: record.timestamp_ms };
+    DeadLetter { output, cut }
 }
 
 fn header(name: &str, value: &str) -> Header {
@@ -87,7 +99,7 @@ mod tests {
         }
     }
 
-    fn reject_of(payload: Option<&[u8]>, bytes_max: usize) -> Output {
+    fn reject_of(payload: Option<&[u8]>, bytes_max: usize) -> DeadLetter {
         let topic: Arc<str> = Arc::from("in");
         let record = RecordRef {
             source: 0,
@@ -109,7 +121,8 @@ mod tests {
 
     #[test]
     fn the_original_is_kept_and_the_reason_added() {
-        let output = reject_of(Some(b"\xff{"), 10);
+        let DeadLetter { output, cut } = reject_of(Some(b"\xff{"), 10);
+        assert!(!cut);
         assert_eq!(output.value.as_deref(), Some(&b"\xff{"[..]));
         assert_eq!((output.key.as_deref(), output.timestamp_ms), (Some(&b"k"[..]), Some(5)));
         assert_eq!(output.headers[..2], [("a".into(), Some(b"1".to_vec())), ("a".into(), None)]);
@@ -121,12 +134,14 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_cut_and_identified() {
-        let output = reject_of(Some(b"abcdef"), 3);
+        let DeadLetter { output, cut } = reject_of(Some(b"abcdef"), 3);
+        assert!(cut);
         assert_eq!(output.value.as_deref(), Some(&b"abc"[..]));
         assert_eq!(named(&output, "noroshi-reject-bytes"), [b"6"]);
         // SHA-256 of "abcdef".
         let digest = "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
         assert_eq!(named(&output, "noroshi-reject-sha256"), [digest.as_bytes()]);
-        assert_eq!(reject_of(None, 3).value, None);
+        assert_eq!(reject_of(None, 3).output.value, None);
+        assert!(!reject_of(Some(b"abc"), 3).cut);
     }
 }

@@ -19,9 +19,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::transaction::{Call, Facts, Next, Progress, Verdict, next, verdict};
-use super::{Ended, Epoch, Output, Sink};
+use super::{Ended, Epoch, EpochEnd, Output, Sink};
 use crate::config::kafka::TokenSource;
-use crate::pipeline::cycle::EpochEnd;
 
 /// One slice of waiting for delivery reports: small, because a commit waits for it.
 const REPORT_WAIT: Duration = Duration::from_micros(500);

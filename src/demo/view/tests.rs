@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -6,17 +5,9 @@ use super::*;
 /// 2026-10-03T01:00:00Z.
 const START_MS: i64 = 1_790_989_200_000;
 
-/// Compares with a file below `tests/goldens/`; `NOROSHI_BLESS=1` writes the file instead. Escape characters stand
-/// there as `\e`.
+/// Compares with a file below `tests/goldens/`, where escape characters stand as `\e`.
 fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name);
-    let text = text.replace('\x1b', "\\e");
-    if std::env::var_os("NOROSHI_BLESS").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &text).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, expected, "{} differs; NOROSHI_BLESS=1 writes it anew", path.display());
+    crate::committed::assert_committed(&format!("tests/goldens/{name}"), &text.replace('\x1b', "\\e"));
 }
 
 fn alert(minute: i64, level: RuleLevel, org_id: &str, title: &str, entity: &str) -> AlertLine {

@@ -1,11 +1,9 @@
 //! Alerts as tables of cases, the committed schema, and the golden alert.
 
-use std::path::Path;
-use std::sync::{Arc, LazyLock};
-
 use super::*;
 use crate::diagnostic::SourceFile;
 use crate::normalise::schema::Catalog;
+use std::sync::{Arc, LazyLock};
 
 const TABLE: &str = r#"
 table = "sample"
@@ -140,12 +138,7 @@ fn golden() {
         alert.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     let key = String::from_utf8(alert.key.clone()).expect("ASCII");
     let made = json!({"key": key, "headers": headers, "value": parse(&alert)});
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/alert.json");
-    if std::env::var_os("NOROSHI_BLESS").is_some() {
-        std::fs::write(&path, format!("{made:#}\n")).expect("writes");
-    }
-    let kept: Value = serde_json::from_slice(&std::fs::read(&path).expect("the golden")).expect("JSON");
-    assert!(kept == made, "differs from {}; NOROSHI_BLESS=1 writes it anew:\n{made:#}", path.display());
+    crate::committed::assert_committed("tests/goldens/alert.json", &format!("{made:#}\n"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::reference::assert_committed;
+use crate::committed::assert_committed;
 
 const NOW: TimeMicros = 1_700_000_000_000_000;
 

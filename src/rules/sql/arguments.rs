@@ -392,6 +392,9 @@ impl Checker<'_> {
         } else if escape.is_some_and(|escape| escape.value != Value::SingleQuotedString("\\".into())) {
             let help = "leave ESCAPE out, and escape % and _ with a backslash";
             self.refuse(codes::Q011, "ESCAPE with another character is not available", at, help);
+        } else if let Some((lost, fixed)) = text_of(pattern).and_then(|text| lost_backslash(&text)) {
+            let message = format!("LIKE takes the backslash before `{lost}` as an escape, and drops it");
+            self.warn(codes::Q028, message, at, format!("write it twice: '{}'", shortened(&fixed)));
         }
     }
 
@@ -433,6 +436,28 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The first character of a LIKE pattern that a backslash stands before in vain, and the pattern with each such
+/// backslash doubled, as it would be written in SQL.
+fn lost_backslash(pattern: &str) -> Option<(char, String)> {
+    let (mut lost, mut fixed) = (None, String::new());
+    let mut rest = pattern.chars();
+    while let Some(character) = rest.next() {
+        fixed.push(character);
+        if character == '\\' {
+            match rest.next() {
+                Some(escaped @ ('\\' | '%' | '_')) => fixed.push(escaped),
+                Some(other) => {
+                    lost.get_or_insert(other);
+                    fixed.extend(['\\', other]);
+                }
+                // At the end it stands for itself.
+                None => {}
+            }
+        }
+    }
+    lost.map(|lost| (lost, fixed.replace('\'', "''")))
 }
 
 /// A literal, perhaps with a sign or in parentheses.

@@ -304,3 +304,36 @@ fn size_and_depth_are_bounded() {
         );
     }
 }
+
+#[test]
+fn a_backslash_that_like_drops_is_a_warning_at_the_pattern() {
+    for (condition, expect) in [
+        (r"Image LIKE '%\\cmd.exe'", None),
+        (r"Image LIKE '100\%'", None),
+        (r"Image LIKE 'a\_b'", None),
+        // At the end a backslash stands for itself.
+        (r"Image LIKE 'C:\'", None),
+        (r"Image LIKE '%cmd.exe'", None),
+        (r"Image = 'C:\cmd.exe'", None),
+        (r"Image ~ '\d'", None),
+        (r"Image LIKE '%\cmd.exe'", Some((r"`c`", r"'%\\cmd.exe'"))),
+        (r"Image NOT LIKE '%\cmd.exe'", Some((r"`c`", r"'%\\cmd.exe'"))),
+        (r"Image ILIKE '%\a\\b\c\%'", Some((r"`a`", r"'%\\a\\b\\c\%'"))),
+        (r"Image LIKE '\狼''s%'", Some((r"`狼`", r"'\\狼''s%'"))),
+    ] {
+        let loaded = load_sql(&format!("{HEAD} {condition}"));
+        assert_eq!(loaded.rules.len(), 1, "{condition}: {:?}", loaded.diagnostics);
+        let found: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        let expect: Vec<String> = expect
+            .map(|(lost, fixed)| {
+                let column = HEAD.len() + 1 + condition.find('\'').unwrap_or(0) + 1;
+                format!(
+                    "a.sql:5:{column}: LIKE takes the backslash before {lost} as an escape, and drops it [Q028]; \
+                     write it twice: {fixed}"
+                )
+            })
+            .into_iter()
+            .collect();
+        assert_eq!(found, expect, "{condition}");
+    }
+}

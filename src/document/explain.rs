@@ -1,0 +1,181 @@
+//! What a JSON Schema finds fault with, in the words of whoever wrote the file.
+//!
+//! Owns the wording and the choice among alternatives. Called by `document::check`.
+
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+
+use super::{Spans, pointer_segment};
+use crate::diagnostic::{Diagnostic, codes, suggest};
+
+/// Adds what is to be said about one violation.
+pub(super) fn explain(
+    error: &jsonschema::ValidationError<'_>,
+    spans: &Spans,
+    schema: &Value,
+    found: &mut Vec<Diagnostic>,
+) {
+    let path = error.instance_path().as_str().to_owned();
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let here = |code, message: String| Diagnostic::new(code, message).at(spans.value(&path));
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = known_keys(schema, error.schema_path().as_str());
+            for key in unexpected {
+                let pointer = format!("{path}/{}", pointer_segment(key));
+                found.push(
+                    Diagnostic::new(codes::D003, format!("unknown key `{key}`"))
+                        .at(spans.key(&pointer))
+                        .help(suggest(key, known.iter().map(String::as_str))),
+                );
+            }
+        }
+        ValidationErrorKind::Required { property } => {
+            let property = property.as_str().unwrap_or_default();
+            let place = if path.is_empty() { "the file".into() } else { format!("`{name}`") };
+            found.push(
+                Diagnostic::new(codes::D004, format!("{place} lacks the key `{property}`"))
+                    .at(spans.key(&path)),
+            );
+        }
+        ValidationErrorKind::Type { kind } => {
+            let kind = match kind {
+                jsonschema::error::TypeKind::Single(kind) => kind.to_string(),
+                jsonschema::error::TypeKind::Multiple(kinds) => {
+                    // Nobody writes null: a key is left out instead.
+                    let all = kinds.iter().map(|kind| kind.to_string()).filter(|kind| kind != "null");
+                    all.collect::<Vec<_>>().join(" or ")
+                }
+            };
+            found.push(here(codes::D005, format!("expected {kind}, found {}", kind_of(error.instance()))));
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> = options.as_array().into_iter().flatten().map(text_of).collect();
+            found.push(not_allowed(error, &options).at(spans.value(&path)));
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            alternatives(context, error, spans, schema, found);
+        }
+        ValidationErrorKind::Constant { expected_value } => {
+            found.push(not_allowed(error, &[text_of(expected_value)]).at(spans.value(&path)));
+        }
+        other => found.push(here(codes::D006, plain(other, error))),
+    }
+}
+
+/// A value fits none of several alternatives: report the one that it was probably meant to be.
+fn alternatives(
+    context: &[Vec<jsonschema::ValidationError<'static>>],
+    error: &jsonschema::ValidationError<'_>,
+    spans: &Spans,
+    schema: &Value,
+    found: &mut Vec<Diagnostic>,
+) {
+    let path = error.instance_path().as_str();
+    let mut options = Vec::new();
+    let mut kinds = Vec::new();
+    let mut closer: Vec<&Vec<jsonschema::ValidationError<'static>>> = Vec::new();
+    for branch in context {
+        match branch.as_slice() {
+            [only] if only.instance_path().as_str() == path => match only.kind() {
+                ValidationErrorKind::Constant { expected_value } => options.push(text_of(expected_value)),
+                ValidationErrorKind::Enum { options: listed } => {
+                    options.extend(listed.as_array().into_iter().flatten().map(text_of));
+                }
+                ValidationErrorKind::OneOfNotValid { context: inner } => {
+                    for error in inner.iter().flatten() {
+                        if let ValidationErrorKind::Constant { expected_value } = error.kind() {
+                            options.push(text_of(expected_value));
+                        }
+                    }
+                }
+                ValidationErrorKind::Type { kind: jsonschema::error::TypeKind::Single(kind) } => {
+                    kinds.push(kind.to_string());
+                }
+                _ => closer.push(branch),
+            },
+            _ => closer.push(branch),
+        }
+    }
+    // The branch that got furthest: the one whose errors lie deepest in the document.
+    let depth = |branch: &&Vec<jsonschema::ValidationError<'static>>| {
+        branch.iter().map(|error| error.instance_path().as_str().len()).max().unwrap_or(0)
+    };
+    if let Some(branch) = closer.into_iter().max_by_key(depth) {
+        for inner in branch {
+            explain(inner, spans, schema, found);
+        }
+    } else if !options.is_empty() && error.instance().is_string() {
+        found.push(not_allowed(error, &options).at(spans.value(path)));
+    } else {
+        kinds.retain(|kind| kind != "null");
+        if !options.is_empty() {
+            kinds.push("string".into());
+        }
+        let message = format!("expected {}, found {}", kinds.join(" or "), kind_of(error.instance()));
+        found.push(Diagnostic::new(codes::D005, message).at(spans.value(path)));
+    }
+}
+
+fn not_allowed(error: &jsonschema::ValidationError<'_>, options: &[String]) -> Diagnostic {
+    let shown = text_of(error.instance());
+    Diagnostic::new(codes::D006, format!("`{shown}` is not one of the allowed values"))
+        .help(format!("allowed: {}", options.join(", ")))
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn plain(kind: &ValidationErrorKind, error: &jsonschema::ValidationError<'_>) -> String {
+    match kind {
+        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+        ValidationErrorKind::MinItems { limit } => format!("needs at least {limit} items"),
+        ValidationErrorKind::MinLength { limit } => format!("needs at least {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("has more than {limit} characters"),
+        ValidationErrorKind::Pattern { pattern } => format!("must match `{pattern}`"),
+        _ => error.masked().to_string(),
+    }
+}
+
+/// The property names that the schema knows beside the failing `additionalProperties`.
+fn known_keys(schema: &Value, schema_path: &str) -> Vec<String> {
+    let parent = schema_path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    // The path may run through `$ref`s; resolve them on the way.
+    let mut node = schema;
+    for segment in parent.split('/').skip(1) {
+        let segment = segment.replace("~1", "/").replace("~0", "~");
+        if segment == "$ref" {
+            if let Some(target) = node.get("$ref").and_then(Value::as_str)
+                && let Some(found) = schema.pointer(target.trim_start_matches('#'))
+            {
+                node = found;
+            }
+            continue;
+        }
+        let next = match node {
+            Value::Array(items) => segment.parse::<usize>().ok().and_then(|at| items.get(at)),
+            _ => node.get(&segment),
+        };
+        match next {
+            Some(next) => node = next,
+            None => return Vec::new(),
+        }
+    }
+    node.get("properties")
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
