@@ -7,3 +7,5 @@
 pub mod alert;
 pub mod attack;
 mod evidence;
+pub mod run;
+pub mod sample;

@@ -15,7 +15,6 @@ mod file;
 pub mod functions;
 pub mod meta;
 mod plan;
-pub mod sample;
 mod set;
 mod sql;
 
@@ -62,6 +61,8 @@ pub struct SqlLimits {
     pub tokens_max: usize,
     /// Levels of parentheses, calls and CASE that the parser follows.
     pub nesting_max: usize,
+    /// Levels of NOT, CAST, SUBSTRING and the like inside each other: the parser's time doubles with each.
+    pub retries_max: usize,
     /// Levels of the expression tree; a chain of AND or of OR counts as one.
     pub depth_max: usize,
     /// Nodes of all expressions of the rule.
@@ -96,6 +97,7 @@ impl Default for SqlLimits {
             bytes_max: 256 << 10,
             tokens_max: 32_768,
             nesting_max: 50,
+            retries_max: 6,
             depth_max: 64,
             expressions_max: 8_192,
             literal_bytes_max: 4_096,

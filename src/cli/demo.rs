@@ -85,7 +85,8 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         .flat_map(|source| source.topics.iter().cloned())
         .chain(pipeline.output_topics())
         .collect();
-    let files: Vec<Arc<SourceFile>> = RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
+    let files: Vec<Arc<SourceFile>> =
+        RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
     let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
     if loaded.has_errors() {
         return Err(loaded.diagnostics.into());
@@ -127,7 +128,13 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         args.seed
     );
     let view = View::start(&title, terminal.colour_err, terminal.live);
-    let mut show = Show { view, summary: Summary::default(), progress: Progress::default(), compiled, began: Instant::now() };
+    let mut show = Show {
+        view,
+        summary: Summary::default(),
+        progress: Progress::default(),
+        compiled,
+        began: Instant::now(),
+    };
     show.progress.records_total = Some(args.records);
     let ends = show.follow(&inbox, &pace, &stop)?;
     show.view.finish();
@@ -233,7 +240,9 @@ impl Show {
                     return ends.map_err(|error| CliError::kafka(error.to_string()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(CliError::kafka("the demo ended unexpectedly")),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(CliError::kafka("the demo ended unexpectedly"));
+                }
             }
             if last.elapsed() > STALLED {
                 return Err(CliError::kafka(format!(

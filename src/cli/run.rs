@@ -99,7 +99,10 @@ pub fn compile(pipeline: Pipeline, terminal: &Terminal) -> Result<Compiled, CliE
     terminal.warn(&loaded.diagnostics);
     let unfed = super::check::unfed(&pipeline, &loaded.rules);
     if !unfed.is_empty() {
-        tracing::warn!(rules = unfed.len(), "Rules read tables that no source feeds; `noroshi check` names them.");
+        tracing::warn!(
+            rules = unfed.len(),
+            "Rules read tables that no source feeds; `noroshi check` names them."
+        );
     }
     if loaded.rules.is_empty() {
         let problem = Diagnostic::new(codes::P006, format!("the pipeline `{}` has no rule", pipeline.name));
@@ -181,7 +184,9 @@ pub fn signals(stop: &Stop) -> Result<(), CliError> {
                     }
                     stop.ask();
                     if stop.asked() == 1 {
-                        tracing::info!("Stopping: the open epoch is finished first. A second signal stops at once.");
+                        tracing::info!(
+                            "Stopping: the open epoch is finished first. A second signal stops at once."
+                        );
                     }
                 }
             });

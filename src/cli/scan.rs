@@ -122,7 +122,13 @@ struct Scan {
 }
 
 impl Scan {
-    fn file(&mut self, path: &Path, framing: Framing, bytes_max: usize, bar: &ProgressBar) -> Result<(), CliError> {
+    fn file(
+        &mut self,
+        path: &Path,
+        framing: Framing,
+        bytes_max: usize,
+        bar: &ProgressBar,
+    ) -> Result<(), CliError> {
         let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
         let name: Arc<str> =
             if path == Path::new("-") { Arc::from("-") } else { Arc::from(path.to_string_lossy().as_ref()) };
@@ -243,11 +249,7 @@ fn source(args: &ScanArgs, pipeline: &Pipeline) -> Result<usize, CliError> {
     }
     pipeline.sources.iter().position(|source| *source.id == *args.source).ok_or_else(|| {
         let known: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
-        CliError::usage(format!(
-            "the pipeline has no source `{}`; it has: {}",
-            args.source,
-            known.join(", ")
-        ))
+        CliError::usage(format!("the pipeline has no source `{}`; it has: {}", args.source, known.join(", ")))
     })
 }
 

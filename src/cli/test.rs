@@ -14,11 +14,12 @@ use serde_json::{Map, Value, json};
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
 use crate::config::Config;
+use crate::detect::sample;
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Pushed};
 use crate::rules::meta::{Expect, Given, RuleTest};
-use crate::rules::{self, Rule, RuleLimits, RuleSet, sample};
+use crate::rules::{self, Rule, RuleLimits, RuleSet};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
 
@@ -203,9 +204,7 @@ fn compare(expect: &Expect, got: &[Map<String, Value>]) -> Result<(), String> {
     };
     match expect {
         Expect::Count(count) if *count == got.len() as u64 => Ok(()),
-        Expect::Count(count) => {
-            Err(format!("expected {count} alerts, got {}:\n{}", got.len(), show(got)))
-        }
+        Expect::Count(count) => Err(format!("expected {count} alerts, got {}:\n{}", got.len(), show(got))),
         Expect::Alerts(alerts) => {
             let mut differences = Vec::new();
             for at in 0..alerts.len().max(got.len()) {
@@ -215,12 +214,17 @@ fn compare(expect: &Expect, got: &[Map<String, Value>]) -> Result<(), String> {
                             let found = got.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
                             let found = found.map_or(&Value::Null, |(_, value)| value);
                             if !same(value, found) {
-                                differences.push(format!("alert {at}, {name}: expected {value}, got {found}"));
+                                differences
+                                    .push(format!("alert {at}, {name}: expected {value}, got {found}"));
                             }
                         }
                     }
-                    (Some(expect), None) => differences.push(format!("alert {at} is missing: {}", json!(expect))),
-                    (None, Some(got)) => differences.push(format!("alert {at} was not expected: {}", json!(got))),
+                    (Some(expect), None) => {
+                        differences.push(format!("alert {at} is missing: {}", json!(expect)))
+                    }
+                    (None, Some(got)) => {
+                        differences.push(format!("alert {at} was not expected: {}", json!(got)))
+                    }
                     (None, None) => {}
                 }
             }
@@ -269,7 +273,8 @@ fn case(pipeline: &Pipeline, rules: &[Arc<Rule>], folder: &Path, bless: bool) ->
         }
     }
     if !any {
-        let known: Vec<String> = pipeline.sources.iter().map(|source| format!("{}.ndjson", source.id)).collect();
+        let known: Vec<String> =
+            pipeline.sources.iter().map(|source| format!("{}.ndjson", source.id)).collect();
         return Err(format!("no input; a case holds some of: {}", known.join(", ")));
     }
     let alerts: Vec<Value> = engine
@@ -292,7 +297,8 @@ fn case(pipeline: &Pipeline, rules: &[Arc<Rule>], folder: &Path, bless: bool) ->
     }
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("cannot read {}: {error}; --bless writes it", path.display()))?;
-    let expect: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let expect: Value =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     difference(&expect, &got)
 }
 
@@ -309,7 +315,11 @@ fn difference(expect: &Value, got: &Value) -> Result<(), String> {
     let lines: Vec<String> = counts
         .into_iter()
         .filter(|(_, count)| *count != 0)
-        .map(|(line, count)| if count < 0 { format!("missing:      {line}") } else { format!("not expected: {line}") })
+        .map(
+            |(line, count)| {
+                if count < 0 { format!("missing:      {line}") } else { format!("not expected: {line}") }
+            },
+        )
         .collect();
     if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
 }

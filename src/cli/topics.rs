@@ -65,7 +65,8 @@ pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError
     if online {
         let client = kafka::admin(&config)?;
         let connect = || Preflight::connect(&client, TokenSource::new(&config), Duration::from_secs(10));
-        let unreachable = |error: crate::source::kafka::preflight::PreflightError| CliError::kafka(error.to_string());
+        let unreachable =
+            |error: crate::source::kafka::preflight::PreflightError| CliError::kafka(error.to_string());
         let preflight = connect().map_err(unreachable)?;
         for topic in wanted.keys() {
             states.insert(topic.clone(), preflight.topic(topic).map_err(unreachable)?);

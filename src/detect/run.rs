@@ -45,7 +45,8 @@ pub struct Detector {
 impl Detector {
     /// Binds each enabled rule to its table.
     pub fn new(rules: &RuleSet, projection: &Projection) -> Result<Self, BindError> {
-        let mut tables: Vec<Vec<(usize, BoundRule)>> = projection.tables().iter().map(|_| Vec::new()).collect();
+        let mut tables: Vec<Vec<(usize, BoundRule)>> =
+            projection.tables().iter().map(|_| Vec::new()).collect();
         for (at, rule) in rules.rules().iter().enumerate() {
             let Some(table) = projection.index(&rule.table.name) else { continue };
             if rule.enabled {

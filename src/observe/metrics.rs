@@ -1,7 +1,7 @@
 //! Metrics: the handles that threads count with, and the scrape.
 //!
 //! Owns the registry, the handles resolved ahead for what is counted often, and the bound on series. The table of
-//! metrics is in [`declared`]. Written by `pipeline`, `source` and `sink`; read by `api`.
+//! metrics is in `declared`. Written by `pipeline`, `source` and `sink`; read by `api`.
 
 mod declared;
 

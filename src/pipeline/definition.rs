@@ -197,7 +197,10 @@ pub struct Source {
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("id", &self.id).field("format", &self.format.name()).finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("id", &self.id)
+            .field("format", &self.format.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -278,7 +281,8 @@ impl Pipeline {
             return Err(Diagnostic::new(codes::P003, format!("`{org_id}` cannot be an organisation's id"))
                 .help("use lower-case letters, digits, `.`, `_` and `-`, at most 63"));
         }
-        let organisation = Organisation { id: OrgId::new(org_id), name: org_id.to_owned(), tlp: Tlp::default() };
+        let organisation =
+            Organisation { id: OrgId::new(org_id), name: org_id.to_owned(), tlp: Tlp::default() };
         let source = Source {
             id: Arc::from(format.name()),
             organisation: 0,
@@ -321,7 +325,9 @@ impl Pipeline {
         let mut topics: Vec<String> = self
             .organisations
             .iter()
-            .flat_map(|organisation| [self.alerts.topic(&organisation.id), self.rejects.topic(&organisation.id)])
+            .flat_map(|organisation| {
+                [self.alerts.topic(&organisation.id), self.rejects.topic(&organisation.id)]
+            })
             .collect();
         topics.sort();
         topics.dedup();
@@ -367,16 +373,15 @@ fn check(
     };
     let alerts = template(&file.alerts.topic, "/alerts/topic");
     let rejects = template(&file.rejects.topic, "/rejects/topic");
-    for organisation in &organisations {
-        for (template, pointer) in [(&alerts, "/alerts/topic"), (&rejects, "/rejects/topic")] {
+    for (template, pointer) in [(&alerts, "/alerts/topic"), (&rejects, "/rejects/topic")] {
+        let clash = organisations.iter().find_map(|organisation| {
             let topic = template.topic(&organisation.id);
-            if let Some(source) = sources.iter().find(|source| source.reads(&topic)) {
-                found.push(
-                    Diagnostic::new(codes::P007, format!("`{topic}` is also read by the source `{}`", source.id))
-                        .at(spans.value(pointer))
-                        .help("a pipeline that reads what it writes never ends"),
-                );
-            }
+            let source = sources.iter().find(|source| source.reads(&topic))?;
+            Some(format!("`{topic}` is also read by the source `{}`", source.id))
+        });
+        if let Some(message) = clash {
+            let help = "a pipeline that reads what it writes never ends";
+            found.push(Diagnostic::new(codes::P007, message).at(spans.value(pointer)).help(help));
         }
     }
     for (at, path) in file.rules.iter().enumerate() {
@@ -392,7 +397,8 @@ fn check(
         folder.file_name().map(|name| name.to_string_lossy().into_owned())
     });
     let name = named.unwrap_or_else(|| "pipeline".into());
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) || name.len() > 100 {
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) || name.len() > 100
+    {
         found.push(
             Diagnostic::new(codes::P003, format!("`{name}` cannot be a pipeline's name"))
                 .at(spans.value("/name"))
@@ -464,8 +470,11 @@ fn source(
         }
         if let Some(other) = others.iter().find(|other| other.reads(topic)) {
             found.push(
-                Diagnostic::new(codes::P005, format!("`{topic}` is already read by the source `{}`", other.id))
-                    .at(place()),
+                Diagnostic::new(
+                    codes::P005,
+                    format!("`{topic}` is already read by the source `{}`", other.id),
+                )
+                .at(place()),
             );
         }
     }
@@ -481,11 +490,15 @@ fn source(
         }
     });
     if let Some(pattern) = &pattern
-        && let Some(other) = others.iter().find(|other| other.topics.iter().any(|topic| pattern.is_match(topic)))
+        && let Some(other) =
+            others.iter().find(|other| other.topics.iter().any(|topic| pattern.is_match(topic)))
     {
         found.push(
-            Diagnostic::new(codes::P005, format!("the pattern also matches a topic of the source `{}`", other.id))
-                .at(spans.value(&pointer("topic_pattern"))),
+            Diagnostic::new(
+                codes::P005,
+                format!("the pattern also matches a topic of the source `{}`", other.id),
+            )
+            .at(spans.value(&pointer("topic_pattern"))),
         );
     }
     let zone = entry.time_zone.as_deref().map_or(Some(ZoneOffset::UTC), ZoneOffset::parse);

@@ -315,6 +315,8 @@ impl Engine {
             entry.1 = failure.why;
         }
         found.sort_by_key(|(origin, rule, _)| (origin.event, *rule, origin.view));
+        // An event that is several rows of one table is still one event: one alert a rule.
+        found.dedup_by_key(|(origin, rule, _)| (origin.event, *rule));
         let findings = found
             .into_iter()
             .filter_map(|(origin, rule, output)| self.finding(&compiled, origin, rule, output, now))

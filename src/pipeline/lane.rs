@@ -28,7 +28,8 @@ pub struct Stop(Arc<AtomicU8>);
 impl Stop {
     /// Asks; the second time insists.
     pub fn ask(&self) {
-        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |asked| Some(asked.saturating_add(1)));
+        let _ =
+            self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |asked| Some(asked.saturating_add(1)));
     }
 
     /// How often was asked.
@@ -225,7 +226,13 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             let place = (Arc::clone(record.topic), record.partition, record.offset + 1);
             open.offsets.insert(record.slot, place);
             if let Pushed::Rejected(reject) = engine.push(record) {
-                rejected.push(dead_letter_of(engine, record, &reject, reject_topics, limits.reject_bytes_max));
+                rejected.push(dead_letter_of(
+                    engine,
+                    record,
+                    &reject,
+                    reject_topics,
+                    limits.reject_bytes_max,
+                ));
             }
             if engine.is_full() {
                 open.add(engine.search(wall_clock()), alert_topics, limits.notes_max);

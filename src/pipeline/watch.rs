@@ -112,7 +112,9 @@ impl Watch {
         for (rule, (count, why)) in &tally.rule_failures {
             let id = &rules[*rule].meta.id;
             metrics.rule_errors(id, *count);
-            self.observed.health.error("rule_failed", &format!("the rule {id} could not judge {count} rows: {why}"));
+            self.observed
+                .health
+                .error("rule_failed", &format!("the rule {id} could not judge {count} rows: {why}"));
         }
     }
 
@@ -180,7 +182,12 @@ impl LaneEvents for Watch {
                 let outcome = if ended.replaced { Outcome::Unknown } else { Outcome::Aborted };
                 metrics.epoch(outcome, age);
                 self.observed.health.error("epoch_aborted", why);
-                tracing::warn!(lane = self.lane, epoch = ended.number, why, "An epoch was not committed; its records are read again.");
+                tracing::warn!(
+                    lane = self.lane,
+                    epoch = ended.number,
+                    why,
+                    "An epoch was not committed; its records are read again."
+                );
             }
         }
     }

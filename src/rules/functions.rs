@@ -24,6 +24,8 @@ pub(crate) enum Arguments {
     Literals(&'static [usize]),
     /// These must be whole numbers from 1, as literals.
     Positive(usize),
+    /// Start and count of characters, as literals.
+    Substring,
     /// A regular expression, and where its flags stand.
     Regex { pattern: usize, flags: usize },
     /// Pattern, replacement and perhaps flags: the result may grow.
@@ -80,7 +82,9 @@ macro_rules! functions {
     };
 }
 
-use Arguments::{Any, Cidr, JsonPath, Literals, Positive, Regex, RegexReplace, Replace, ShortLiteral};
+use Arguments::{
+    Any, Cidr, JsonPath, Literals, Positive, Regex, RegexReplace, Replace, ShortLiteral, Substring,
+};
 
 // Sorted by name: `named` searches it by halves.
 functions! {
@@ -96,7 +100,6 @@ functions! {
     "concat_ws" "concat_ws(separator, text, …) → string" "All texts joined with a separator; NULLs are left out." Literals(&[0]), string::concat_ws();
     "contains" "contains(text, part) → boolean" "Whether the text contains the part, with regard to case." Any, string::contains();
     "date_part" "date_part(part, time) → int or double" "A part of a time: 'year', 'month', 'day', 'hour', 'minute', 'second', 'dow' (0 is Sunday), 'doy', 'week', 'epoch'. In UTC." Literals(&[0]), datetime::date_part();
-    "date_trunc" "date_trunc(precision, time) → timestamp" "The time cut to 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter' or 'year'. In UTC." Literals(&[0]), datetime::date_trunc();
     "encode" "encode(text, 'hex' or 'base64') → string" "The text's bytes in hexadecimal or Base64." Literals(&[1]), encoding::encode();
     "ends_with" "ends_with(text, end) → boolean" "Whether the text ends so, with regard to case." Any, string::ends_with();
     "find_in_set" "find_in_set(text, list) → int" "Position of the text in a list separated by commas, from 1; 0 when it is not there." Any, unicode::find_in_set();
@@ -131,12 +134,11 @@ functions! {
     "rtrim" "rtrim(text [, characters]) → string" "Removes characters (spaces) from the end." Any, string::rtrim();
     "signum" "signum(number) → double" "-1, 0 or 1 by the number's sign." Any, math::signum();
     "split_part" "split_part(text, separator, index) → string" "The part at an index from 1; empty when there is none." Positive(2), string::split_part();
-    "sqrt" "sqrt(number) → double" "Square root; NaN for negative numbers." Any, math::sqrt();
     "starts_with" "starts_with(text, start) → boolean" "Whether the text starts so, with regard to case." Any, string::starts_with();
     "strpos" "strpos(text, part) → int" "Position of the part in characters, from 1; 0 when it is not there." Any, unicode::strpos();
-    "substr" "substr(text, start [, count]) → string" "So many characters from a position, which counts from 1. The count must be a literal." Literals(&[2]), unicode::substr();
+    "substr" "substr(text, start [, count]) → string" "So many characters from a position, which counts from 1. Both must be literals." Substring, unicode::substr();
     "substr_index" "substr_index(text, separator, count) → string" "The text before so many separators; from the end when the count is negative." Literals(&[1, 2]), unicode::substr_index();
-    "substring" "substring(text FROM start [FOR count]) → string" "So many characters from a position, which counts from 1. The count must be a literal." Literals(&[2]), unicode::substring();
+    "substring" "substring(text FROM start [FOR count]) → string" "So many characters from a position, which counts from 1. Both must be literals." Substring, unicode::substring();
     "to_hex" "to_hex(int) → string" "The number in hexadecimal." Any, string::to_hex();
     "translate" "translate(text, from, to) → string" "Replaces each character of `from` by the one at its place in `to`, or removes it." Literals(&[1, 2]), unicode::translate();
     "trim" "trim([BOTH | LEADING | TRAILING] [characters FROM] text) → string" "Removes characters (spaces) from the ends." Any, string::btrim();

@@ -6,6 +6,8 @@
 //! node that could read a file, a variable or another table. Called by `rules::load`; `rules::bind` runs the
 //! result.
 
+mod types;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -25,6 +27,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast;
+
+use types::{cast_never_fails, is_plain, type_name};
 
 use super::functions;
 use super::sql::CheckedQuery;
@@ -155,6 +159,10 @@ impl ContextProvider for World {
         Vec::new()
     }
 }
+
+/// Levels of a planned expression. Evaluation recurses over them on a lane's ordinary stack, and the
+/// simplifier may undo the balance that `sql::expression` gave to chains.
+const PLANNED_DEPTH_MAX: usize = 128;
 
 /// What a rule evaluates: typed, simplified, verified.
 #[derive(Debug, Clone)]
@@ -305,7 +313,22 @@ fn typed(expr: ast::Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
     // Rewrites keep the old name as an alias; here names come from the query, not from expressions.
     let expr = simplifier.simplify(expr).map_err(misfit)?.unalias_nested().data;
     verify(&expr, schema)?;
+    if depth(&expr) > PLANNED_DEPTH_MAX {
+        let message = format!("the planned expression has more than {PLANNED_DEPTH_MAX} levels");
+        let help = "use IN with a list, or put what the alternatives have in common first";
+        return Err(Refusal(codes::Q005, message, help));
+    }
     Ok(expr)
+}
+
+fn depth(expr: &Expr) -> usize {
+    let mut deepest = 0;
+    // The closure never fails.
+    let _ = expr.apply_children(|child| {
+        deepest = deepest.max(depth(child));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    deepest + 1
 }
 
 /// The allow-list of planned expressions, and the refusal of those that a value of an event could make fail.
@@ -394,51 +417,6 @@ fn never_zero(divisor: &Expr) -> bool {
             func.name() == "nullif" && args.get(1).is_some_and(zero)
         }
         _ => false,
-    }
-}
-
-/// True when no value of the first type fails to become one of the second.
-fn cast_never_fails(from: &DataType, to: &DataType) -> bool {
-    use DataType::{
-        Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, Timestamp, UInt8,
-        UInt16, UInt32, Utf8, Utf8View,
-    };
-    match (from, to) {
-        (from, to) if from == to => true,
-        (Null, _) | (_, Utf8 | LargeUtf8 | Utf8View) => true,
-        (from, Float32 | Float64) if from.is_numeric() => true,
-        (Boolean, to) if to.is_numeric() => true,
-        (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32, Int64) => true,
-        (Int8 | Int16, Int32) => true,
-        (Timestamp(..), Date32) => true,
-        (Timestamp(from, _), Timestamp(to, _)) => from == to,
-        _ => false,
-    }
-}
-
-fn is_plain(kind: &DataType) -> bool {
-    kind.is_numeric() && !matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..))
-        || matches!(
-            kind,
-            DataType::Utf8
-                | DataType::Utf8View
-                | DataType::LargeUtf8
-                | DataType::Boolean
-                | DataType::Timestamp(..)
-                | DataType::Date32
-        )
-}
-
-fn type_name(kind: &DataType) -> &'static str {
-    match kind {
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "a text",
-        DataType::Boolean => "a truth value",
-        DataType::Float32 | DataType::Float64 => "a decimal number",
-        DataType::Timestamp(..) => "a time",
-        DataType::Date32 => "a date",
-        DataType::Interval(_) | DataType::Duration(_) => "an interval",
-        kind if kind.is_integer() => "a whole number",
-        _ => "a value of another type",
     }
 }
 

@@ -58,7 +58,7 @@ fn header(name: &str, value: &str) -> Header {
     while !value.is_char_boundary(end) {
         end -= 1;
     }
-    (name.to_owned(), Some(value[..end].as_bytes().to_vec()))
+    (name.to_owned(), Some(value.as_bytes()[..end].to_vec()))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -81,10 +81,7 @@ impl ClientContext for SinkContext {
         tracing::debug!(facility, message, "librdkafka");
     }
 
-    fn generate_oauth_token(
-        &self,
-        _config: Option<&str>,
-    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.token.token()
     }
 }

@@ -196,14 +196,9 @@ mod tests {
             for verdict in verdicts {
                 let mut progress = Progress { call, commit_sent: call == Commit, out_of_time: true };
                 let mut steps = 0;
-                loop {
-                    match next(progress, if steps < 4 { verdict } else { Verdict::Ok }) {
-                        Next::Call(call) => {
-                            progress.commit_sent |= call == Commit;
-                            progress.call = call;
-                        }
-                        _ => break,
-                    }
+                while let Next::Call(call) = next(progress, if steps < 4 { verdict } else { Verdict::Ok }) {
+                    progress.commit_sent |= call == Commit;
+                    progress.call = call;
                     steps += 1;
                     assert!(steps < 12, "{call:?} {verdict:?} does not end");
                 }

@@ -191,7 +191,8 @@ mod tests {
         positions.read(zero, 8);
         positions.read(one, 9);
         let back = positions.rewind(|_, partition| (partition == 0).then_some(6));
-        let back: Vec<(i32, i64)> = back.into_iter().map(|(_, partition, offset)| (partition, offset)).collect();
+        let back: Vec<(i32, i64)> =
+            back.into_iter().map(|(_, partition, offset)| (partition, offset)).collect();
         assert_eq!(back, [(0, 6), (1, 7)]);
         positions.give("a", 0);
         assert_eq!(positions.slot("a", 0), None);

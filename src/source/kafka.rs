@@ -73,7 +73,8 @@ impl ClientContext for LaneContext {
     fn stats(&self, statistics: Statistics) {
         let mut inbox = self.inbox();
         let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
-        inbox.answering = Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
+        inbox.answering =
+            Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
         inbox.ends.clear();
         for (name, topic) in &statistics.topics {
             for (id, partition) in &topic.partitions {
@@ -88,10 +89,7 @@ impl ClientContext for LaneContext {
         tracing::debug!(facility, message, "librdkafka");
     }
 
-    fn generate_oauth_token(
-        &self,
-        _config: Option<&str>,
-    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.token.token()
     }
 }
@@ -101,7 +99,9 @@ impl ConsumerContext for LaneContext {
         if self.closing.load(Ordering::Acquire) {
             // The consumer is being dropped: nothing is open any more, let it go.
             let _ = match consumer.rebalance_protocol() {
-                rdkafka::consumer::RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+                rdkafka::consumer::RebalanceProtocol::Cooperative => {
+                    consumer.incremental_unassign(partitions)
+                }
                 _ => consumer.unassign(),
             };
             return;
@@ -134,17 +134,21 @@ impl KafkaSource {
         group: &str,
         pipeline: Arc<Pipeline>,
     ) -> Result<Self, SourceError> {
-        let context = LaneContext {
-            inbox: Mutex::new(Inbox::default()),
-            closing: AtomicBool::new(false),
-            token,
-        };
+        let context =
+            LaneContext { inbox: Mutex::new(Inbox::default()), closing: AtomicBool::new(false), token };
         let consumer: BaseConsumer<LaneContext> =
             config.create_with_context(context).map_err(|error| kafka("creating the consumer", &error))?;
         let topics = subscription(&pipeline);
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
-        Ok(Self { consumer, pipeline, group: group.to_owned(), positions: Positions::default(), granted: None, answering: true })
+        Ok(Self {
+            consumer,
+            pipeline,
+            group: group.to_owned(),
+            positions: Positions::default(),
+            granted: None,
+            answering: true,
+        })
     }
 
     fn notices(&mut self) -> Vec<Notice> {
@@ -268,7 +272,8 @@ impl Source for KafkaSource {
         let until = Instant::now() + timeout;
         let mut taken = 0;
         while taken < records_max {
-            let wait = if taken > 0 { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            let wait =
+                if taken > 0 { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     let (partition, offset) = (message.partition(), message.offset());
@@ -406,7 +411,9 @@ fn failure(error: &KafkaError) -> Option<String> {
         code @ (Code::UnknownTopicOrPartition | Code::UnknownTopic) => Some(format!(
             "a topic of the pipeline does not exist ({code}); `noroshi topics --create` makes what is missing"
         )),
-        code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+        code @ (Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed) => {
             Some(format!("the broker refuses for want of rights ({code})"))
         }
         code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {

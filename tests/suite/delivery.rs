@@ -112,12 +112,8 @@ fn windows_events() -> Option<Vec<u8>> {
         return None;
     };
     let file = Path::new(&folder).join("windows-events-dev.ndjson.xz");
-    let mut child = Command::new("xz")
-        .args(["-dc"])
-        .arg(&file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("xz starts");
+    let mut child =
+        Command::new("xz").args(["-dc"]).arg(&file).stdout(Stdio::piped()).spawn().expect("xz starts");
     let mut events = Vec::new();
     child.stdout.take().expect("a pipe").read_to_end(&mut events).expect("reads");
     assert!(child.wait().expect("ends").success(), "xz -dc {}", file.display());
@@ -136,9 +132,9 @@ fn real_telemetry_gives_the_alerts_of_plain_datafusion_and_of_scan_also_through_
     // Line n goes to organisation n mod 3, there round robin over the partitions.
     let of = |org: usize| lines.iter().skip(org).step_by(ORGANISATIONS.len());
     for (org, name) in ORGANISATIONS.iter().enumerate() {
-        let records = of(org).enumerate().map(|(at, line)| {
-            Record::new(i32::try_from(at % PARTITIONS).expect("few"), line.to_vec())
-        });
+        let records = of(org)
+            .enumerate()
+            .map(|(at, line)| Record::new(i32::try_from(at % PARTITIONS).expect("few"), line.to_vec()));
         broker.produce(&setup.topic(name), records);
     }
 
@@ -152,7 +148,11 @@ fn real_telemetry_gives_the_alerts_of_plain_datafusion_and_of_scan_also_through_
     let before = setup.committed(broker);
     assert!(before < 60_000, "the process was killed in the middle");
     let second = setup.run(broker, 2, &[]);
-    until("all input to be committed", || Some(()).filter(|()| setup.committed(broker) == 60_000), || second.log());
+    until(
+        "all input to be committed",
+        || Some(()).filter(|()| setup.committed(broker) == 60_000),
+        || second.log(),
+    );
     let (status, log) = second.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
 
@@ -218,6 +218,9 @@ fn assert_same(expected: &BTreeSet<Pair>, found: &BTreeSet<Pair>, a: &str, b: &s
     assert!(missing.is_empty() && extra.is_empty(), "only in {a}: {missing:#?}\nonly in {b}: {extra:#?}");
 }
 
+/// What a bad record is, its value, and the code that it is rejected with, if it is.
+type Bad<'a> = (&'a str, Option<Vec<u8>>, Option<&'a str>);
+
 /// Bad records between good ones: each becomes a reject, byte for byte, and the stream goes on (I-2).
 #[test]
 fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
@@ -226,7 +229,7 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
     let good = br#"{"Channel":"Security","EventID":1102,"Hostname":"h","EventTime":"2026-01-02 03:04:05"}"#;
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes();
     let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(900_000)).into_bytes();
-    let bad: Vec<(&str, Option<Vec<u8>>, Option<&str>)> = vec![
+    let bad: Vec<Bad<'_>> = vec![
         ("null", None, None),
         ("empty", Some(Vec::new()), Some("empty")),
         ("truncated", Some(good[..40].to_vec()), Some("syntax")),
@@ -255,15 +258,15 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
     }
     let total = i64::try_from(records.len()).expect("few");
     broker.produce(&topic, records);
-    let mut running = setup.run(broker, 1, &["limits.record_bytes_max=500000", "limits.reject_bytes_max=100000"]);
+    let mut running =
+        setup.run(broker, 1, &["limits.record_bytes_max=500000", "limits.reject_bytes_max=100000"]);
     until(
         "all input to be committed",
         || Some(()).filter(|()| setup.committed(broker) == total),
         || running.log(),
     );
 
-    let rejected: Vec<&(&str, Option<Vec<u8>>, Option<&str>)> =
-        bad.iter().filter(|(_, _, code)| code.is_some()).collect();
+    let rejected: Vec<&Bad<'_>> = bad.iter().filter(|(_, _, code)| code.is_some()).collect();
     let rejects = broker.read_committed(&setup.rejects, rejected.len(), WAIT_MAX);
     assert_eq!(rejects.len(), rejected.len());
     for (reject, (name, value, code)) in rejects.iter().zip(&rejected) {

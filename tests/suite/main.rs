@@ -2,5 +2,6 @@
 
 mod delivery;
 mod kafka;
+mod ocsf;
 mod oracle;
 mod process;

@@ -73,8 +73,10 @@ pub fn pairs<'a>(rules: &Path, format: &str, records: impl Iterator<Item = Input
                 "SELECT record_topic, record_partition, record_offset, event_index {}",
                 &body[from..]
             );
-            let frame = context.sql(&sql).await.unwrap_or_else(|error| panic!("{}: {error}", rule.meta.title));
-            for batch in frame.collect().await.unwrap_or_else(|error| panic!("{}: {error}", rule.meta.title)) {
+            let frame =
+                context.sql(&sql).await.unwrap_or_else(|error| panic!("{}: {error}", rule.meta.title));
+            for batch in frame.collect().await.unwrap_or_else(|error| panic!("{}: {error}", rule.meta.title))
+            {
                 for row in 0..batch.num_rows() {
                     let number = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(row);
                     let topic = batch.column(0).as_string_view().value(row).to_owned();

@@ -88,7 +88,9 @@ impl Running {
 
     /// Waits for the end.
     pub fn wait(&mut self) -> ExitStatus {
-        until("the process to end", || self.child.try_wait().expect("a child"), || self.log())
+        let log = self.log.clone();
+        let context = || fs::read_to_string(&log).unwrap_or_default();
+        until("the process to end", || self.child.try_wait().expect("a child"), context)
     }
 
     /// True while it runs.

@@ -60,7 +60,7 @@ fn what_is_no_event_is_rejected_whole_with_a_stable_code() {
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
     let deep_object = format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100));
     let large = format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20));
-    let many = format!("[{}]", vec!["{}"; 6].join(","));
+    let many = format!("[{}]", ["{}"; 6].join(","));
     let cases: &[(&[u8], RejectCode)] = &[
         (b"", RejectCode::Empty),
         (b" \r\n\t", RejectCode::Empty),

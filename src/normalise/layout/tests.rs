@@ -79,7 +79,7 @@ fn views_fill_their_columns() {
 | 16   | 1970-01-01T00:00:00Z      |        | power  |         | 43            |      |
 |      | 1970-01-01T00:00:00Z      |        | power  |         | 44            |      |
 +------+---------------------------+--------+--------+---------+---------------+------+";
-    let squeeze = |text: &str| text.replace(' ', "").replace('-', "");
+    let squeeze = |text: &str| text.replace([' ', '-'], "");
     assert_eq!(squeeze(&shown), squeeze(expect), "{shown}");
     let rows: Vec<u32> = added.iter().map(|added| added.rows).collect();
     assert_eq!(rows, [1, 1, 0, 2, 1]);

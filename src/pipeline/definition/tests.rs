@@ -83,7 +83,8 @@ topic = "dead.{organisation}"
     let codes: Vec<(String, String)> = found
         .iter()
         .map(|line| {
-            let place = line.split(": ").next().unwrap_or_default().trim_start_matches("p/pipeline.toml:").to_owned();
+            let place =
+                line.split(": ").next().unwrap_or_default().trim_start_matches("p/pipeline.toml:").to_owned();
             let code = line.split('[').nth(1).unwrap_or_default()[..4].to_owned();
             (place, code)
         })
@@ -108,7 +109,15 @@ topic = "dead.{organisation}"
 
 #[test]
 fn durations() {
-    for (text, expect) in [("500ms", Some(500)), ("30 s", Some(30_000)), ("1d", Some(86_400_000)), ("5", None), ("-1s", None), ("1y", None), ("", None)] {
+    for (text, expect) in [
+        ("500ms", Some(500)),
+        ("30 s", Some(30_000)),
+        ("1d", Some(86_400_000)),
+        ("5", None),
+        ("-1s", None),
+        ("1y", None),
+        ("", None),
+    ] {
         assert_eq!(parse_duration_ms(text), expect, "{text}");
     }
 }

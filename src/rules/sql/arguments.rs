@@ -105,6 +105,8 @@ const INSTEAD: &[(&str, &str)] = &[
     ("abs", "compare with both signs; it fails on the smallest number"),
     ("arrow_cast", "use CAST or TRY_CAST"),
     ("chr", "write the character"),
+    ("date_bin", "use date_part"),
+    ("date_trunc", "it fails on times after the year 2262; use date_part"),
     ("decode", "it fails on text that is not encoded; compare with the encoded text"),
     ("json_extract", "use json_get(text, 'a.b')"),
     ("json_value", "use json_get(text, 'a.b')"),
@@ -114,7 +116,8 @@ const INSTEAD: &[(&str, &str)] = &[
     ("regexp_match", "use regexp_like, or ~"),
     ("repeat", "its result is as long as an argument says; write the text"),
     ("rpad", "its result is as long as an argument says; compare without padding"),
-    ("to_char", "use date_part or date_trunc"),
+    ("sqrt", "it fails on negative numbers; compare with the square"),
+    ("to_char", "use date_part"),
     ("to_date", "it fails on text that is no date; use TRY_CAST(x AS DATE)"),
     ("to_timestamp", "it fails on text that is no time; use TRY_CAST(x AS TIMESTAMP)"),
 ];
@@ -246,13 +249,19 @@ impl Checker<'_> {
                 for value in which.iter().filter_map(|at| values.get(*at)) {
                     if literal(value).is_none() {
                         self.must_be_literal(function, value);
-                    } else if function.name.starts_with("substr") && function.name != "substr_index" {
-                        self.count(value);
                     }
                 }
                 // Hexadecimal doubles a text, and calls can stand inside each other.
                 if function.name == "encode" {
                     return 2;
+                }
+            }
+            Arguments::Substring => {
+                if let Some(value) = values.get(1) {
+                    self.start(value);
+                }
+                if let Some(value) = values.get(2) {
+                    self.count(value);
                 }
             }
             Arguments::Positive(at) => {
@@ -349,6 +358,16 @@ impl Checker<'_> {
         let at = self.bytes(value.span());
         let message = format!("this argument of `{}` must be a literal", function.name);
         self.refuse(codes::Q011, message, at, format!("call it so: {}", function.signature));
+    }
+
+    /// A first character: a number near the smallest one overflows on the stream.
+    pub(super) fn start(&mut self, value: &Expr) {
+        let small = matches!(literal(value), Some(Value::Number(text, _)) if text.parse::<u32>().is_ok());
+        if !small {
+            let at = self.bytes(value.span());
+            let help = "write a number; split_part cuts a text at a separator";
+            self.refuse(codes::Q011, "the first character must be a literal number", at, help);
+        }
     }
 
     /// A count of characters: negative ones fail on the stream.

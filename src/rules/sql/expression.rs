@@ -41,8 +41,14 @@ impl Checker<'_> {
             Expr::IsNotNull(e) => Expr::IsNotNull(below(self, e)),
             Expr::IsUnknown(e) => Expr::IsUnknown(below(self, e)),
             Expr::IsNotUnknown(e) => Expr::IsNotUnknown(below(self, e)),
-            Expr::IsDistinctFrom(a, b) => Expr::IsDistinctFrom(below(self, a), below(self, b)),
-            Expr::IsNotDistinctFrom(a, b) => Expr::IsNotDistinctFrom(below(self, a), below(self, b)),
+            Expr::IsDistinctFrom(a, b) => {
+                self.ends_here(&b);
+                Expr::IsDistinctFrom(below(self, a), below(self, b))
+            }
+            Expr::IsNotDistinctFrom(a, b) => {
+                self.ends_here(&b);
+                Expr::IsNotDistinctFrom(below(self, a), below(self, b))
+            }
             Expr::InList { expr, list, negated } => Expr::InList {
                 expr: below(self, expr),
                 list: list.into_iter().map(|item| self.expression(item, depth + 1)).collect(),
@@ -129,6 +135,9 @@ impl Checker<'_> {
                 Expr::Position { expr: below(self, expr), r#in: below(self, r#in) }
             }
             Expr::Substring { expr, substring_from, substring_for, special, shorthand } => {
+                if let Some(start) = &substring_from {
+                    self.start(start);
+                }
                 if let Some(count) = &substring_for {
                     self.count(count);
                 }
@@ -191,6 +200,16 @@ impl Checker<'_> {
             _ => (codes::Q011, "this kind of expression", "use comparisons, LIKE, IN, CASE and functions"),
         };
         self.refuse(code, format!("{what} is not available in rules"), at, help);
+    }
+
+    /// The parser takes all that follows IS DISTINCT FROM as its right side, AND and OR included: never
+    /// what was meant.
+    fn ends_here(&mut self, right: &Expr) {
+        if matches!(right, Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. }) {
+            let at = self.bytes(right.span());
+            let help = "write (a IS DISTINCT FROM b) AND …";
+            self.refuse(codes::Q011, "IS DISTINCT FROM needs parentheses around it here", at, help);
+        }
     }
 
     pub(super) fn compound(&mut self, parts: &[Ident]) -> Expr {

@@ -53,7 +53,7 @@ fn all_problems_of_all_files_come_at_once_each_at_its_place() {
             "b.sql:16:1 Q016",
             "c.sql:1:1 R001",
             "d.sql:1:1 R001",
-            "e.sql:1:1 D004",
+            "e.sql:2:1 D004",
             "e.sql:2:5 D006",
             "e.sql:3:1 D003",
             "f.sql:5:1 R003",

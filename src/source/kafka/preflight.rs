@@ -83,10 +83,7 @@ impl ClientContext for Context {
         }
     }
 
-    fn generate_oauth_token(
-        &self,
-        _config: Option<&str>,
-    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.token.token()
     }
 }
@@ -108,9 +105,8 @@ impl Preflight {
     ) -> Result<Self, PreflightError> {
         let context = Context { last: Mutex::new(LastError::default()), token };
         let servers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(context)
-            .map_err(|error| PreflightError::Client(error.to_string()))?;
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(context).map_err(|error| PreflightError::Client(error.to_string()))?;
         let preflight = Self { consumer, servers };
         let until = Instant::now() + patience;
         loop {

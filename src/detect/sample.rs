@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value as Json};
 
-use super::Rule;
+use super::run;
 use crate::decode::Value;
-use crate::detect::run;
 use crate::diagnostic::suggest;
 use crate::normalise::columns::{ColumnBuilder, cell};
 use crate::normalise::projection::Projection;
 use crate::normalise::schema::{ColumnType, SystemColumn};
 use crate::normalise::time::ZoneOffset;
+use crate::rules::Rule;
 
 /// Why sample rows cannot be run.
 #[derive(Debug, thiserror::Error)]
