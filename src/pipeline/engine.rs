@@ -410,3 +410,6 @@ impl Engine {
         Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! `noroshi run` against a bare rdkafka consumer of the same topic on the same cores, in one run.
+//!
+//! `scripts/kafka start`, then `NOROSHI_TEST_KAFKA=host:port cargo bench --bench end_to_end`. With `-- --soak 600`
+//! it instead feeds the process for so many seconds at full speed and reports its peak memory.
+
+mod telemetry;
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+const RECORDS: usize = 240_000;
+const ROUNDS: usize = 3;
+const PARTITIONS: i32 = 4;
+const LANES: usize = 2;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "--test") {
+        return;
+    }
+    let Ok(servers) = std::env::var("NOROSHI_TEST_KAFKA") else {
+        println!("skipped: NOROSHI_TEST_KAFKA names no broker; scripts/kafka start");
+        return;
+    };
+    let soak = arguments.iter().position(|argument| argument == "--soak");
+    let soak = soak.and_then(|at| arguments.get(at + 1)?.parse::<u64>().ok());
+    let id = format!("bench-{}", std::process::id());
+    let folder = std::env::temp_dir().join(&id);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let topic = format!("{id}.in");
+    let pipeline = |name: &str| write_pipeline(&folder, name, &topic);
+    create_topics(&pipeline(&format!("{id}-topics")), &servers);
+    let (what, records) = telemetry::windows(60_000);
+    let bytes: usize = records.iter().map(Vec::len).sum();
+    let size = bytes as f64 / records.len() as f64;
+    println!("{what}, {size:.0} bytes each, {PARTITIONS} partitions, {LANES} lanes, rules/windows\n");
+    match soak {
+        Some(seconds) => soaked(seconds, &servers, &topic, &pipeline(&format!("{id}-soak")), &records),
+        None => compared(&servers, &topic, &records, size, &|round| pipeline(&format!("{id}-{round}"))),
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline: &dyn Fn(usize) -> PathBuf) {
+    let producer = producer(servers);
+    for (at, record) in records.iter().cycle().take(RECORDS).enumerate() {
+        send(&producer, topic, at, record);
+    }
+    producer.flush(Duration::from_secs(60)).expect("flushes");
+    let (mut bare, mut ours, mut cpu, mut memory) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for round in 0..ROUNDS {
+        bare.push(consume(servers, topic));
+        let run = Run::start(servers, &pipeline(round));
+        let (rate, cpu_s) = run.rate(RECORDS as u64);
+        ours.push(rate);
+        cpu.push(cpu_s / RECORDS as f64 * 1e6);
+        memory = memory.max(run.peak_kib());
+    }
+    let (bare, ours) = (telemetry::median(bare), telemetry::median(ours));
+    println!("{:<34} {:>12} {:>8}", "", "records/s", "MB/s");
+    println!("{:<34} {bare:>12.0} {:>8.0}", "bare rdkafka consumers", bare * size / 1e6);
+    println!("{:<34} {ours:>12.0} {:>8.0}", "noroshi run, exactly once", ours * size / 1e6);
+    println!(
+        "\nratio {:.0} %, {:.1} µs of CPU a record, peak memory {} MiB",
+        ours / bare * 100.0,
+        telemetry::median(cpu),
+        memory / 1024
+    );
+}
+
+fn soaked(seconds: u64, servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
+    let run = Run::start(servers, pipeline);
+    let producer = producer(servers);
+    let began = Instant::now();
+    let mut sent = 0usize;
+    let mut shown = 0;
+    while began.elapsed() < Duration::from_secs(seconds) {
+        for record in records.iter().cycle().skip(sent % records.len()).take(2_000) {
+            send(&producer, topic, sent, record);
+            sent += 1;
+        }
+        // Full speed for the process, a bounded log for the broker: stay a little ahead.
+        while run.records() + 200_000 < sent as u64 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let minute = began.elapsed().as_secs() / 60;
+        if minute > shown {
+            shown = minute;
+            println!(
+                "{minute:>3} min: {:>9} records, resident {} MiB, peak {} MiB",
+                run.records(),
+                run.resident_kib() / 1024,
+                run.peak_kib() / 1024
+            );
+        }
+    }
+    println!(
+        "\n{} records in {seconds} s, {:.0}/s, peak memory {} MiB",
+        run.records(),
+        run.records() as f64 / seconds as f64,
+        run.peak_kib() / 1024
+    );
+}
+
+fn producer(servers: &str) -> BaseProducer {
+    ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("linger.ms", "20")
+        .set("batch.size", "1000000")
+        .set("compression.type", "lz4")
+        .create()
+        .expect("a producer")
+}
+
+fn send(producer: &BaseProducer, topic: &str, at: usize, value: &[u8]) {
+    let partition = i32::try_from(at % usize::try_from(PARTITIONS).expect("few")).expect("few");
+    let mut record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic).partition(partition).payload(value);
+    while let Err((_, back)) = producer.send(record) {
+        producer.poll(Duration::from_millis(5));
+        record = back;
+    }
+}
+
+/// As many threads as lanes, each with its share of the partitions, counting bytes and nothing else.
+fn consume(servers: &str, topic: &str) -> f64 {
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for lane in 0..LANES {
+            scope.spawn(move || {
+                let consumer: BaseConsumer = ClientConfig::new()
+                    .set("bootstrap.servers", servers)
+                    .set("group.id", format!("bare-{}", std::process::id()))
+                    .set("enable.auto.commit", "false")
+                    .set("fetch.queue.backoff.ms", "5")
+                    .set("fetch.message.max.bytes", "4194304")
+                    .create()
+                    .expect("a consumer");
+                let mut list = TopicPartitionList::new();
+                for partition in (0..PARTITIONS).skip(lane).step_by(LANES) {
+                    list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+                }
+                consumer.assign(&list).expect("assigns");
+                let mut left = RECORDS / LANES;
+                while left > 0 {
+                    if let Some(Ok(message)) = consumer.poll(Duration::from_secs(10)) {
+                        std::hint::black_box(message);
+                        left -= 1;
+                    }
+                }
+            });
+        }
+    });
+    RECORDS as f64 / began.elapsed().as_secs_f64()
+}
+
+struct Run {
+    child: Child,
+    http: String,
+}
+
+impl Run {
+    fn start(servers: &str, pipeline: &Path) -> Self {
+        let log = pipeline.join("run.log");
+        let file = std::fs::File::create(&log).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_noroshi"))
+            .args(["run", "--instance", "bench", "--pipeline"])
+            .arg(pipeline)
+            .args(["--set", &format!("kafka.bootstrap_servers={servers}")])
+            .args(["--set", &format!("lanes.count={LANES}"), "--set", "http.listen=127.0.0.1:0"])
+            .env("NO_COLOR", "1")
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .expect("starts");
+        let http = loop {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            if let Some(at) = text.find("address=") {
+                let rest = &text[at + "address=".len()..];
+                break rest.split_whitespace().next().unwrap_or_default().to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        Self { child, http }
+    }
+
+    fn records(&self) -> u64 {
+        let Ok(mut stream) = TcpStream::connect(&self.http) else { return 0 };
+        let _ = write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let lines = answer.lines().filter(|line| line.starts_with("noroshi_records_total{"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Records committed a second, from the first committed epoch on, and CPU seconds for all of it.
+    fn rate(&self, total: u64) -> (f64, f64) {
+        let first = loop {
+            let records = self.records();
+            if records > 0 {
+                break (Instant::now(), records);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        while self.records() < total {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        ((total - first.1) as f64 / first.0.elapsed().as_secs_f64(), self.cpu_s())
+    }
+
+    fn cpu_s(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let after = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 =
+            after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        ticks as f64 / 100.0
+    }
+
+    fn status_kib(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    }
+
+    fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM")
+    }
+
+    fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS")
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn write_pipeline(folder: &Path, name: &str, topic: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::create_dir_all(&path).expect("a folder");
+    let rules = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows");
+    let mut text = format!("name = \"{name}\"\nrules = [{:?}]\n", rules.display().to_string());
+    let _ = write!(
+        text,
+        "[[organisation]]\nid = \"bench\"\nname = \"Bench\"\n[[source]]\nid = \"bench\"\norganisation = \"bench\"\n\
+         topics = [\"{topic}\"]\nformat = \"windows-json\"\nstart = \"earliest\"\n\
+         [alerts]\ntopic = \"{topic}.alerts\"\n[rejects]\ntopic = \"{topic}.dead\"\n"
+    );
+    std::fs::write(path.join("pipeline.toml"), text).expect("writes");
+    path
+}
+
+fn create_topics(pipeline: &Path, servers: &str) {
+    let done = Command::new(env!("CARGO_BIN_EXE_noroshi"))
+        .args(["topics", "--create", "--partitions", &PARTITIONS.to_string(), "--pipeline"])
+        .arg(pipeline)
+        .args(["--set", &format!("kafka.bootstrap_servers={servers}")])
+        .status()
+        .expect("starts");
+    assert!(done.success(), "topics --create");
+}
