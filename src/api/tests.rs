@@ -1,3 +1,5 @@
+//! The endpoint over real sockets: pages, bounds, and what it refuses.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 

@@ -6,7 +6,7 @@ use super::exit::{CliError, Outcome};
 
 /// Print completions for a shell.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  noroshi completions bash > /etc/bash_completion.d/noroshi")]
+#[command(after_help = "Examples:\n  noroshi completions bash > /etc/bash_completion.d/noroshi")]
 pub struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]

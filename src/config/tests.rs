@@ -1,3 +1,5 @@
+//! Layers, faults and warnings of the configuration.
+
 use super::*;
 use crate::config::broker::{Mechanism, Property};
 use crate::config::secret::Secret;

@@ -1,6 +1,9 @@
 //! Tests of the public surface, in one binary: linking DataFusion once is enough.
 
+#[path = "../../src/committed.rs"]
+mod committed;
 mod delivery;
+mod formats;
 mod kafka;
 mod ocsf;
 mod oracle;

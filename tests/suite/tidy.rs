@@ -51,7 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("rdkafka", &["src/source/kafka", "src/sink/kafka", "src/config/kafka", "src/demo/broker.rs"]),
     ("datafusion", &["src/rules", "src/detect"]),
-    ("sqlparser", &["src/rules"]),
+    ("sqlparser", &["src/rules", "src/normalise/condition.rs"]),
     ("simd_json", &["src/decode"]),
     ("axum", &["src/api"]),
     ("clap", &["src/cli", "src/source/files.rs"]),

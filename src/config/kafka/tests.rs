@@ -1,3 +1,5 @@
+//! librdkafka's configuration: what each client gets, and what is refused.
+
 use super::*;
 use crate::config::broker::{Property, SecurityProtocol};
 use crate::config::secret::Secret;

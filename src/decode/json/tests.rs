@@ -1,3 +1,5 @@
+//! The JSON decoder against cases, and against serde_json on any bytes.
+
 use super::*;
 use crate::decode::Decoder as _;
 

@@ -1,3 +1,5 @@
+//! The telemetry: the same for a seed, whole, and with the attack in it.
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

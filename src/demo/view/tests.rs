@@ -1,3 +1,5 @@
+//! The view and the summary against goldens.
+
 use std::sync::{Arc, Mutex};
 
 use super::*;

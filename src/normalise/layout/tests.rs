@@ -1,3 +1,5 @@
+//! Views on events: which match, and how they fill their columns.
+
 use arrow::util::pretty::pretty_format_batches;
 
 use super::*;

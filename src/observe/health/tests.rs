@@ -1,3 +1,5 @@
+//! Health: what `/live`, `/ready` and `/status` say in each state.
+
 use super::*;
 
 const START: TimeMicros = 1_700_000_000_000_000;

@@ -1,3 +1,5 @@
+//! Metrics: names, labels, bounds, and the reference page.
+
 use super::*;
 use crate::committed::assert_committed;
 

@@ -1,3 +1,5 @@
+//! The cycle as tables: events with their times, and the actions that must follow.
+
 use super::Action::{Assign, Discard, Exit as Leave, Pause, Resume, Rewind, Seal, Unassign};
 use super::Event::{Added, Assigned, Ended, Lost, Revoked, SourceFailed, Stop, StopNow, Tick};
 use super::*;

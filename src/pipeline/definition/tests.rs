@@ -1,3 +1,5 @@
+//! Pipelines that are read, and the problems of those that are not.
+
 use super::*;
 
 fn load(text: &str) -> Result<Pipeline, Vec<String>> {

@@ -1,3 +1,5 @@
+//! The engine: findings and tallies, whatever the batching.
+
 use std::path::Path;
 
 use super::*;
