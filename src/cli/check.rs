@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exit::{CliError, Outcome};
-use super::output::{Format, Terminal, count};
+use super::output::{Format, Terminal, count, inert, plural};
 use crate::config::{Config, LoadOptions};
 use crate::diagnostic::{self, Diagnostic, Location, codes};
 use crate::normalise::schema::Catalog;
@@ -149,13 +149,14 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
             "tables": seen.tables,
             "diagnostics": seen.found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
         });
-        writeln!(out, "{document:#}")?;
+        writeln!(out, "{}", inert(&format!("{document:#}")))?;
         return Ok(());
     }
     for diagnostic in &seen.found {
         writeln!(out, "{}\n", diagnostic.render(terminal.colour_out))?;
     }
-    let what = format!("{} rules, {} pipelines, {} tables", seen.rules, seen.pipelines, seen.tables);
+    let what = [(seen.rules, "rule"), (seen.pipelines, "pipeline"), (seen.tables, "table")];
+    let what = what.map(|(count, what)| plural(count, what)).join(", ");
     writeln!(out, "{what}: {}", count(&seen.found))?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! What reaches a person's terminal, and what a machine's pipe.
 //!
 //! Owns colour, `NO_COLOR`, and the rendering of problems. Nothing that an event holds reaches a terminal
-//! without passing [`printable`].
+//! without passing [`printable`] or [`inert`].
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use super::exit::{CliError, Outcome};
@@ -94,13 +96,35 @@ impl Terminal {
 pub fn count(found: &[Diagnostic]) -> String {
     let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let others = found.len() - errors;
-    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     match (errors, others) {
         (0, 0) => "no problems".into(),
         (errors, 0) => plural(errors, "error"),
         (0, others) => plural(others, "warning"),
         (errors, others) => format!("{}, {}", plural(errors, "error"), plural(others, "warning")),
     }
+}
+
+/// "1 rule", "3 rules".
+pub fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// JSON that does nothing to a terminal: JSON itself escapes only the control characters below U+0020, and
+/// terminals also obey U+0080 to U+009F. The value stays the same.
+pub fn inert(json: &str) -> Cow<'_, str> {
+    let acts = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
+    if !json.contains(acts) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if acts(character) {
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Text from outside as one printable line, at most 400 characters.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
-use super::output::{Terminal, printable};
+use super::output::{Terminal, inert, printable};
 use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::normalise::schema::Catalog;
@@ -170,12 +170,13 @@ impl Scan {
             self.alerts += 1;
             match self.output {
                 Output::Ocsf => {
-                    self.out.write_all(&finding.alert.value)?;
-                    self.out.write_all(b"\n")?;
+                    // An alert's value is JSON that we have made.
+                    let value = String::from_utf8_lossy(&finding.alert.value);
+                    writeln!(self.out, "{}", inert(&value))?;
                 }
                 Output::Matches => {
-                    let line = matched(&self.engine, &finding);
-                    writeln!(self.out, "{line}")?;
+                    let line = matched(&self.engine, &finding).to_string();
+                    writeln!(self.out, "{}", inert(&line))?;
                 }
                 Output::Table => {
                     let line = row(&self.engine, &finding);

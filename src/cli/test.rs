@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::exit::{CliError, Outcome};
-use super::output::Terminal;
+use super::output::{Terminal, inert};
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
@@ -87,6 +87,7 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     }
     let without = match report.without {
         0 => String::new(),
+        1 => " (1 rule has no test)".into(),
         count => format!(" ({count} rules have no test)"),
     };
     writeln!(out, "{} passed, {} failed{without}", report.passed, report.failed.len())?;
@@ -128,7 +129,7 @@ impl Report {
             }
             Err(why) => {
                 self.lines.push(format!("FAIL  {name}"));
-                self.failed.push(format!("FAIL  {name}\n{}", indent(&why)));
+                self.failed.push(format!("FAIL  {name}\n{}", indent(&inert(&why))));
             }
         }
     }

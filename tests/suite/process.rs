@@ -40,6 +40,23 @@ pub fn finish(command: &mut Command) -> Finished {
     }
 }
 
+/// Runs a command with bytes on its standard input.
+pub fn finish_with(command: &mut Command, input: &[u8]) -> Finished {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // Small enough for the pipe's buffer; a program that does not read it may have ended already.
+    assert!(input.len() < 60_000, "{} bytes would block", input.len());
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    let output = child.wait_with_output().expect("the program ends");
+    Finished {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
 /// A running `noroshi run`.
 pub struct Running {
     child: Child,

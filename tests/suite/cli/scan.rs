@@ -1,0 +1,220 @@
+//! `noroshi scan`: files and standard input, all framings and outputs, and what becomes of bad records.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::super::process::finish_with;
+use super::{Folder, SHELL, finish, hit, miss, program, repository};
+
+const ARGS: &[&str] = &["scan", "--rules", "shell.sql", "--source", "windows-json", "--org", "power"];
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).expect("writes");
+    encoder.finish().expect("ends")
+}
+
+/// (file, record, index) of each line of `--output matches`.
+fn places(out: &str) -> Vec<(String, i64, i64)> {
+    let place = |line: &str| {
+        let alert: Value = serde_json::from_str(line).expect("a JSON object a line");
+        assert_eq!(
+            (&alert["rule_id"], &alert["org_id"], &alert["level"]),
+            (&"shell".into(), &"power".into(), &"high".into())
+        );
+        let number = |key: &str| alert[key].as_i64().expect("a number");
+        (alert["file"].as_str().expect("a file").to_owned(), number("record"), number("index"))
+    };
+    out.lines().map(place).collect()
+}
+
+/// Four records: a hit, a miss, no JSON, and three events of which two are hits. An empty line is no record.
+fn lines() -> String {
+    format!("{}\n{}\n\nno JSON\n[{},{},{}]\n", hit(), miss(), hit(), miss(), hit())
+}
+
+const SUMMARY: &str = "4 records, 5 events (0 in no table that a rule reads), 1 rejected, 3 alerts";
+
+#[test]
+fn every_way_in_gives_the_same_alerts() {
+    let folder = Folder::new(&[("shell.sql", SHELL), ("plain.ndjson", &lines())]);
+    folder.write("packed.ndjson.gz", &gzip(&lines()));
+    folder
+        .write("two-members.gz", &[gzip(&format!("{}\n", hit())), gzip(&lines())[..].to_vec()].concat()[..]);
+    folder.write("packed.zst", &zstd::encode_all(lines().as_bytes(), 1).expect("packs"));
+    folder.write("windows.ndjson", lines().replace('\n', "\r\n").as_bytes());
+    folder.write("open-end.ndjson", lines().trim_end().as_bytes());
+    folder.write("marked.ndjson", format!("\u{feff}{}", lines()).as_bytes());
+    for file in [
+        "plain.ndjson",
+        "packed.ndjson.gz",
+        "packed.zst",
+        "windows.ndjson",
+        "open-end.ndjson",
+        "marked.ndjson",
+    ] {
+        let done = folder.run(&[ARGS, &[file]].concat());
+        assert_eq!(done.code, Some(0), "{file}: {}", done.err);
+        let name = file.to_owned();
+        assert_eq!(places(&done.out), [(name.clone(), 0, 0), (name.clone(), 3, 0), (name, 3, 2)], "{file}");
+        assert!(done.err.starts_with(SUMMARY), "{file}: {}", done.err);
+        assert!(done.err.contains(&format!("rejected: {file}: record 2: syntax:")), "{file}: {}", done.err);
+    }
+    let done = folder.run(&[ARGS, &["two-members.gz"]].concat());
+    assert_eq!(places(&done.out).len(), 4, "{}", done.err);
+    for args in [&["-"][..], &[]] {
+        let mut command = program();
+        command.current_dir(folder.path()).args(ARGS).args(args);
+        let done = finish_with(&mut command, lines().as_bytes());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        assert_eq!(places(&done.out), [("-".into(), 0, 0), ("-".into(), 3, 0), ("-".into(), 3, 2)]);
+    }
+}
+
+#[test]
+fn many_files_are_numbered_each_for_itself() {
+    let list = format!(" [\n{},\n{}\n]\n", miss(), hit());
+    let folder = Folder::new(&[
+        ("shell.sql", SHELL),
+        ("a", &lines()),
+        ("list.json", &list),
+        ("empty", ""),
+        ("z", &hit()),
+    ]);
+    let done = folder.run(&[ARGS, &["a", "list.json", "empty", "z"]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let expect = [("a", 0, 0), ("a", 3, 0), ("a", 3, 2), ("list.json", 0, 1), ("z", 0, 0)];
+    assert_eq!(places(&done.out), expect.map(|(file, record, index)| (file.to_owned(), record, index)));
+    // Cut into lines it is no list, and only its last event stands alone.
+    let done = folder.run(&[ARGS, &["--framing", "lines", "list.json"]].concat());
+    assert_eq!(places(&done.out), [("list.json".to_owned(), 2, 0)]);
+    assert!(done.err.contains("3 rejected"), "{}", done.err);
+}
+
+#[test]
+fn outputs_are_for_people_scripts_and_siems() {
+    let folder = Folder::new(&[("shell.sql", SHELL), ("a", &hit())]);
+    let run = |output: &str| folder.run(&[ARGS, &["--output", output, "a"]].concat()).out;
+    let matched: Value = serde_json::from_str(&run("matches")).expect("JSON");
+    assert_eq!(
+        matched["output"],
+        serde_json::json!({"Computer": "ws1", "Image": r"C:\Windows\System32\cmd.exe"})
+    );
+    let table = run("table");
+    assert_eq!(
+        table.split_whitespace().collect::<Vec<_>>(),
+        ["high", "0", "A", "shell", "was", "started", "Computer=ws1", r"Image=C:\Windows\System32\cmd.exe"]
+    );
+    let alert: Value = serde_json::from_str(&run("ocsf")).expect("JSON");
+    assert_eq!(alert["class_uid"], 2004);
+    assert_eq!(alert["metadata"]["uid"], matched["alert_id"]);
+    assert_eq!(alert["metadata"]["tenant_uid"], "power");
+    assert_eq!(alert["raw_data"], Value::String(hit()));
+    assert_eq!(folder.run(&[ARGS, &["a"]].concat()).out, run("matches"), "the default in a pipe");
+}
+
+#[test]
+fn what_an_event_holds_never_reaches_the_terminal_raw() {
+    let event = hit().replace("ws1", "\\u001b[2Jws1\\r\\n\\u009b31m");
+    let folder = Folder::new(&[("shell.sql", SHELL), ("a", &event)]);
+    for output in ["table", "matches", "ocsf"] {
+        let done = folder.run(&[ARGS, &["--output", output, "a"]].concat());
+        assert_eq!(done.out.lines().count(), 1, "{output}: {:?}", done.out);
+        let raw: Vec<char> = done.out.trim_end().chars().filter(|c| c.is_control()).collect();
+        assert!(raw.is_empty(), "{output}: {raw:?}");
+    }
+}
+
+#[test]
+fn many_rejects_are_counted_and_a_few_are_shown() {
+    let folder = Folder::new(&[("shell.sql", SHELL), ("a", &"no JSON\n".repeat(9))]);
+    let done = folder.run(&[ARGS, &["a"]].concat());
+    assert_eq!(done.code, Some(0));
+    assert!(done.err.contains("9 records, 0 events") && done.err.contains("9 rejected"), "{}", done.err);
+    assert_eq!(done.err.matches("rejected: a: record ").count(), 5, "{}", done.err);
+    assert!(done.err.contains("… and 4 more"), "{}", done.err);
+    let done = folder.run(&[ARGS, &["--set", "limits.record_bytes_max=1024", "-"]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    folder.write("long", format!("{}\n{}\n", hit().replace("ws1", &"w".repeat(2_000)), hit()).as_bytes());
+    let done = folder.run(&[ARGS, &["--set", "limits.record_bytes_max=1024", "long"]].concat());
+    assert_eq!(places(&done.out), [("long".to_owned(), 1, 0)]);
+    assert!(done.err.contains("record 0: too_large"), "{}", done.err);
+}
+
+#[test]
+fn a_pipeline_gives_source_organisation_and_zone() {
+    let records = repository().join("pipelines/demo");
+    let event =
+        hit().replace(r#""UtcTime":"2026-10-03 01:00:00.123""#, r#""EventTime":"2026-10-03 10:00:00""#);
+    let folder = Folder::new(&[
+        ("shell.sql", SHELL),
+        ("a", &event),
+        (
+            "pipeline.toml",
+            "rules = [\"shell.sql\"]\n[[organisation]]\nid = \"coast\"\nname = \"C\"\n[[source]]\nid = \"one\"\norganisation = \"coast\"\n\
+             topics = [\"a\"]\nformat = \"windows-json\"\n[[source]]\nid = \"two\"\norganisation = \"coast\"\ntopics = [\"b\"]\n\
+             format = \"windows-json\"\ntime_zone = \"+09:00\"\n",
+        ),
+    ]);
+    let run = |source: &str, output: &str| {
+        folder.run(&["scan", "--pipeline", ".", "--source", source, "--output", output, "a"])
+    };
+    let matched: Value = serde_json::from_str(&run("two", "matches").out).expect("JSON");
+    assert_eq!((&matched["source"], &matched["org_id"]), (&"two".into(), &"coast".into()));
+    for (source, time) in [("one", "2026-10-03T10:00:00"), ("two", "2026-10-03T01:00:00")] {
+        let alert: Value = serde_json::from_str(&run(source, "ocsf").out).expect("JSON");
+        let shown = alert["metadata"]["original_time"].as_str().unwrap_or_default();
+        assert!(shown.starts_with(time), "{source}: {shown}");
+    }
+    let unknown = run("three", "matches");
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("`three`") && unknown.err.contains("one, two"), "{}", unknown.err);
+    let demo =
+        finish(program().args(["scan", "--pipeline"]).arg(records).args(["--source", "power-ids", "-"]));
+    assert_eq!((demo.code, demo.out.as_str()), (Some(0), ""), "{}", demo.err);
+}
+
+#[test]
+fn what_cannot_be_scanned_is_two_and_says_why() {
+    let folder =
+        Folder::new(&[("shell.sql", SHELL), ("a", &hit()), ("broken.sql", "SELECT"), ("torn.gz", "")]);
+    let torn = gzip(&lines());
+    folder.write("torn.gz", &torn[..torn.len() / 2]);
+    for (args, expect) in [
+        (&["scan", "--rules", "shell.sql", "--source", "syslog", "a"][..], "windows-json, suricata-eve"),
+        (&["scan", "--rules", "broken.sql", "--source", "windows-json", "a"], "R001"),
+        (&["scan", "--rules", "none.sql", "--source", "windows-json", "a"], "none.sql"),
+        (&["scan", "--rules", "shell.sql", "--source", "windows-json", "none"], "cannot read none"),
+        (&["scan", "--rules", "shell.sql", "--source", "windows-json", "."], "it is a folder"),
+        (&["scan", "--rules", "shell.sql", "--source", "windows-json", "torn.gz"], "cannot read torn.gz"),
+        (&["scan", "--rules", "shell.sql", "--source", "windows-json", "--org", "Power Co", "a"], "P003"),
+        (&["scan", "--rules", "shell.sql", "--source", "windows-json", "--time-zone", "JST", "a"], "+09:00"),
+        (
+            &["scan", "--rules", "shell.sql", "--source", "windows-json", "--set", "limits.deep=1", "a"],
+            "limits.deep",
+        ),
+        (&["scan", "--pipeline", "none", "--source", "x", "a"], "D001"),
+    ] {
+        let done = folder.run(args);
+        assert_eq!(done.code, Some(2), "{args:?}: {}{}", done.out, done.err);
+        assert!(done.err.contains(expect), "{args:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_scan_quietly() {
+    let folder = Folder::new(&[("shell.sql", SHELL), ("many", &format!("{}\n", hit()).repeat(2_000))]);
+    let mut command = program();
+    command.current_dir(folder.path()).args(ARGS).arg("many").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    let mut first = String::new();
+    let mut out = BufReader::with_capacity(64, child.stdout.take().expect("a pipe"));
+    out.read_line(&mut first).expect("a line");
+    drop(out);
+    let mut err = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("reads");
+    assert_eq!((child.wait().expect("ends").code(), err.as_str()), (Some(0), ""));
+    assert_eq!(places(&first), [("many".to_owned(), 0, 0)]);
+}
