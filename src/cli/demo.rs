@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
 use super::run;
+use crate::config::Config;
 use crate::config::broker::GroupProtocol;
-use crate::config::{Config, LoadOptions};
 use crate::demo::broker::{BrokerError, MockBroker, Shipper};
 use crate::demo::telemetry::{SOURCES, Telemetry};
 use crate::demo::view::{AlertLine, Progress, Summary, View};
@@ -96,7 +96,7 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Arc::new(compiled);
     let broker = MockBroker::start(&topics).map_err(broken)?;
     let servers = broker.bootstrap_servers();
-    let mut config = Config::load(&LoadOptions::default())?;
+    let mut config = Config::default();
     config.kafka.bootstrap_servers = vec![servers.clone()];
     // The mock assigns at once with this protocol, and after 3 s with the other.
     config.kafka.group_protocol = GroupProtocol::Consumer;
