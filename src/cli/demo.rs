@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
 use super::run;
+use crate::config::Config;
 use crate::config::broker::GroupProtocol;
-use crate::config::{Config, LoadOptions};
 use crate::demo::broker::{BrokerError, MockBroker, Shipper};
 use crate::demo::telemetry::{SOURCES, Telemetry};
 use crate::demo::view::{AlertLine, Progress, Summary, View};
@@ -86,7 +86,7 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         .collect();
     let files: Vec<Arc<SourceFile>> =
         RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
-    let mut config = Config::load(&LoadOptions::default())?;
+    let mut config = Config::default();
     let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::from(&config.limits));
     if loaded.has_errors() {
         return Err(loaded.diagnostics.into());

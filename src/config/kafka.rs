@@ -15,7 +15,7 @@ use super::broker::{GroupProtocol, Mechanism};
 use super::{Config, oauth};
 use crate::diagnostic::{Diagnostic, codes};
 
-/// How often librdkafka hands out its statistics, in milliseconds. They show hidden retries of a commit.
+/// How often librdkafka hands out its statistics, in milliseconds. They bring the ends of partitions and the state of the brokers.
 pub const STATISTICS_INTERVAL_MS: u32 = 1_000;
 
 /// A property, its value, and why. Users may override these.

@@ -47,7 +47,7 @@ pub struct Limits {
     #[schemars(range(min = 1_024, max = 104_857_600))]
     pub reject_bytes_max: u64,
     /// Largest alert value, in bytes. Evidence is cut until it fits, and the alert says so.
-    #[schemars(range(min = 8_192, max = 104_857_600))]
+    #[schemars(range(min = 65_536, max = 104_857_600))]
     pub alert_bytes_max: u64,
     /// Largest original event that an alert carries as evidence, in bytes. More is cut, and the alert says so.
     #[schemars(range(min = 0, max = 104_857_600))]

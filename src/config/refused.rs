@@ -72,7 +72,7 @@ pub const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["statistics.interval.ms"],
-        "the statistics show hidden retries of a commit; they cannot be turned off",
+        "the statistics bring the lag and the state of the brokers; they cannot be turned off",
     ),
     (&["sasl.mechanism", "sasl.mechanisms"], "set by `kafka.sasl.mechanism`"),
     (&["sasl.username"], "set by `kafka.sasl.username`"),

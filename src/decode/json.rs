@@ -103,9 +103,8 @@ fn parse<'t>(scratch: &'t mut [u8], buffers: &mut Buffers) -> Result<Tape<'t>, R
         if matches!(error.error(), simd_json::ErrorType::DepthLimitExceeded) {
             return Reject { code: RejectCode::TooDeep, detail: "nested too deeply to be parsed".into() };
         }
-        // Only the kind and the place: the error's own text can hold a character of the record.
-        let detail = format!("invalid JSON at byte {}: {}", error.index(), kind(&error));
-        Reject { code: RejectCode::Syntax, detail }
+        // Only the kind: the error's own text can hold a character of the record.
+        Reject { code: RejectCode::Syntax, detail: format!("invalid JSON: {}", kind(&error)) }
     })
 }
 

@@ -86,7 +86,8 @@ codes! {
     Q025 "The planner refused the query."
     Q026 "A literal is too large."
     Q027 "The condition never holds, or always does."
-    Q028 "A backslash in a LIKE pattern stands before an ordinary character, and is dropped."
+    Q028 "A LIKE pattern has a backslash before an ordinary character: it is dropped, not matched."
+    Q029 "DataFusion runs the regular expression as LIKE and loses its backslash."
 
     T001 "A test's input cannot be read."
     T002 "A test expects something that the rule cannot return."

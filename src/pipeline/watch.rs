@@ -20,6 +20,8 @@ use crate::source::PartitionStatus;
 
 /// How often positions are copied out for `/status`.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// The same trouble is told again after this time.
+const TROUBLE_EVERY: Duration = Duration::from_secs(10);
 /// A lane blocks longest in a rewind or an assignment that the broker does not answer: tries times 30 s.
 const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(180);
 
@@ -67,6 +69,8 @@ pub struct Watch {
     shown_at: Option<Instant>,
     /// Partitions whose lag is exported.
     owned: BTreeSet<(String, i32)>,
+    /// The last trouble that was told, and when.
+    trouble: Option<(String, Instant)>,
 }
 
 impl Watch {
@@ -81,6 +85,7 @@ impl Watch {
             paused: false,
             shown_at: None,
             owned: BTreeSet::new(),
+            trouble: None,
         }
     }
 
@@ -229,8 +234,14 @@ impl LaneEvents for Watch {
     }
 
     fn trouble(&mut self, what: &str) {
-        self.observed.health.error("kafka", what);
-        tracing::warn!(lane = self.lane, what, "Kafka reports trouble.");
+        // During an outage librdkafka reports the same several times a second.
+        let again =
+            self.trouble.as_ref().is_some_and(|(known, at)| known == what && at.elapsed() < TROUBLE_EVERY);
+        if !again {
+            self.trouble = Some((what.to_owned(), Instant::now()));
+            self.observed.health.error("kafka", what);
+            tracing::warn!(lane = self.lane, what, "Kafka reports trouble.");
+        }
     }
 
     fn stopping(&mut self) {

@@ -198,6 +198,30 @@ pub(super) fn plan(
     Some(Planned { condition: condition?, outputs })
 }
 
+/// Whether planning made a LIKE with a backslash that the query does not have. DataFusion 55 turns a regular
+/// expression that is a plain text (`\\\\cmd\\.exe$`) into LIKE without doubling the backslash. We run what plain
+/// DataFusion runs, so this is said rather than mended.
+fn loses_backslash(written: &ast::Expr, planned: &Expr) -> bool {
+    let mut patterns = std::collections::HashSet::new();
+    let _ = ast::visit_expressions(written, |part: &ast::Expr| {
+        if let ast::Expr::Like { pattern, .. } | ast::Expr::ILike { pattern, .. } = part
+            && let ast::Expr::Value(value) = pattern.as_ref()
+            && let ast::Value::SingleQuotedString(text) = &value.value
+        {
+            patterns.insert(text.clone());
+        }
+        std::ops::ControlFlow::<()>::Continue(())
+    });
+    planned
+        .exists(|node| {
+            let Expr::Like(like) = node else { return Ok(false) };
+            let Expr::Literal(value, _) = like.pattern.as_ref() else { return Ok(false) };
+            let text = value.try_as_str().flatten().unwrap_or_default();
+            Ok(text.contains('\\') && !patterns.contains(text))
+        })
+        .unwrap_or(false)
+}
+
 struct Planning<'a> {
     file: &'a Arc<SourceFile>,
     schema: &'a DFSchemaRef,
@@ -218,7 +242,15 @@ impl Planning<'_> {
     /// at the smallest part that fails by itself.
     fn expression(&mut self, expr: ast::Expr, place: &Range<usize>) -> Option<Expr> {
         match typed(expr.clone(), self.schema) {
-            Ok(expr) => Some(expr),
+            Ok(planned) => {
+                if loses_backslash(&expr, &planned) {
+                    let message = "DataFusion runs this regular expression as LIKE, where its backslash is lost: it will not match what it says";
+                    let help = "write LIKE or ILIKE instead, with each backslash doubled: `Image ILIKE '%\\\\cmd.exe'`";
+                    let at = Location::new(self.file, place.clone());
+                    self.found.push(Diagnostic::new(codes::Q029, message).at(at).help(help).warning());
+                }
+                Some(planned)
+            }
             Err(refusal) => {
                 let failing = self.failing(&expr, refusal, place);
                 for (refusal, at) in failing {

@@ -24,6 +24,8 @@ use crate::config::kafka::TokenSource;
 
 /// One slice of waiting for delivery reports: small, because a commit waits for it.
 const REPORT_WAIT: Duration = Duration::from_micros(500);
+/// How long the thread waits for an epoch before it serves the producer's events.
+const IDLE_POLL: Duration = Duration::from_millis(200);
 /// Pause before a call is made again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
 /// Pause before a producer is created again.
@@ -125,9 +127,16 @@ impl KafkaSink {
                 }
             };
             let mut worker = Worker { settings, producer: Some(producer) };
-            while let Ok(epoch) = inbox.recv() {
-                if outbox.send(worker.run(epoch)).is_err() {
-                    break;
+            loop {
+                match inbox.recv_timeout(IDLE_POLL) {
+                    Ok(epoch) => {
+                        if outbox.send(worker.run(epoch)).is_err() {
+                            break;
+                        }
+                    }
+                    // An idle producer still has tokens to refresh and errors to report.
+                    Err(RecvTimeoutError::Timeout) => worker.idle(),
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
         };
@@ -190,6 +199,12 @@ struct Worker {
 }
 
 impl Worker {
+    fn idle(&self) {
+        if let Some(producer) = &self.producer {
+            producer.poll(Duration::ZERO);
+        }
+    }
+
     /// Carries one epoch to its end.
     fn run(&mut self, epoch: Epoch<ConsumerGroupMetadata>) -> Ended {
         let began = Instant::now();

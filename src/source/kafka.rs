@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
 use rdkafka::client::OAuthToken;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -188,10 +188,13 @@ impl KafkaSource {
             .map_err(|error| kafka("reading the group's committed offsets", &error))
     }
 
-    /// The offsets at which the partitions of an assignment begin.
-    fn beginnings(&mut self, list: &TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
+    /// The offsets at which the partitions of an assignment begin, and those of them that are not committed yet.
+    fn beginnings(
+        &mut self,
+        list: &TopicPartitionList,
+    ) -> Result<(TopicPartitionList, TopicPartitionList), SourceError> {
         let committed = self.committed_now(list.clone())?;
-        let mut assigned = TopicPartitionList::new();
+        let (mut assigned, mut fresh) = (TopicPartitionList::new(), TopicPartitionList::new());
         for element in committed.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let source =
@@ -221,11 +224,13 @@ impl KafkaSource {
                 }
             };
             self.positions.take(topic, partition, source, at, committed);
-            assigned
-                .add_partition_offset(topic, partition, Offset::Offset(at))
-                .map_err(|error| kafka("preparing the assignment", &error))?;
+            let lists = [Some(&mut assigned), Some(&mut fresh).filter(|_| committed.is_none())];
+            for list in lists.into_iter().flatten() {
+                list.add_partition_offset(topic, partition, Offset::Offset(at))
+                    .map_err(|error| kafka("preparing the assignment", &error))?;
+            }
         }
-        Ok(assigned)
+        Ok((assigned, fresh))
     }
 
     fn owned_list(&self) -> TopicPartitionList {
@@ -242,8 +247,23 @@ impl KafkaSource {
 }
 
 impl Drop for KafkaSource {
+    /// Leaves the group in order. A rebalance that was announced and not yet carried out must be answered first:
+    /// librdkafka waits for the answer, and the group would wait for this member until its session ends.
     fn drop(&mut self) {
         self.consumer.context().closing.store(true, Ordering::Release);
+        let mut waiting: Vec<Pending> = self.granted.take().into_iter().collect();
+        waiting.append(&mut self.consumer.context().inbox().pending);
+        for pending in waiting {
+            let _ = match &pending {
+                // Taken only to be given back by the close that follows.
+                Pending::Assign(list) if self.cooperative() => self.consumer.incremental_assign(list),
+                Pending::Assign(list) => self.consumer.assign(list),
+                Pending::Revoke(list) | Pending::Lost(list) if self.cooperative() => {
+                    self.consumer.incremental_unassign(list)
+                }
+                Pending::Revoke(_) | Pending::Lost(_) => self.consumer.unassign(),
+            };
+        }
     }
 }
 
@@ -314,14 +334,24 @@ impl Source for KafkaSource {
     }
 
     fn assign(&mut self) -> Result<(), SourceError> {
-        let Some(Pending::Assign(list)) = self.granted.take() else { return Ok(()) };
-        let assigned = if list.count() == 0 { list } else { self.beginnings(&list)? };
+        let Some(Pending::Assign(list)) = self.granted.clone() else { return Ok(()) };
+        let (assigned, fresh) =
+            if list.count() == 0 { (list, TopicPartitionList::new()) } else { self.beginnings(&list)? };
         let done = if self.cooperative() {
             self.consumer.incremental_assign(&assigned)
         } else {
             self.consumer.assign(&assigned)
         };
-        done.map_err(|error| kafka("taking partitions", &error))
+        done.map_err(|error| kafka("taking partitions", &error))?;
+        if fresh.count() > 0 {
+            // Where a group begins is decided once: a restart before the first epoch begins at the same place,
+            // and `latest` does not skip what came in between.
+            self.consumer
+                .commit(&fresh, CommitMode::Sync)
+                .map_err(|error| kafka("committing where the group begins", &error))?;
+        }
+        self.granted = None;
+        Ok(())
     }
 
     fn unassign(&mut self) -> Result<(), SourceError> {

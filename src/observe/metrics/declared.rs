@@ -151,7 +151,7 @@ metrics! {
     epoch_duration Single<Histogram> [] "seconds" "Time from the first record of an epoch to its end";
     commit_duration Single<Histogram> [] "seconds" "Time that the commit of an epoch took";
     open_epoch Gauge [lane] "bytes" "Bytes of the values in the open epoch";
-    transactions_retried Single<Counter> [] "" "Transaction requests that were sent again, by us or by the client library";
+    transactions_retried Single<Counter> [] "" "Transaction calls that were made again after a retriable error";
     producers_replaced Single<Counter> [] "" "Producers that were replaced after a doubtful transaction";
     series_overflow Single<Counter> [] "" "Updates that went to a series `other` because limits.metric_series_max is reached";
     resident_memory Single<Gauge> [] "bytes" "Physical memory of the process";

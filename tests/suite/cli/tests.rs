@@ -136,7 +136,7 @@ fn the_repository_s_own_tests_pass() {
     assert!(done.out.contains(" 0 failed"), "{}", done.out);
 }
 
-/// The demo's case is its attack, with some ordinary records around it and one that is damaged.
+/// The demo's case is its attack, with some ordinary records around it and a torn one at the end.
 #[test]
 fn the_demo_s_case_is_the_attack_of_its_telemetry() {
     // 2026-10-03T01:00:00Z.
@@ -144,7 +144,7 @@ fn the_demo_s_case_is_the_attack_of_its_telemetry() {
     let mut inputs: BTreeMap<&str, String> = BTreeMap::new();
     let mut steps = 0;
     for (at, record) in telemetry.enumerate() {
-        if record.step.is_none() && at % 30 != 0 && !record.damaged {
+        if record.step.is_none() && at % 30 != 0 {
             continue;
         }
         steps += usize::from(record.step.is_some());
@@ -159,6 +159,8 @@ fn the_demo_s_case_is_the_attack_of_its_telemetry() {
         sources.sort_unstable();
         sources
     });
+    // The telemetry damages a record only in longer streams.
+    inputs.entry("rail-windows").or_default().push_str("{\"Channel\":\"Security\",\"EventID\":46\n");
     for (source, input) in inputs {
         assert_committed(&format!("pipelines/demo/cases/attack/{source}.ndjson"), &input);
     }
