@@ -5,3 +5,4 @@ mod kafka;
 mod ocsf;
 mod oracle;
 mod process;
+mod security;
