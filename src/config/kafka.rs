@@ -17,7 +17,7 @@ use super::{Config, oauth};
 use crate::diagnostic::{Diagnostic, codes};
 
 /// How often librdkafka hands out its statistics, in milliseconds. They bring the ends of partitions and the state of the brokers.
-pub const STATISTICS_INTERVAL_MS: u32 = 1_000;
+pub const STATISTICS_INTERVAL_MS: u32 = 500;
 
 /// A property, its value, and why. Users may override these.
 pub type Preset = (&'static str, &'static str, &'static str);
