@@ -6,6 +6,7 @@
 pub mod assignment;
 pub mod files;
 pub mod kafka;
+pub mod pattern;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -73,7 +73,8 @@ pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError
         }
         if args.create {
             let plans = plans(args, &config, &wanted, &states);
-            create(&client, &plans).map_err(|problems| CliError::kafka(problems.join("; ")))?;
+            create(&client, &TokenSource::new(&config), &plans)
+                .map_err(|problems| CliError::kafka(problems.join("; ")))?;
             for plan in plans {
                 states.insert(plan.name, TopicState::Present(usize::try_from(plan.partitions).unwrap_or(0)));
             }

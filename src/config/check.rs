@@ -220,6 +220,14 @@ impl Checks<'_> {
                 "for example `info`, or `info,noroshi::source=debug`",
             );
         }
+        if let Some(word) = config.log.level.split(',').map(str::trim).find(|word| !is_directive(word)) {
+            self.fault(
+                codes::D006,
+                "log.level",
+                format!("`{}` is no log level", word.escape_default()),
+                "write error, warn, info, debug or trace, or a module's level such as `noroshi::source=debug`",
+            );
+        }
         for server in &config.kafka.bootstrap_servers {
             if !is_address(server) {
                 self.fault(
@@ -231,6 +239,13 @@ impl Checks<'_> {
             }
         }
     }
+}
+
+/// A single word that is no level would be taken for a module's name, and then nothing is logged.
+fn is_directive(word: &str) -> bool {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let bare = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    !bare || levels.iter().any(|level| level.eq_ignore_ascii_case(word))
 }
 
 /// `host:port` with a port; IPv6 addresses in brackets.

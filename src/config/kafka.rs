@@ -4,6 +4,7 @@
 //! rdkafka (I-10). Creating clients and everything they do is left to those two. The values are measured, not
 //! guessed; each says why it is what it is.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -128,12 +129,13 @@ fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
     if kafka.security_protocol.tls() {
         let tls = &kafka.tls;
         let files = [
-            ("ssl.ca.location", &tls.ca_file),
-            ("ssl.certificate.location", &tls.certificate_file),
-            ("ssl.key.location", &tls.key_file),
+            ("ssl.ca.location", "kafka.tls.ca_file", &tls.ca_file),
+            ("ssl.certificate.location", "kafka.tls.certificate_file", &tls.certificate_file),
+            ("ssl.key.location", "kafka.tls.key_file", &tls.key_file),
         ];
-        for (name, path) in files {
+        for (name, key, path) in files {
             if let Some(path) = path {
+                readable(key, path)?;
                 client.set(name, path.to_string_lossy());
             }
         }
@@ -157,6 +159,17 @@ fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
         }
     }
     Ok(client)
+}
+
+/// librdkafka names neither the setting nor the file when it cannot read one.
+fn readable(key: &str, path: &Path) -> Result<(), Diagnostic> {
+    match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(_) => Err(Diagnostic::new(codes::C003, format!("`{key}`: {} is no file", path.display()))),
+        Err(error) => {
+            Err(Diagnostic::new(codes::C003, format!("`{key}`: cannot open {}: {error}", path.display())))
+        }
+    }
 }
 
 fn preset(client: &mut ClientConfig, presets: &[Preset]) {

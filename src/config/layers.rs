@@ -187,8 +187,13 @@ fn environment_path(name: &str) -> String {
     name.trim_start_matches(PREFIX).to_lowercase().replace("__", ".")
 }
 
+/// The last part of a name may stand in quotes, as in the file: `kafka.consumer.properties."fetch.min.bytes"`.
 fn dotted_path(name: &str) -> String {
-    name.to_owned()
+    let quoted = name.strip_suffix(['"', '\'']).and_then(|name| name.split_once(['"', '\'']));
+    match quoted {
+        Some((section, key)) if section.ends_with('.') => format!("{section}{key}"),
+        _ => name.to_owned(),
+    }
 }
 
 fn find(path: &str) -> Result<Target, Unknown> {

@@ -20,6 +20,7 @@ use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::record::OrgId;
 use crate::sink::route::TopicTemplate;
+use crate::source::pattern;
 
 pub use file::{OrganisationFile, PipelineFile, RejectsFile, SinkFile, SourceFileEntry, Start};
 
@@ -48,6 +49,8 @@ pub struct Source {
     pub topics: Vec<String>,
     /// Topics by pattern, anchored at both ends.
     pub pattern: Option<Regex>,
+    /// The same in the form that Kafka's client takes.
+    pub client_pattern: Option<String>,
     /// Its format.
     pub format: &'static dyn Format,
     /// Zone of times without one.
@@ -151,6 +154,7 @@ impl Pipeline {
             organisation: 0,
             topics: Vec::new(),
             pattern: None,
+            client_pattern: None,
             format,
             zone,
             allowed_lateness_ms: 0,
@@ -352,6 +356,16 @@ fn source(
             None
         }
     });
+    let translated = entry.topic_pattern.as_deref().filter(|_| pattern.is_some()).map(pattern::posix);
+    let client_pattern = match translated.transpose() {
+        Ok(pattern) => pattern,
+        Err(reason) => {
+            found.push(Diagnostic::new(codes::D006, reason).at(spans.value(&pointer("topic_pattern"))).help(
+                "brokers' clients know literals, `.`, classes, groups, `|` and repetitions; escape a dot as `\\.`",
+            ));
+            None
+        }
+    };
     if let Some(pattern) = &pattern
         && let Some(other) =
             others.iter().find(|other| other.topics.iter().any(|topic| pattern.is_match(topic)))
@@ -388,6 +402,7 @@ fn source(
         organisation: organisation?,
         topics: entry.topics.clone(),
         pattern,
+        client_pattern,
         format: format?,
         zone: zone?,
         allowed_lateness_ms: lateness?,

@@ -419,7 +419,7 @@ fn subscription(pipeline: &Pipeline) -> Vec<String> {
     let mut topics: Vec<String> = Vec::new();
     for source in &pipeline.sources {
         topics.extend(source.topics.iter().cloned());
-        topics.extend(source.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()));
+        topics.extend(source.client_pattern.clone());
     }
     topics
 }

@@ -15,7 +15,8 @@ use super::oracle::{self, Input, Pair};
 use super::process::{Running, WAIT_MAX, finish, program, until};
 
 const ORGANISATIONS: [&str; 3] = ["ministry", "power", "rail"];
-const PARTITIONS: usize = 4;
+/// Partitions of each input topic.
+pub const PARTITIONS: usize = 4;
 
 /// A pipeline folder over its own topics.
 pub struct Setup {
@@ -88,7 +89,7 @@ impl Setup {
 }
 
 /// (rule id, topic, partition, offset, index) of an alert, and its id.
-fn identity(alert: &OwnedMessage) -> (Pair, String) {
+pub fn identity(alert: &OwnedMessage) -> (Pair, String) {
     let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
     let position = &value["unmapped"]["noroshi"]["positions"][0];
     let pair = (
@@ -101,7 +102,8 @@ fn identity(alert: &OwnedMessage) -> (Pair, String) {
     (pair, value["metadata"]["uid"].as_str().expect("uid").to_owned())
 }
 
-fn repository(path: &str) -> PathBuf {
+/// A path of the repository.
+pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 

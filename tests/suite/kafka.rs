@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -81,6 +82,52 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// A broker of one test's own, which may be stopped; removed with the value.
+pub struct OwnBroker {
+    folder: tempfile::TempDir,
+    /// Where it listens: the same after each start.
+    pub broker: Broker,
+}
+
+impl OwnBroker {
+    /// Starts one.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listed = Self::script(&folder, &["start"]);
+        let variable = |name: &str| {
+            let line = listed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            line.map(str::to_owned)
+        };
+        let broker = Broker::from_variables(variable).expect("the script lists its listeners");
+        Self { folder, broker }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) {
+        Self::script(&self.folder, &["stop", "--now"]);
+    }
+
+    /// Starts it again, with its ports and its data.
+    pub fn restart(&self) {
+        Self::script(&self.folder, &["start"]);
+    }
+
+    fn script(folder: &tempfile::TempDir, words: &[&str]) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+        let mut command = Command::new(script);
+        command.args(words).arg("--dir").arg(folder.path().join("broker")).stdin(Stdio::null());
+        let done = command.stderr(Stdio::inherit()).output().expect("scripts/kafka starts");
+        assert!(done.status.success(), "scripts/kafka {words:?}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        Self::script(&self.folder, &["stop", "--now", "--remove"]);
+    }
+}
+
 /// A name that no other test, process or earlier run on the same broker has.
 pub fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -113,6 +160,10 @@ impl Record {
 
 impl Broker {
     fn from_environment() -> Option<Self> {
+        Self::from_variables(variable)
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let login = |who: &str| {
             Some(Login {
                 user: variable(&format!("NOROSHI_TEST_KAFKA_{who}USER"))?,

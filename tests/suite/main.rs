@@ -1,7 +1,6 @@
 //! Tests of the public surface, in one binary: linking DataFusion once is enough.
 
 mod cli;
-#[path = "../../src/committed.rs"]
 mod committed;
 mod delivery;
 mod formats;
@@ -9,4 +8,5 @@ mod kafka;
 mod ocsf;
 mod oracle;
 mod process;
+mod security;
 mod tidy;

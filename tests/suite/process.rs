@@ -66,13 +66,18 @@ pub struct Running {
 impl Running {
     /// Starts a pipeline against a broker; the log goes to a file in `folder`.
     pub fn start(folder: &Path, pipeline: &Path, settings: &[String]) -> Self {
-        let log = folder.join(format!("run-{}.log", fs::read_dir(folder).expect("folder").count()));
-        let file = fs::File::create(&log).expect("a log file");
         let mut command = program();
         command.arg("run").arg("--pipeline").arg(pipeline).args(["--instance", "test"]);
         for setting in settings {
             command.arg("--set").arg(setting);
         }
+        Self::spawn(folder, &mut command)
+    }
+
+    /// Starts any command of the program; what it prints goes to a file in `folder`.
+    pub fn spawn(folder: &Path, command: &mut Command) -> Self {
+        let log = folder.join(format!("run-{}.log", fs::read_dir(folder).expect("folder").count()));
+        let file = fs::File::create(&log).expect("a log file");
         let out = file.try_clone().expect("the log file again");
         let child = command.stdout(out).stderr(file).spawn().expect("the program starts");
         Self { child, log }
@@ -113,6 +118,16 @@ impl Running {
     /// True while it runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Polls until something holds; a process that ends meanwhile is a failure.
+    pub fn runs_until(&mut self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + WAIT_MAX;
+        while !holds() {
+            assert!(self.runs(), "ended before {what}\n{}", self.log());
+            assert!(Instant::now() < deadline, "waited {WAIT_MAX:?} for {what}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits for the HTTP endpoint's address in the log.

@@ -2,6 +2,7 @@
 //!
 //! Owns the settings. Called by `cli::topics` and the demo.
 
+use std::ffi::{CStr, CString};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{DefaultClientContext, OAuthToken};
 use rdkafka::types::RDKafkaErrorCode;
+
+use crate::config::kafka::TokenSource;
 
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,12 +52,15 @@ impl TopicPlan {
 }
 
 /// Creates topics; those that are there already are left as they are. Returns the problems, one line each.
-pub fn create(config: &ClientConfig, plans: &[TopicPlan]) -> Result<(), Vec<String>> {
+pub fn create(config: &ClientConfig, token: &TokenSource, plans: &[TopicPlan]) -> Result<(), Vec<String>> {
     if plans.is_empty() {
         return Ok(());
     }
     let admin: AdminClient<DefaultClientContext> =
         config.create().map_err(|error| vec![format!("the Kafka client cannot be created: {error}")])?;
+    if config.get("sasl.mechanisms") == Some("OAUTHBEARER") {
+        give_token(&admin, token).map_err(|why| vec![format!("no token for creating topics: {why}")])?;
+    }
     let topics: Vec<NewTopic<'_>> = plans
         .iter()
         .map(|plan| {
@@ -73,6 +79,37 @@ pub fn create(config: &ClientConfig, plans: &[TopicPlan]) -> Result<(), Vec<Stri
         .map(|(topic, code)| format!("creating `{topic}`: {code}"))
         .collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Hands the token over directly: rdkafka's admin client never serves librdkafka's request for one, so that
+/// its connections would wait for ever. One token lasts longer than this client.
+fn give_token(
+    admin: &AdminClient<DefaultClientContext>,
+    token: &TokenSource,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let OAuthToken { token, principal_name, lifetime_ms } = token.token()?;
+    let (token, principal) = (CString::new(token)?, CString::new(principal_name)?);
+    let mut reason = [0u8; 256];
+    // SAFETY: the client lives as long as the borrow of `admin`; both strings are NUL-terminated and outlive the
+    // call, which copies them; no extensions are given, so their count is 0; `reason` is as long as it says, and
+    // librdkafka writes no further.
+    let code = unsafe {
+        rdkafka::bindings::rd_kafka_oauthbearer_set_token(
+            admin.inner().native_ptr(),
+            token.as_ptr(),
+            lifetime_ms,
+            principal.as_ptr(),
+            std::ptr::null_mut(),
+            0,
+            reason.as_mut_ptr().cast(),
+            reason.len(),
+        )
+    };
+    if code == rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Ok(());
+    }
+    let said = CStr::from_bytes_until_nul(&reason).map(CStr::to_string_lossy).unwrap_or_default();
+    Err(said.into())
 }
 
 struct Unpark(Thread);

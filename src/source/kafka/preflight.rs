@@ -15,6 +15,8 @@ use crate::config::kafka::TokenSource;
 
 /// One question to the broker.
 const ASK: Duration = Duration::from_secs(2);
+/// A TLS handshake that fails for so long fails for good.
+const TLS_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Why the broker is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,11 +62,21 @@ pub enum TopicState {
 }
 
 #[derive(Default)]
-struct LastError(Option<(RDKafkaErrorCode, String)>);
+struct LastError {
+    error: Option<(RDKafkaErrorCode, String)>,
+    /// A connection that the broker closes is no error to librdkafka, it is only logged.
+    log: Option<String>,
+}
 
 struct Context {
     last: Mutex<LastError>,
     token: TokenSource,
+}
+
+impl Context {
+    fn last(&self) -> std::sync::MutexGuard<'_, LastError> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ClientContext for Context {
@@ -72,14 +84,18 @@ impl ClientContext for Context {
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "librdkafka");
+        if facility == "FAIL" {
+            // "[thrd:name]: name/bootstrap: what happened"
+            let said = message.split_once("]: ").map_or(message, |(_, said)| said);
+            self.last().log = Some(said.to_owned());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // "All brokers down" follows the real reason and says less.
-        if code != RDKafkaErrorCode::AllBrokersDown || last.0.is_none() {
-            last.0 = Some((code, reason.to_owned()));
+        if code != RDKafkaErrorCode::AllBrokersDown {
+            self.last().error = Some((code, reason.to_owned()));
         }
     }
 
@@ -108,36 +124,45 @@ impl Preflight {
         let consumer: BaseConsumer<Context> =
             config.create_with_context(context).map_err(|error| PreflightError::Client(error.to_string()))?;
         let preflight = Self { consumer, servers };
-        let until = Instant::now() + patience;
+        let began = Instant::now();
         loop {
             // Polling serves the token callback and brings the reasons of failures.
             let _ = preflight.consumer.poll(Duration::from_millis(10));
             let asked = preflight.consumer.fetch_metadata(Some("__noroshi_preflight"), ASK);
-            let _ = preflight.consumer.poll(Duration::from_millis(10));
+            // One poll brings one event, and log lines come before the error they lead to.
+            let drained = Instant::now() + Duration::from_millis(50);
+            while Instant::now() < drained {
+                let _ = preflight.consumer.poll(Duration::from_millis(1));
+            }
             let error = match asked {
                 Ok(_) => return Ok(preflight),
                 Err(error) => error,
             };
-            if let Some(found) = preflight.verdict(&error, Instant::now() >= until) {
+            if let Some(found) = preflight.verdict(&error, began.elapsed(), patience) {
                 return Err(found);
             }
         }
     }
 
-    fn verdict(&self, error: &KafkaError, out_of_time: bool) -> Option<PreflightError> {
-        let last = self.consumer.context().last.lock().unwrap_or_else(PoisonError::into_inner);
-        let servers = self.servers.clone();
-        let Some((code, why)) = last.0.clone() else {
-            return out_of_time.then(|| PreflightError::Unreachable { servers, why: error.to_string() });
-        };
+    fn verdict(&self, error: &KafkaError, waited: Duration, patience: Duration) -> Option<PreflightError> {
         use RDKafkaErrorCode as Code;
-        match code {
-            Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
-                Some(PreflightError::Refused { servers, why })
+        let last = self.consumer.context().last();
+        let servers = self.servers.clone();
+        let out_of_time = waited >= patience;
+        match &last.error {
+            Some((
+                Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism,
+                why,
+            )) => Some(PreflightError::Refused { servers, why: why.clone() }),
+            // The first handshake can fail for a passing reason; several do not.
+            Some((Code::SSL, why)) if waited >= patience.min(TLS_PATIENCE) => {
+                Some(PreflightError::Tls { servers, why: why.clone() })
             }
-            // The first handshake can fail for a passing reason; only the patience's end makes it final.
-            Code::SSL if out_of_time => Some(PreflightError::Tls { servers, why }),
-            _ if out_of_time => Some(PreflightError::Unreachable { servers, why }),
+            Some((_, why)) if out_of_time => Some(PreflightError::Unreachable { servers, why: why.clone() }),
+            None if out_of_time => {
+                let why = last.log.clone().unwrap_or_else(|| error.to_string());
+                Some(PreflightError::Unreachable { servers, why })
+            }
             _ => None,
         }
     }
