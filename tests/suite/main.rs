@@ -1,6 +1,7 @@
 //! Tests of the public surface, in one binary: linking DataFusion once is enough.
 
 mod cli;
+#[path = "../../src/committed.rs"]
 mod committed;
 mod delivery;
 mod formats;
