@@ -365,6 +365,15 @@ mod tests {
         mode: Option<Mode>,
         #[serde(default)]
         inner: Vec<Inner>,
+        #[serde(default)]
+        place: Option<Place>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+    #[serde(rename_all = "lowercase", deny_unknown_fields)]
+    enum Place {
+        File(String),
+        Env(String),
     }
 
     #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
@@ -436,6 +445,20 @@ mod tests {
         let deep = "[".repeat(5_000);
         let file = SourceFile::new("x.yaml", deep.as_str());
         assert!(read_yaml::<Sample>(&file, 0..deep.len()).is_err());
+    }
+
+    #[test]
+    fn one_of_several_tables_is_explained() {
+        for (text, expect) in [
+            ("name = 'x'\nplace = 'a'\n", "p.toml:2:9: expected object, found a string [D005]"),
+            ("name = 'x'\nplace = { fle = 'a' }\n", "p.toml:2:11: unknown key `fle` [D003]"),
+            ("name = 'x'\nplace = { file = 7 }\n", "p.toml:2:18: expected string, found a number [D005]"),
+            ("name = 'x'\nplace = { file = 'a', env = 'b' }\n", "p.toml:2:"),
+        ] {
+            let found = shown(read_toml::<Sample>(&SourceFile::new("p.toml", text)));
+            assert!(found.iter().any(|found| found.starts_with(expect)), "{text}: {found:?}");
+            assert!(found.iter().all(|found| !found.contains("expected ,")), "{text}: {found:?}");
+        }
     }
 
     #[test]

@@ -84,9 +84,21 @@ fn alternatives(
                 }
                 ValidationErrorKind::OneOfNotValid { context: inner } => {
                     for error in inner.iter().flatten() {
-                        if let ValidationErrorKind::Constant { expected_value } = error.kind() {
-                            options.push(text_of(expected_value));
+                        match error.kind() {
+                            ValidationErrorKind::Constant { expected_value } => {
+                                options.push(text_of(expected_value));
+                            }
+                            ValidationErrorKind::Type { kind: jsonschema::error::TypeKind::Single(kind) }
+                                if error.instance_path().as_str() == path =>
+                            {
+                                kinds.push(kind.to_string());
+                            }
+                            _ => {}
                         }
+                    }
+                    // Of the right type, and wrong inside.
+                    if error.instance().is_object() {
+                        closer.push(branch);
                     }
                 }
                 ValidationErrorKind::Type { kind: jsonschema::error::TypeKind::Single(kind) } => {
@@ -109,6 +121,7 @@ fn alternatives(
         found.push(not_allowed(error, &options).at(spans.value(path)));
     } else {
         kinds.retain(|kind| kind != "null");
+        kinds.dedup();
         if !options.is_empty() {
             kinds.push("string".into());
         }

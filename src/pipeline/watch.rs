@@ -259,3 +259,38 @@ impl LaneEvents for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::PIPELINE;
+    use crate::diagnostic::SourceFile;
+    use crate::pipeline::definition::Pipeline;
+    use crate::rules::RuleSet;
+
+    #[test]
+    fn what_was_cut_is_exported_when_it_is_committed() {
+        let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
+        let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
+        let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
+        let compiled = Arc::new(compiled.expect("compiles"));
+        let observed = Observed::new(&Config::default(), &compiled);
+        let mut watch = Watch::new(0, observed.clone(), Arc::clone(&compiled));
+        let tally = Tally { alerts_cut: 1, alerts_raw_cut: 2, rejects_cut: 3, ..Tally::default() };
+        let ended = |end: EpochEnd| Ended {
+            number: 1,
+            end,
+            offsets: Vec::new(),
+            took: Duration::ZERO,
+            retries: 0,
+            replaced: false,
+        };
+        watch.ended(&ended(EpochEnd::Rewound("again".into())), &tally, &[], Duration::ZERO);
+        watch.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
+        let text = observed.metrics.encode();
+        for (what, count) in [("alert", 1), ("raw", 2), ("reject", 3)] {
+            let line = format!("noroshi_cuts_total{{what=\"{what}\"}} {count}");
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -6,6 +6,7 @@
 //! node that could read a file, a variable or another table. Called by `rules::load`; `rules::bind` runs the
 //! result.
 
+mod backslash;
 mod types;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast;
 
+use backslash::loses_backslash;
 use types::{cast_never_fails, is_plain, type_name};
 
 use super::functions;
@@ -196,30 +198,6 @@ pub(super) fn plan(
         return None;
     }
     Some(Planned { condition: condition?, outputs })
-}
-
-/// Whether planning made a LIKE with a backslash that the query does not have. DataFusion 55 turns a regular
-/// expression that is a plain text (`\\\\cmd\\.exe$`) into LIKE without doubling the backslash. We run what plain
-/// DataFusion runs, so this is said rather than mended.
-fn loses_backslash(written: &ast::Expr, planned: &Expr) -> bool {
-    let mut patterns = std::collections::HashSet::new();
-    let _ = ast::visit_expressions(written, |part: &ast::Expr| {
-        if let ast::Expr::Like { pattern, .. } | ast::Expr::ILike { pattern, .. } = part
-            && let ast::Expr::Value(value) = pattern.as_ref()
-            && let ast::Value::SingleQuotedString(text) = &value.value
-        {
-            patterns.insert(text.clone());
-        }
-        std::ops::ControlFlow::<()>::Continue(())
-    });
-    planned
-        .exists(|node| {
-            let Expr::Like(like) = node else { return Ok(false) };
-            let Expr::Literal(value, _) = like.pattern.as_ref() else { return Ok(false) };
-            let text = value.try_as_str().flatten().unwrap_or_default();
-            Ok(text.contains('\\') && !patterns.contains(text))
-        })
-        .unwrap_or(false)
 }
 
 struct Planning<'a> {

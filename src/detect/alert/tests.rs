@@ -285,6 +285,8 @@ fn a_large_alert_shrinks_in_a_fixed_order() {
         assert_eq!(value["metadata"]["is_truncated"] == json!(true), !cut.is_empty());
         assert_eq!(noroshi["raw_data_bytes"], json!(raw));
         assert_eq!(noroshi["raw_data_cut"], json!(cut.contains(&"raw_data")));
+        assert_eq!(alert.raw_cut, cut.contains(&"raw_data"));
+        assert_eq!(alert.cut, cut.iter().any(|name| *name != "raw_data"));
         assert_eq!(value["raw_data_hash"]["value"], json!(hex(&Sha256::digest(&case.raw))));
     }
 }

@@ -31,7 +31,17 @@ struct Run {
 
 /// Runs the demo's telemetry; the batch is searched every `every` records.
 fn run(compiled: &Arc<Compiled>, records: u64, every: usize, now: TimeMicros) -> Run {
-    let mut engine = Engine::new(Arc::clone(compiled), EngineLimits::from(&Config::default().limits));
+    run_within(compiled, EngineLimits::from(&Config::default().limits), records, every, now)
+}
+
+fn run_within(
+    compiled: &Arc<Compiled>,
+    limits: EngineLimits,
+    records: u64,
+    every: usize,
+    now: TimeMicros,
+) -> Run {
+    let mut engine = Engine::new(Arc::clone(compiled), limits);
     let sources = &compiled.pipeline.sources;
     let mut findings = Vec::new();
     let mut rejected = 0;
@@ -143,4 +153,22 @@ fn a_discarded_batch_leaves_nothing_behind() {
     assert!(engine.search(0).is_empty());
     assert_eq!(push(&mut engine, event), Pushed::Events(1));
     assert_eq!(engine.search(0).len(), 1);
+}
+
+/// I-2: alerts that do not show all are counted, the cut record apart from the rest.
+#[test]
+fn what_an_alert_does_not_show_is_counted() {
+    let compiled = compiled();
+    let whole = EngineLimits::from(&Config::default().limits);
+    let bare =
+        EngineLimits { alert: AlertLimits { raw_bytes_max: 10, ..whole.alert.clone() }, ..whole.clone() };
+    let short =
+        EngineLimits { alert: AlertLimits { text_bytes_max: 8, ..whole.alert.clone() }, ..whole.clone() };
+    for (limits, raw, rest) in [(whole, false, false), (bare, true, false), (short, false, true)] {
+        let run = run_within(&compiled, limits, RECORDS, 100, 7);
+        let all = run.findings.len() as u64;
+        let count = |cut: bool| if cut { all } else { 0 };
+        assert_eq!((run.tally.alerts_raw_cut, run.tally.alerts_cut), (count(raw), count(rest)));
+        assert!(run.findings.iter().all(|finding| (finding.alert.raw_cut, finding.alert.cut) == (raw, rest)));
+    }
 }
