@@ -6,3 +6,4 @@ mod ocsf;
 mod oracle;
 mod process;
 mod security;
+mod stopping;
