@@ -121,7 +121,13 @@ pub fn outcome(ends: &[LaneEnd]) -> Outcome {
         let (this, why) = match &end.exit {
             Exit::Stopped => continue,
             Exit::Deadline => (Outcome::Deadline, "the deadline for stopping passed".to_owned()),
-            Exit::Fenced(why) => (Outcome::Fenced, format!("another process has taken over: {why}")),
+            Exit::Fenced(why) => (
+                Outcome::Fenced,
+                format!(
+                    "another process has taken over, or this one stood still for longer than \
+                     transaction.timeout_ms: {why}"
+                ),
+            ),
             Exit::Failed(why) => (Outcome::Kafka, why.clone()),
         };
         let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable(&why));

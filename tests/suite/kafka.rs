@@ -107,6 +107,22 @@ impl OwnBroker {
         Self::script(&self.folder, &["stop", "--now"]);
     }
 
+    /// SIGSTOP: connections stay, answers do not come.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = std::fs::read_to_string(self.folder.path().join("broker/pid")).expect("its process");
+        let sent = Command::new("kill").args([signal, process.trim()]).status().expect("kill starts");
+        assert!(sent.success(), "kill {signal}");
+    }
+
     /// Starts it again, with its ports and its data.
     pub fn restart(&self) {
         Self::script(&self.folder, &["start"]);
@@ -308,6 +324,19 @@ impl Broker {
                 end
             })
             .collect()
+    }
+
+    /// Whether a transaction is open in the topic: its end is then not yet the end for readers of committed records.
+    pub fn is_transaction_open(&self, topic: &str) -> bool {
+        let mut config = self.config();
+        let reader: BaseConsumer =
+            config.set("isolation.level", "read_uncommitted").create().expect("a reader");
+        self.end_offsets(topic).into_iter().zip(0..).any(|(stable, partition)| {
+            let (_, end) = reader
+                .fetch_watermarks(topic, partition, STEP_MAX)
+                .unwrap_or_else(|error| panic!("no end offset of {topic}/{partition}: {error}"));
+            stable < end
+        })
     }
 
     /// For each partition the offset that a consumer group has committed.

@@ -289,7 +289,7 @@ fn what_is_wrong_is_said_once_and_clearly() {
             "plaintext to a TLS port",
             plain(&[&format!("kafka.bootstrap_servers={}", listeners.sasl)]),
             3,
-            said(&["no broker answers", "security.protocol"]),
+            said(&["no broker answers", "Disconnected", "kafka.security_protocol"]),
         ),
         (
             "no rights",

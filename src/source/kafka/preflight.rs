@@ -160,7 +160,14 @@ impl Preflight {
             }
             Some((_, why)) if out_of_time => Some(PreflightError::Unreachable { servers, why: why.clone() }),
             None if out_of_time => {
-                let why = last.log.clone().unwrap_or_else(|| error.to_string());
+                let why = match &last.log {
+                    // What a port with TLS does to a client without, and the other way round.
+                    Some(said) if said.contains("Disconnected") => {
+                        format!("{said}; does kafka.security_protocol fit this port?")
+                    }
+                    Some(said) => said.clone(),
+                    None => error.to_string(),
+                };
                 Some(PreflightError::Unreachable { servers, why })
             }
             _ => None,
