@@ -143,6 +143,9 @@ pub trait Source {
     fn pause(&mut self) -> Result<(), SourceError>;
     /// Fetches again.
     fn resume(&mut self) -> Result<(), SourceError>;
+    /// Before the source is dropped for good: waits, at most this long, until the group is at rest. A member that
+    /// leaves in the middle of a rebalance stays behind as a dead one, and the others wait for it.
+    fn settle(&mut self, _patience: Duration) {}
     /// The group's identity right now, for the fence.
     fn group(&self) -> Option<Self::Group>;
     /// Notes that the sink has committed these offsets.

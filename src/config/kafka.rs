@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
 use super::broker::{GroupProtocol, Mechanism};
@@ -17,7 +18,7 @@ use super::{Config, oauth};
 use crate::diagnostic::{Diagnostic, codes};
 
 /// How often librdkafka hands out its statistics, in milliseconds. They bring the ends of partitions and the state of the brokers.
-pub const STATISTICS_INTERVAL_MS: u32 = 1_000;
+pub const STATISTICS_INTERVAL_MS: u32 = 500;
 
 /// A property, its value, and why. Users may override these.
 pub type Preset = (&'static str, &'static str, &'static str);
@@ -120,6 +121,8 @@ fn producer_base(config: &Config) -> Result<ClientConfig, Diagnostic> {
 fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
     let kafka = &config.kafka;
     let mut client = ClientConfig::new();
+    // rdkafka takes the level from the `log` crate, which nobody sets up here, and so asks for nothing.
+    client.set_log_level(RDKafkaLogLevel::Info);
     preset(&mut client, COMMON);
     client
         .set("bootstrap.servers", config.brokers()?)

@@ -19,6 +19,8 @@ use crate::source::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
 const POLL_IN_FLIGHT: Duration = Duration::from_millis(2);
+/// How long a lane that stops waits for its group to come to rest: a rebalance takes two heartbeats of 3 s.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(7);
 /// Tries for a rewind or an assignment that the broker does not answer.
 const BROKER_TRIES: u32 = 5;
 
@@ -150,6 +152,9 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
     pub fn run(mut self, stop: &Stop) -> (Exit, S, K) {
         let exit = self.turn(stop);
+        if exit == Exit::Stopped {
+            self.source.settle(SETTLE_PATIENCE);
+        }
         self.events.left(&exit);
         (exit, self.source, self.sink)
     }

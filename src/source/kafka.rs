@@ -26,6 +26,11 @@ use crate::pipeline::definition::Pipeline;
 /// How long the broker may take for an answer that a rebalance or a rewind waits for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A group that moved partitions this recently may still be moving.
+const RESTLESS: Duration = Duration::from_secs(10);
+/// One look at the group while it comes to rest.
+const SETTLE_POLL: Duration = Duration::from_millis(50);
+
 /// A rebalance that librdkafka has announced; it goes on once the lane has carried it out.
 #[derive(Debug, Clone)]
 enum Pending {
@@ -41,6 +46,8 @@ struct Inbox {
     troubles: Vec<String>,
     /// Whether a broker is connected, by the latest statistics.
     answering: Option<bool>,
+    /// Whether the group is at rest, by the latest statistics; `None` when they are older than the last look.
+    at_rest: Option<bool>,
     ends: Vec<(String, i32, i64)>,
 }
 
@@ -75,6 +82,7 @@ impl ClientContext for LaneContext {
         let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
         inbox.answering =
             Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
+        inbox.at_rest = statistics.cgrp.as_ref().map(|group| group.join_state == "steady");
         inbox.ends.clear();
         for (name, topic) in &statistics.topics {
             for (id, partition) in &topic.partitions {
@@ -123,6 +131,8 @@ pub struct KafkaSource {
     group: String,
     positions: Positions,
     granted: Option<Pending>,
+    /// When the group last moved partitions, or this member began to join.
+    moved_at: Option<Instant>,
     answering: bool,
 }
 
@@ -147,6 +157,7 @@ impl KafkaSource {
             group: group.to_owned(),
             positions: Positions::default(),
             granted: None,
+            moved_at: Some(Instant::now()),
             answering: true,
         })
     }
@@ -178,6 +189,7 @@ impl KafkaSource {
                 Pending::Lost(_) => Notice::Lost,
             });
             self.granted = Some(pending);
+            self.moved_at = Some(Instant::now());
         }
         notices
     }
@@ -397,6 +409,33 @@ impl Source for KafkaSource {
 
     fn resume(&mut self) -> Result<(), SourceError> {
         self.consumer.resume(&self.owned_list()).map_err(|error| kafka("resuming", &error))
+    }
+
+    fn settle(&mut self, patience: Duration) {
+        if self.moved_at.is_none_or(|at| at.elapsed() > RESTLESS) {
+            return;
+        }
+        // What is fetched from here on is not ours to read.
+        let _ = self.pause();
+        let until = Instant::now() + patience;
+        self.consumer.context().inbox().at_rest = None;
+        while Instant::now() < until {
+            for notice in self.poll(SETTLE_POLL, usize::MAX, &mut |_| {}) {
+                let done = match notice {
+                    Notice::Assigned => self.assign(),
+                    Notice::Revoked | Notice::Lost => self.unassign(),
+                    _ => Ok(()),
+                };
+                if done.is_err() {
+                    return;
+                }
+            }
+            // librdkafka 2.12 sends no LeaveGroup for a member without partitions, so one that is about to get some
+            // waits for them.
+            if self.consumer.context().inbox().at_rest == Some(true) && !self.positions.owned().is_empty() {
+                return;
+            }
+        }
     }
 
     fn group(&self) -> Option<ConsumerGroupMetadata> {

@@ -10,4 +10,5 @@ mod ocsf;
 mod oracle;
 mod process;
 mod security;
+mod stopping;
 mod tidy;

@@ -134,8 +134,8 @@ impl Running {
     pub fn http(&self) -> String {
         let find = || {
             let log = self.log();
-            let at = log.find("address=")? + "address=".len();
-            Some(log[at..].split_whitespace().next()?.trim_matches('"').to_owned())
+            let (_, after) = log.split_once("address=").or_else(|| log.split_once("\"address\":"))?;
+            Some(after.split([' ', ',', '\n']).next()?.trim_matches('"').to_owned())
         };
         until("the HTTP address in the log", find, || self.log())
     }

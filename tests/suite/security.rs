@@ -410,7 +410,7 @@ fn check_shows_no_secret() {
         ("{ env = \"THE_PASSWORD\" }".to_owned(), 0),
         ("\"canary-51c0\"".to_owned(), 1),
         ("canary-51c0".to_owned(), 1),
-        ("{ file = \"canary-51c0\", env = \"x\" }".to_owned(), 1),
+        ("{ value = \"canary-51c0\" }".to_owned(), 1),
     ] {
         let file = folder.path().join("noroshi.toml");
         let text = format!(
