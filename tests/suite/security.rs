@@ -387,7 +387,8 @@ fn a_missing_topic_or_folder_is_named() {
         ("rules", RULE.to_owned(), "none.sql".to_owned(), 2, "none.sql"),
     ] {
         fs::write(&file, text.replace(&from, &to)).expect("writes the pipeline");
-        let mut running = Running::start(setup.folder.path(), setup.folder.path(), std::slice::from_ref(&bootstrap));
+        let mut running =
+            Running::start(setup.folder.path(), setup.folder.path(), std::slice::from_ref(&bootstrap));
         let status = running.wait();
         assert_eq!(status.code(), Some(code), "{what}: {}", running.log());
         assert!(running.log().contains(expect), "{what}: {}", running.log());
