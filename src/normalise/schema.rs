@@ -59,6 +59,19 @@ pub enum ColumnType {
 pub const UTC: &str = "+00:00";
 
 impl ColumnType {
+    /// Whether a constant of a schema file fits.
+    fn holds(self, value: &serde_json::Value) -> bool {
+        match self {
+            Self::String => value.is_string() || value.is_number() || value.is_boolean(),
+            Self::Int => value.is_i64(),
+            Self::Double => value.is_number(),
+            Self::Boolean => value.is_boolean(),
+            Self::Timestamp => value
+                .as_str()
+                .is_some_and(|text| super::time::parse_text(text, super::time::ZoneOffset::UTC).is_some()),
+        }
+    }
+
     /// The Arrow type of its columns.
     pub fn arrow(self) -> DataType {
         match self {
@@ -400,10 +413,19 @@ fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>) -> Table {
                     .help(suggest(name, file.columns.keys().map(String::as_str))),
             );
         }
-        let fills = columns
+        let fills: Vec<Fill> = columns
             .iter()
             .map(|column| view.fill.get(&column.name).map_or_else(|| own_name(&column.name), fill))
             .collect();
+        for (column, fill) in columns.iter().zip(&fills) {
+            if let Fill::Constant(value) = fill
+                && !column.kind.holds(value)
+            {
+                let pointer = format!("/view/{at}/fill/{}", pointer_segment(&column.name));
+                let message = format!("{value} is no value of the column `{}`", column.name);
+                found.push(Diagnostic::new(codes::S006, message).at(spans.value(&pointer)));
+            }
+        }
         views.push(View { format: format.name(), condition, fills });
     }
     Table {
@@ -436,3 +458,6 @@ fn fill(file: &FillFile) -> Fill {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::RuleLimits;
-use super::meta::{RuleMeta, RuleScope};
+use super::meta::{Expect, Given, RuleMeta, RuleScope, RuleTest};
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
 use crate::document::{self, Document};
 
@@ -168,6 +168,37 @@ pub(super) fn check(rule: &RuleFile, outputs: Option<&[String]>, found: &mut Vec
                 Diagnostic::new(codes::R004, format!("the query returns no column `{entity}`"))
                     .at(spans.value(&format!("/entity/{at}")))
                     .help(crate::diagnostic::suggest(entity, outputs.iter().map(String::as_str))),
+            );
+        }
+    }
+    for (at, test) in meta.tests.iter().enumerate() {
+        check_test(rule, at, test, outputs, found);
+    }
+}
+
+/// What of a test can never pass: a file that is not there, an output that the query does not return.
+fn check_test(rule: &RuleFile, at: usize, test: &RuleTest, outputs: &[String], found: &mut Vec<Diagnostic>) {
+    let spans = &rule.document.spans;
+    if let Given::File(file) = &test.given {
+        let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
+        if !path.is_file() {
+            found.push(
+                Diagnostic::new(codes::T001, format!("the test's input {} is not there", path.display()))
+                    .at(spans.value(&format!("/tests/{at}/given")))
+                    .help("the path is relative to the rule"),
+            );
+        }
+    }
+    let Expect::Alerts(alerts) = &test.expect else { return };
+    for (nth, alert) in alerts.iter().enumerate() {
+        for name in
+            alert.keys().filter(|name| !outputs.iter().any(|output| output.eq_ignore_ascii_case(name)))
+        {
+            let pointer = format!("/tests/{at}/expect/{nth}/{}", document::pointer_segment(name));
+            found.push(
+                Diagnostic::new(codes::T002, format!("the query returns no column `{name}`"))
+                    .at(spans.key(&pointer))
+                    .help(crate::diagnostic::suggest(name, outputs.iter().map(String::as_str))),
             );
         }
     }

@@ -119,3 +119,9 @@ fn folders_are_read_in_order_and_loops_end() {
     let loaded = load(&[root.to_path_buf(), root.join("nothing")], &CATALOG, &limits);
     assert_eq!((loaded.rules.len(), lines(&loaded)), (0, vec![" D001".to_owned(); 3]));
 }
+
+#[test]
+fn a_test_that_can_never_pass_is_a_problem_of_the_rule() {
+    let text = "/*---\nid: t\ntitle: t\ntests:\n  - name: a\n    given: nowhere.ndjson\n    format: windows-json\n    expect:\n      - {image: x}\n      - {Imag: x}\n---*/\nSELECT Image FROM process_activity WHERE Image = 'a'\n";
+    assert_eq!(lines(&loaded(&[("t.sql", text)])), ["t.sql:6:12 T001", "t.sql:10:10 T002"].map(String::from));
+}
