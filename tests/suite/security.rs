@@ -55,8 +55,7 @@ impl Listeners {
         self.certificates.join(name).display().to_string()
     }
 
-    fn tls(&self, folder: &Path) -> Way {
-        let _ = folder;
+    fn tls(&self) -> Way {
         Way {
             name: "client certificate",
             settings: vec![
@@ -167,7 +166,7 @@ fn every_way_into_the_broker_carries_records_and_shows_no_secret() {
     let secrets = tempfile::tempdir().expect("a folder");
     let login = &listeners.login;
     let ways = [
-        listeners.tls(secrets.path()),
+        listeners.tls(),
         listeners.sasl("SCRAM-SHA-512", login, Some(secrets.path())),
         listeners.sasl("SCRAM-SHA-256", login, None),
         listeners.sasl("PLAIN", login, Some(secrets.path())),
@@ -199,7 +198,7 @@ fn topics_are_created_over_every_way() {
     let Some(listeners) = Listeners::of(broker) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     for way in [
-        listeners.tls(folder.path()),
+        listeners.tls(),
         listeners.sasl("SCRAM-SHA-512", &listeners.login, Some(folder.path())),
         listeners.token_file(folder.path()),
     ] {
@@ -387,7 +386,8 @@ fn a_missing_topic_or_folder_is_named() {
         ("rules", RULE.to_owned(), "none.sql".to_owned(), 2, "none.sql"),
     ] {
         fs::write(&file, text.replace(&from, &to)).expect("writes the pipeline");
-        let mut running = Running::start(setup.folder.path(), setup.folder.path(), &[bootstrap.clone()]);
+        let mut running =
+            Running::start(setup.folder.path(), setup.folder.path(), std::slice::from_ref(&bootstrap));
         let status = running.wait();
         assert_eq!(status.code(), Some(code), "{what}: {}", running.log());
         assert!(running.log().contains(expect), "{what}: {}", running.log());
