@@ -342,7 +342,7 @@ fn what_is_wrong_is_said_once_and_clearly() {
             let level = if way.settings.iter().any(|setting| setting.starts_with("log.level")) {
                 &[][..]
             } else {
-                &["log.level=warn"][..]
+                &["log.level=trace", "log.format=json"][..]
             };
             // The one that asks for a taken address must win over the default of the others.
             let mut command = way.command(&["run", "--instance", "test"], folder);
