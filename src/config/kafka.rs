@@ -168,9 +168,9 @@ fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
 fn readable(key: &str, path: &Path) -> Result<(), Diagnostic> {
     match std::fs::File::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_file() => Ok(()),
-        Ok(_) => Err(Diagnostic::new(codes::C003, format!("`{key}`: {} is no file", path.display()))),
+        Ok(_) => Err(Diagnostic::new(codes::D001, format!("`{key}`: {} is no file", path.display()))),
         Err(error) => {
-            Err(Diagnostic::new(codes::C003, format!("`{key}`: cannot open {}: {error}", path.display())))
+            Err(Diagnostic::new(codes::D001, format!("`{key}`: cannot open {}: {error}", path.display())))
         }
     }
 }

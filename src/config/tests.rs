@@ -131,6 +131,12 @@ fn later_layers_win() {
     assert_eq!(properties["fetch.min.bytes"], Property::Integer(1));
     let config = load(&given(sasl, &[r#"kafka.sasl.password={ file = "/b" }"#])).expect("valid");
     assert_eq!(config.epoch.interval_ms, 300);
+    for name in ["fetch.min.bytes", "\"fetch.min.bytes\"", "'fetch.min.bytes'"] {
+        let pair = format!("kafka.consumer.properties.{name}=7");
+        let config = load(&Given { file: "", environment: &[], set: &[&pair] });
+        let properties = config.expect("valid").kafka.consumer.properties;
+        assert_eq!(properties["fetch.min.bytes"].to_string(), "7", "{name}");
+    }
     assert_eq!(config.kafka.sasl.password, Some(Secret::File("/b".into())));
     assert!(config.warnings().iter().any(|warning| warning.message.contains("clear text")));
 }
@@ -175,6 +181,7 @@ fn faults_of_one_setting_and_contradictions_name_their_place() {
         ("[http]\nlisten = '0.0.0.0:9464'", "2:10:C005 0.0.0.0:9464 can be reached"),
         ("[http]\nlisten = 'x'", "2:10:D006 `x` is no address with a port"),
         ("[log]\nlevel = 'info,=,['", "2:9:D006 the log directives cannot be read"),
+        ("[log]\nlevel = 'info,loud'", "2:9:D006 `loud` is no log level"),
         ("[kafka]\nbootstrap_servers = ['a']", "2:21:D006 `a` is no broker address"),
         ("[limits]\nalert_bytes_max = 1000000", "2:19:C002 1000000 bytes do not fit"),
         ("[limits]\nraw_bytes_max = 200000", "2:17:C002 an original event"),

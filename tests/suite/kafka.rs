@@ -7,9 +7,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -24,6 +23,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+pub mod own;
 
 /// No single step of the plumbing takes longer on a healthy broker, however busy the machine.
 const STEP_MAX: Duration = Duration::from_secs(60);
@@ -80,68 +81,6 @@ pub fn broker() -> Option<&'static Broker> {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// A broker of one test's own, which may be stopped; removed with the value.
-pub struct OwnBroker {
-    folder: tempfile::TempDir,
-    /// Where it listens: the same after each start.
-    pub broker: Broker,
-}
-
-impl OwnBroker {
-    /// Starts one.
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let listed = Self::script(&folder, &["start"]);
-        let variable = |name: &str| {
-            let line = listed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.map(str::to_owned)
-        };
-        let broker = Broker::from_variables(variable).expect("the script lists its listeners");
-        Self { folder, broker }
-    }
-
-    /// SIGKILL.
-    pub fn kill(&self) {
-        Self::script(&self.folder, &["stop", "--now"]);
-    }
-
-    /// SIGSTOP: connections stay, answers do not come.
-    pub fn freeze(&self) {
-        self.signal("-STOP");
-    }
-
-    /// SIGCONT.
-    pub fn thaw(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let process = std::fs::read_to_string(self.folder.path().join("broker/pid")).expect("its process");
-        let sent = Command::new("kill").args([signal, process.trim()]).status().expect("kill starts");
-        assert!(sent.success(), "kill {signal}");
-    }
-
-    /// Starts it again, with its ports and its data.
-    pub fn restart(&self) {
-        Self::script(&self.folder, &["start"]);
-    }
-
-    fn script(folder: &tempfile::TempDir, words: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
-        let mut command = Command::new(script);
-        command.args(words).arg("--dir").arg(folder.path().join("broker")).stdin(Stdio::null());
-        let done = command.stderr(Stdio::inherit()).output().expect("scripts/kafka starts");
-        assert!(done.status.success(), "scripts/kafka {words:?}");
-        String::from_utf8_lossy(&done.stdout).into_owned()
-    }
-}
-
-impl Drop for OwnBroker {
-    fn drop(&mut self) {
-        Self::script(&self.folder, &["stop", "--now", "--remove"]);
-    }
 }
 
 /// A name that no other test, process or earlier run on the same broker has.

@@ -55,8 +55,7 @@ impl Listeners {
         self.certificates.join(name).display().to_string()
     }
 
-    fn tls(&self, folder: &Path) -> Way {
-        let _ = folder;
+    fn tls(&self) -> Way {
         Way {
             name: "client certificate",
             settings: vec![
@@ -167,7 +166,7 @@ fn every_way_into_the_broker_carries_records_and_shows_no_secret() {
     let secrets = tempfile::tempdir().expect("a folder");
     let login = &listeners.login;
     let ways = [
-        listeners.tls(secrets.path()),
+        listeners.tls(),
         listeners.sasl("SCRAM-SHA-512", login, Some(secrets.path())),
         listeners.sasl("SCRAM-SHA-256", login, None),
         listeners.sasl("PLAIN", login, Some(secrets.path())),
@@ -199,7 +198,7 @@ fn topics_are_created_over_every_way() {
     let Some(listeners) = Listeners::of(broker) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     for way in [
-        listeners.tls(folder.path()),
+        listeners.tls(),
         listeners.sasl("SCRAM-SHA-512", &listeners.login, Some(folder.path())),
         listeners.token_file(folder.path()),
     ] {
@@ -343,7 +342,7 @@ fn what_is_wrong_is_said_once_and_clearly() {
             let level = if way.settings.iter().any(|setting| setting.starts_with("log.level")) {
                 &[][..]
             } else {
-                &["log.level=warn"][..]
+                &["log.level=trace", "log.format=json"][..]
             };
             // The one that asks for a taken address must win over the default of the others.
             let mut command = way.command(&["run", "--instance", "test"], folder);

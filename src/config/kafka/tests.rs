@@ -117,15 +117,16 @@ fn users_override_presets_but_never_what_delivery_rests_on() {
 fn tls_and_sasl_are_passed_on_only_with_their_protocol() {
     let mut config = config();
     config.kafka.tls.verify = false;
-    // Any file will do here: librdkafka reads it only when the client is made.
-    let ca_file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    config.kafka.tls.ca_file = Some(ca_file.into());
+    let folder = tempfile::tempdir().expect("folder");
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, "").expect("write");
+    config.kafka.tls.ca_file = Some(authority.clone());
     assert_has(&admin(&config).expect("client"), &[("ssl.ca.location", None)]);
     config.kafka.security_protocol = SecurityProtocol::Ssl;
     assert_has(
         &admin(&config).expect("client"),
         &[
-            ("ssl.ca.location", Some(ca_file)),
+            ("ssl.ca.location", authority.to_str()),
             ("enable.ssl.certificate.verification", Some("false")),
             ("ssl.endpoint.identification.algorithm", Some("none")),
         ],
@@ -141,6 +142,12 @@ fn what_is_missing_is_a_diagnostic() {
     config.kafka.sasl.mechanism = Some(Mechanism::Plain);
     config.kafka.sasl.password = Some(Secret::File("/nowhere/at/all".into()));
     assert_eq!(admin(&config).expect_err("no secret").code.id, "C003");
+    for (path, expect) in [("/nowhere/ca.pem", "cannot open /nowhere/ca.pem"), ("/", "/ is no file")] {
+        config.kafka.tls.ca_file = Some(path.into());
+        let error = admin(&config).expect_err("no authority");
+        assert_eq!(error.code.id, "D001");
+        assert!(error.message.contains("`kafka.tls.ca_file`") && error.message.contains(expect), "{error}");
+    }
 }
 
 #[test]
