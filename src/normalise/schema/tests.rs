@@ -35,7 +35,7 @@ when = { value = "soon" }
         problems(text),
         [
             "t.toml:5:1 S005",
-            "t.toml:6:58 S007",
+            "t.toml:6:57 S007",
             "t.toml:7:1 S001",
             "t.toml:11:10 S002",
             "t.toml:15:9 S003",
