@@ -59,6 +59,8 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
     service.preflight().map_err(|error| failed(&error))?;
     let observed = Observed::new(&config, &compiled);
+    // The look at the topics was an answer.
+    observed.health.broker_answers();
     let server = if config.http.enabled {
         let (health, metrics) = (Arc::clone(&observed.health), observed.metrics.clone());
         let server = api::serve(config.http.listen, api::Bounds::default(), health, metrics)

@@ -91,6 +91,7 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Compiled::new(Arc::new(pipeline), rules)
         .map_err(|error| CliError::usage(format!("the rules cannot be compiled: {error}")))?;
     let mut scan = Scan {
+        began_ms: wall_clock() / 1_000,
         engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
         output: args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches }),
         out: BufWriter::new(std::io::stdout()),
@@ -112,6 +113,8 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
 }
 
 struct Scan {
+    /// Stands in for the time of events that have none.
+    began_ms: i64,
     engine: Engine,
     output: Output,
     out: BufWriter<std::io::Stdout>,
@@ -141,7 +144,7 @@ impl Scan {
                 topic: &name,
                 partition: 0,
                 offset,
-                timestamp_ms: None,
+                timestamp_ms: Some(self.began_ms),
                 payload: Some(payload),
                 envelope: &NoEnvelope,
             };
@@ -279,6 +282,10 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
         scan.alerts,
         began.elapsed().as_secs_f64()
     );
+    let timeless = sum(|s| s.times_missing);
+    if timeless > 0 {
+        let _ = writeln!(err, "{timeless} events without a readable time: they have the time of this scan");
+    }
     for reject in &scan.rejects {
         let _ = writeln!(err, "rejected: {}", printable(reject));
     }

@@ -49,9 +49,10 @@ impl super::Decoder for JsonDecoder {
             }
             Err(error) if text.contains('\n') => self.lines(text, emit).map_err(|lines| {
                 // One object on several lines is as common as several objects: report the likelier one.
-                if text.starts_with('{') && lines.detail.starts_with("line 1") { error } else { lines }
+                let one = text.starts_with('{') && lines.detail.starts_with("line 1");
+                if one { located(error, text) } else { lines }
             }),
-            Err(error) => Err(error),
+            Err(error) => Err(located(error, text)),
         }
     }
 }
@@ -89,6 +90,16 @@ impl JsonDecoder {
         }
         Ok(index)
     }
+}
+
+/// Adds where the syntax is wrong. The fast parser does not say, so the rare bad record is read once more.
+fn located(mut reject: Reject, text: &str) -> Reject {
+    if reject.code == RejectCode::Syntax
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+    {
+        let _ = write!(reject.detail, " at line {}, column {}", error.line(), error.column());
+    }
+    reject
 }
 
 /// A vector of another lifetime in the same allocation.

@@ -218,7 +218,9 @@ impl Health {
             let what = match status.state {
                 LaneState::Running => continue,
                 LaneState::Starting => "is starting",
-                LaneState::Joining => "has not joined its group yet",
+                LaneState::Joining => {
+                    "has not joined its group yet; a group first waits for members that were killed, up to 45 s"
+                }
                 LaneState::Draining => "is draining",
                 LaneState::Stopped => "has stopped",
                 LaneState::Failed => "has failed",
@@ -267,7 +269,11 @@ impl Health {
                 epochs: status.epochs,
                 heartbeat_age_ms: u64::try_from(self.heartbeat_age(lane, now).as_millis())
                     .unwrap_or(u64::MAX),
-                lag: status.partitions.iter().filter_map(PartitionStatus::lag).sum(),
+                // Unknown is not 0: an alarm on lag must not be calmed by a lane that has not looked yet.
+                lag: match status.state {
+                    LaneState::Starting | LaneState::Joining => None,
+                    _ => status.partitions.iter().map(PartitionStatus::lag).sum(),
+                },
                 partitions: status
                     .partitions
                     .iter()
@@ -332,7 +338,7 @@ struct LaneView<'s> {
     state: LaneState,
     epochs: u64,
     heartbeat_age_ms: u64,
-    lag: u64,
+    lag: Option<u64>,
     partitions: Vec<PartitionView<'s>>,
 }
 

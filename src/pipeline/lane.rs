@@ -23,6 +23,8 @@ const POLL_IN_FLIGHT: Duration = Duration::from_millis(2);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(7);
 /// Tries for a rewind or an assignment that the broker does not answer.
 const BROKER_TRIES: u32 = 5;
+/// Pause between them: an answer may also be a quick no.
+const BROKER_PAUSE: Duration = Duration::from_millis(500);
 
 /// Asks lanes to stop: once to finish, twice to leave at once.
 #[derive(Debug, Clone, Default)]
@@ -344,6 +346,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 Err(error @ SourceError::Kafka { .. }) if tries < BROKER_TRIES && self.asked == 0 => {
                     self.events.trouble(&error.to_string());
                     tries += 1;
+                    std::thread::sleep(BROKER_PAUSE);
                 }
                 done => return done,
             }

@@ -223,7 +223,7 @@ impl Planning<'_> {
             Ok(planned) => {
                 if loses_backslash(&expr, &planned) {
                     let message = "DataFusion runs this regular expression as LIKE, where its backslash is lost: it will not match what it says";
-                    let help = "write LIKE or ILIKE instead, with each backslash doubled: `Image ILIKE '%\\\\cmd.exe'`";
+                    let help = "write LIKE or ILIKE, with each backslash doubled, or ends_with, starts_with, contains";
                     let at = Location::new(self.file, place.clone());
                     self.found.push(Diagnostic::new(codes::Q029, message).at(at).help(help).warning());
                 }

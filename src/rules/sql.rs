@@ -232,7 +232,12 @@ impl<'a> Checker<'a> {
         let alone = "windows and thresholds are not available in this version: alert on each row, and count downstream";
         for (present, word) in [(grouped, "GROUP"), (having.is_some(), "HAVING")] {
             if present {
-                self.refuse(codes::Q013, format!("{word} needs a window"), self.word(word), alone);
+                self.refuse(
+                    codes::Q013,
+                    format!("{word} is not available in this version"),
+                    self.word(word),
+                    alone,
+                );
             }
         }
         if !named_window.is_empty() {

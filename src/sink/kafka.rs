@@ -26,6 +26,8 @@ use crate::config::kafka::TokenSource;
 const REPORT_WAIT: Duration = Duration::from_micros(500);
 /// How long the thread waits for an epoch before it serves the producer's events.
 const IDLE_POLL: Duration = Duration::from_millis(200);
+/// The same error of the client is logged again after this time.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// Pause before a call is made again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
 /// Pause before a producer is created again.
@@ -62,6 +64,8 @@ struct Report {
 
 struct SinkContext {
     report: Mutex<Report>,
+    /// The last error that was logged, and when.
+    told: Mutex<Option<(Option<RDKafkaErrorCode>, Instant)>>,
     token: TokenSource,
 }
 
@@ -75,7 +79,14 @@ impl ClientContext for SinkContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(error = %error, reason, "The Kafka producer reports an error.");
+        // During an outage librdkafka reports the same several times a second.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = error.rdkafka_error_code();
+        let again = told.is_some_and(|(known, at)| known == code && at.elapsed() < TELL_AGAIN);
+        if !again {
+            *told = Some((code, Instant::now()));
+            tracing::warn!(error = %error, reason, "The Kafka producer reports an error.");
+        }
     }
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
@@ -364,7 +375,11 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
         why: error.to_string(),
         fenced: error.rdkafka_error_code().is_some_and(is_fenced),
     };
-    let context = SinkContext { report: Mutex::new(Report::default()), token: settings.token.clone() };
+    let context = SinkContext {
+        report: Mutex::new(Report::default()),
+        told: Mutex::new(None),
+        token: settings.token.clone(),
+    };
     let producer: BaseProducer<SinkContext> = settings
         .config
         .create_with_context(context)

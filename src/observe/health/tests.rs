@@ -35,7 +35,8 @@ fn it_is_ready_when_all_lanes_have_joined_and_the_broker_answers() {
     health.rule_set(rules());
     health.lane_state(0, LaneState::Running);
     health.lane_state(1, LaneState::Joining);
-    assert_eq!(health.ready(), Err(vec!["lane 1 has not joined its group yet".into()]));
+    assert_eq!(health.ready(), Err(vec!["lane 1 has not joined its group yet; a group first waits for members that were killed, up to 45 s"
+            .into()]));
     health.update_lane(1, LaneStatus { state: LaneState::Running, ..LaneStatus::default() });
     assert_eq!(health.ready(), Ok(()));
     health.broker_silent("all brokers\nare down");

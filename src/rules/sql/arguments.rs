@@ -154,7 +154,12 @@ impl Checker<'_> {
         }
         if AGGREGATES.contains(&lower.as_str()) || filter.is_some() || !within_group.is_empty() {
             let help = "a rule sees one row at a time in this version; greatest and least compare columns";
-            self.refuse(codes::Q013, format!("the aggregate `{lower}` needs a window"), name_at, help);
+            self.refuse(
+                codes::Q013,
+                format!("aggregates are not available in this version: `{lower}`"),
+                name_at,
+                help,
+            );
             return null();
         }
         if IMPURE.contains(&lower.as_str()) {
