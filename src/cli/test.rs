@@ -33,7 +33,7 @@ Examples:
   noroshi test rules/
   noroshi test --pipeline pipelines/demo")]
 pub struct TestArgs {
-    /// Rules: files and folders.
+    /// Rules: files and folders; pipeline folders.
     paths: Vec<PathBuf>,
     /// A pipeline folder: its rules' tests and its cases.
     #[arg(long)]
@@ -64,14 +64,20 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     if args.paths.is_empty() && args.pipeline.is_empty() {
         return Err(CliError::usage("name rules to test, or --pipeline FOLDER"));
     }
-    if !args.paths.is_empty() {
+    // A path may be a pipeline, as for `check`.
+    let is_pipeline =
+        |path: &&PathBuf| path.join("pipeline.toml").is_file() || path.ends_with("pipeline.toml");
+    let pipelines: Vec<&PathBuf> =
+        args.pipeline.iter().chain(args.paths.iter().filter(|path| is_pipeline(path))).collect();
+    let paths: Vec<PathBuf> = args.paths.iter().filter(|path| !is_pipeline(path)).cloned().collect();
+    if !paths.is_empty() {
         let catalog = match &args.schemas {
             Some(folder) => Catalog::load(folder)?,
             None => Catalog::stock()?,
         };
-        rule_tests(&args.paths, &Arc::new(catalog), &limits, terminal, &mut report)?;
+        rule_tests(&paths, &Arc::new(catalog), &limits, terminal, &mut report)?;
     }
-    for folder in &args.pipeline {
+    for folder in pipelines {
         let pipeline = Pipeline::load(folder)?;
         let rules = rule_tests(&pipeline.rules, &pipeline.catalog, &limits, terminal, &mut report)?;
         cases(&pipeline, &rules, &limits, args.bless, &mut report);

@@ -24,7 +24,7 @@ impl Default for DecodeLimits {
 /// Strips a byte-order mark and surrounding white space; refuses what is empty, too large or no UTF-8.
 pub fn text<'a>(payload: &'a [u8], limits: &DecodeLimits) -> Result<&'a str, Reject> {
     if payload.len() > limits.record_bytes_max {
-        let detail = format!("{} bytes, the limit is {}", payload.len(), limits.record_bytes_max);
+        let detail = format!("more than {} bytes", limits.record_bytes_max);
         return Err(Reject { code: RejectCode::TooLarge, detail });
     }
     let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -110,7 +110,8 @@ pub fn repository(path: &str) -> PathBuf {
 /// The 60,000 Windows events of the test data; `None` without them.
 fn windows_events() -> Option<Vec<u8>> {
     let Some(folder) = std::env::var_os("NOROSHI_TEST_DATA") else {
-        eprintln!("skipped: NOROSHI_TEST_DATA is not set");
+        // Not `eprintln!`: the test runner keeps what a passing test prints.
+        let _ = writeln!(std::io::stderr(), "skipped: the 60,000 events need NOROSHI_TEST_DATA");
         return None;
     };
     let file = Path::new(&folder).join("windows-events-dev.ndjson.xz");
@@ -179,6 +180,7 @@ fn real_telemetry_gives_the_alerts_of_plain_datafusion_and_of_scan_also_through_
     let pairs: BTreeSet<Pair> = identities.iter().map(|(pair, _)| pair.clone()).collect();
     assert_same(&expected, &pairs, "plain DataFusion", "run");
     assert!(broker.committed_now(&setup.rejects).is_empty());
+    assert_valid(&alerts);
 
     let mut scanned = BTreeSet::new();
     for (org, name) in ORGANISATIONS.iter().enumerate() {
@@ -212,6 +214,22 @@ fn real_telemetry_gives_the_alerts_of_plain_datafusion_and_of_scan_also_through_
         }
     }
     assert_same(&expected, &scanned, "plain DataFusion", "scan");
+}
+
+/// What was published is valid by our own JSON Schema and by both versions of OCSF.
+fn assert_valid(alerts: &[OwnedMessage]) {
+    let schema: Value = serde_json::from_str(noroshi::detect::alert::SCHEMA).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let versions = super::ocsf::versions().expect("the test data holds OCSF");
+    for alert in alerts {
+        let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
+        let found: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(found.is_empty(), "{found:#?}\n{value:#}");
+        for version in &versions {
+            let found = super::ocsf::validate(version, &value);
+            assert!(found.is_empty(), "{}: {found:#?}\n{value:#}", version.display());
+        }
+    }
 }
 
 fn assert_same(expected: &BTreeSet<Pair>, found: &BTreeSet<Pair>, a: &str, b: &str) {

@@ -1,3 +1,5 @@
+//! Everything that can be wrong with a table file, and that the stock ones are sound.
+
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {

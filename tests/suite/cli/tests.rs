@@ -53,7 +53,11 @@ fn the_tests_of_rules_pass_or_say_what_differs() {
             1,
             &["no format `syslog`"],
         ),
-        ("  - {name: n, given: none.ndjson, format: windows-json, expect: 2}\n".into(), 1, &["none.ndjson"]),
+        (
+            "  - {name: n, given: none.ndjson, format: windows-json, expect: 2}\n".into(),
+            2,
+            &["T001", "none.ndjson"],
+        ),
         (String::new(), 2, &["D005"]),
     ] {
         folder.write("shell.sql", tested(&test).as_bytes());
