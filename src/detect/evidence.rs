@@ -249,6 +249,7 @@ fn attribute(name: &str, value: &Value, column: &str, cutter: &mut Cutter) -> Op
     match name {
         "ip" => address(&text()).map(Value::String),
         "port" => integer().filter(|port| (0..=65_535).contains(port)).map(Value::from),
+        "hostname" => Some(text()).filter(|text| is_hostname(text)).map(Value::String),
         "mac" => mac(&text()).map(Value::String),
         "email_addr" | "from" => Some(text()).filter(|text| is_email(text)).map(Value::String),
         "to" => Some(text()).filter(|text| is_email(text)).map(|text| json!([text])),
@@ -265,6 +266,16 @@ fn attribute(name: &str, value: &Value, column: &str, cutter: &mut Cutter) -> Op
         _ if is_integer(name) => integer().map(Value::from),
         _ => Some(Value::String(cutter.text(&format!("row.{column}"), &text()))),
     }
+}
+
+/// A name by the pattern of OCSF 1.1.0, which 1.8.0 dropped: letters, digits, and hyphens inside of a label. Names
+/// such as `_ldap._tcp.example` stay in `data` alone, so that the alert is valid by both.
+fn is_hostname(text: &str) -> bool {
+    let good = |label: &str| {
+        let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inside)
+    };
+    text.split('.').all(good)
 }
 
 fn is_boolean(name: &str) -> bool {
