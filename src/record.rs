@@ -51,3 +51,14 @@ impl fmt::Display for Position {
         write!(f, "{}/{}/{}/{}", self.topic, self.partition, self.offset, self.index)
     }
 }
+
+/// Lower-case hexadecimal digits: how versions, ids and hashes are written everywhere.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|nibble| DIGITS.get(usize::from(nibble)))
+        .collect()
+}

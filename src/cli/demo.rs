@@ -21,7 +21,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Tally};
 use crate::pipeline::lane::{FindingNote, LaneEvents, Stop, wall_clock};
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
-use crate::rules::{self, Rule, RuleLimits, RuleSet};
+use crate::rules::{self, Rule, RuleLimits};
 use crate::sink::{Ended, EpochEnd};
 
 /// Records in the broker that are not yet read: the mock forgets the oldest when a partition holds some MB.
@@ -88,12 +88,7 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
     let mut config = Config::default();
     let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::from(&config.limits));
-    if loaded.has_errors() {
-        return Err(loaded.diagnostics.into());
-    }
-    let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(loaded.rules)))
-        .map_err(|error| CliError::usage(format!("the rules cannot be compiled: {error}")))?;
-    let compiled = Arc::new(compiled);
+    let compiled = Arc::new(run::compiled(pipeline, loaded)?);
     let broker = MockBroker::start(&topics).map_err(broken)?;
     let servers = broker.bootstrap_servers();
     config.kafka.bootstrap_servers = vec![servers.clone()];

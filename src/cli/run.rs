@@ -17,7 +17,7 @@ use crate::pipeline::engine::Compiled;
 use crate::pipeline::lane::Stop;
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
 use crate::pipeline::watch::{Observed, Watch};
-use crate::rules::{self, RuleLimits, RuleSet};
+use crate::rules::{self, Loaded, RuleLimits, RuleSet};
 
 /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
 #[derive(Debug, clap::Args)]
@@ -109,6 +109,14 @@ pub fn compile(pipeline: Pipeline, config: &Config, terminal: &Terminal) -> Resu
     if loaded.rules.is_empty() {
         let problem = Diagnostic::new(codes::P006, format!("the pipeline `{}` has no rule", pipeline.name));
         return Err(problem.into());
+    }
+    compiled(pipeline, loaded)
+}
+
+/// Compiles rules that were read; their errors end the command.
+pub fn compiled(pipeline: Pipeline, loaded: Loaded) -> Result<Compiled, CliError> {
+    if loaded.has_errors() {
+        return Err(loaded.diagnostics.into());
     }
     let rules = Arc::new(RuleSet::new(loaded.rules));
     Compiled::new(Arc::new(pipeline), rules)

@@ -14,9 +14,9 @@ use crate::decode;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
+use crate::pipeline::engine::{Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
 use crate::pipeline::lane::wall_clock;
-use crate::rules::{self, RuleLimits, RuleSet};
+use crate::rules::{self, RuleLimits};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
 
@@ -84,12 +84,7 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let pipeline = pipeline(args)?;
     let source = source(args, &pipeline)?;
     let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
-    if loaded.has_errors() {
-        return Err(loaded.diagnostics.into());
-    }
-    let rules = Arc::new(RuleSet::new(loaded.rules));
-    let compiled = Compiled::new(Arc::new(pipeline), rules)
-        .map_err(|error| CliError::usage(format!("the rules cannot be compiled: {error}")))?;
+    let compiled = super::run::compiled(pipeline, loaded)?;
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,
         engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),

@@ -16,11 +16,11 @@ use uuid::Uuid;
 pub use self::bounds::{ALERT_BYTES_MIN, AlertLimits};
 use self::bounds::{Allowance, Cutter, raw_text};
 pub use self::identity::alert_id;
-use self::identity::{header, hex, key};
+use self::identity::{header, key};
 use super::attack::attacks;
 use super::evidence;
 use crate::normalise::schema::Table;
-use crate::record::{OrgId, Position, TimeMicros};
+use crate::record::{OrgId, Position, TimeMicros, hex};
 use crate::rules::meta::{RuleMeta, RuleScope, RuleStatus};
 
 /// JSON Schema of an alert's value.

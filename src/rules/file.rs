@@ -128,9 +128,14 @@ pub(super) fn read(file: &Arc<SourceFile>, found: &mut Vec<Diagnostic>) -> Optio
     Some(RuleFile { file: Arc::clone(file), document, version, sql: end + CLOSE.len()..text.len() })
 }
 
+/// The first 64 bits of a digest, in hexadecimal: the form of every version that is not given.
+pub(super) fn short(digest: &[u8]) -> String {
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The first 64 bits of the SHA-256 of a text, in hexadecimal.
 fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    short(&Sha256::digest(text.as_bytes()))
 }
 
 /// What the metadata alone can have wrong. `outputs` are the query's columns, when the query is sound.

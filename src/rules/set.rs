@@ -1,11 +1,11 @@
 //! The rules that run together: immutable, with a version of its own.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::Rule;
+use super::file::short;
 
 /// A set of rules. Alerts name the version of their rule; status and metrics name the version of the set.
 #[derive(Debug, Default)]
@@ -24,10 +24,7 @@ impl RuleSet {
             digest.update(rule.version.as_bytes());
             digest.update([0]);
         }
-        let version = digest.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let version = short(&digest.finalize());
         Self { rules, version }
     }
 

@@ -3,13 +3,11 @@
 //! Owns the headers (Kafka Connect's names, so that existing tools work, and our own) and the cut of what is
 //! too large. When a record is rejected is `decode`'s to say; the transaction is `sink::kafka`'s.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use super::{Header, Output};
 use crate::decode::Reject;
-use crate::record::OrgId;
+use crate::record::{OrgId, hex};
 use crate::source::RecordRef;
 
 /// Stage names in `__connect.errors.stage`.
@@ -71,13 +69,6 @@ fn header(name: &str, value: &str) -> Header {
         end -= 1;
     }
     (name.to_owned(), Some(value.as_bytes()[..end].to_vec()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::record::{OrgId, Position};
+use crate::record::{OrgId, Position, hex};
 
 /// The namespace of Noroshi's alert ids.
 const NAMESPACE: Uuid = Uuid::from_u128(0xde9a_7f5e_a07b_4468_b22b_a254_2325_2d74);
@@ -70,17 +70,6 @@ fn encode(value: &str, into: &mut String, also: impl Fn(u8) -> bool) {
             into.push_str(&hex(&[byte]).to_ascii_uppercase());
         }
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|nibble| DIGITS.get(usize::from(nibble)))
-        .collect()
 }
 
 #[cfg(test)]
