@@ -5,6 +5,7 @@
 //! rules. They ask [`Spans`] for the place of a value when they find fault with it.
 
 mod explain;
+mod mend;
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -29,6 +30,10 @@ pub struct Spans {
     file: Arc<SourceFile>,
     values: HashMap<String, Range<usize>>,
     keys: HashMap<String, Range<usize>>,
+    /// What was left out of a faulty document, and what was missing in it.
+    lost: Vec<String>,
+    /// Of these, where something stands only because something must.
+    stand_ins: Vec<String>,
 }
 
 impl Spans {
@@ -40,6 +45,39 @@ impl Spans {
     /// The place of a key, or of the nearest enclosing one.
     pub fn key(&self, pointer: &str) -> Location {
         self.find(&self.keys, pointer)
+    }
+
+    /// True when what stood there, or below, or should have, is not in the document because the schema refused it:
+    /// whatever seems wrong with it now has been told.
+    pub fn is_lost(&self, pointer: &str) -> bool {
+        let below = |lost: &String| {
+            lost.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.lost.iter().any(below)
+    }
+
+    /// The items of a list behind `at` have moved up by one.
+    fn move_up(&mut self, list: &str, at: usize) {
+        let moved = |pointer: &str| {
+            let rest = pointer.strip_prefix(list)?.strip_prefix('/')?;
+            let (index, below) =
+                rest.split_once('/').map_or((rest, None), |(index, rest)| (index, Some(rest)));
+            let index = index.parse::<usize>().ok().filter(|index| *index > at)? - 1;
+            Some(below.map_or_else(|| format!("{list}/{index}"), |below| format!("{list}/{index}/{below}")))
+        };
+        let gone = format!("{list}/{at}");
+        for map in [&mut self.values, &mut self.keys] {
+            map.retain(|pointer, _| *pointer != gone && !pointer.starts_with(&format!("{gone}/")));
+            *map = map.drain().map(|(pointer, span)| (moved(&pointer).unwrap_or(pointer), span)).collect();
+        }
+        for pointers in [&mut self.lost, &mut self.stand_ins] {
+            pointers.retain(|pointer| *pointer != gone && !pointer.starts_with(&format!("{gone}/")));
+            for pointer in pointers {
+                if let Some(new) = moved(pointer) {
+                    *pointer = new;
+                }
+            }
+        }
     }
 
     /// The file.
@@ -75,53 +113,95 @@ pub fn pointer_segment(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Reads a TOML file.
+/// Reads a TOML file; a faulty one is refused.
 pub fn read_toml<T: DeserializeOwned + JsonSchema + 'static>(
     file: &Arc<SourceFile>,
 ) -> Result<Document<T>, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    sound(look_at_toml(file, &mut found), found)
+}
+
+/// Reads the YAML in `range` of a file (a rule's front matter, or the whole file); faulty YAML is refused.
+pub fn read_yaml<T: DeserializeOwned + JsonSchema + 'static>(
+    file: &Arc<SourceFile>,
+    range: Range<usize>,
+) -> Result<Document<T>, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    sound(look_at_yaml(file, range, &mut found), found)
+}
+
+fn sound<T>(document: Option<Document<T>>, found: Vec<Diagnostic>) -> Result<Document<T>, Vec<Diagnostic>> {
+    document.filter(|_| found.is_empty()).ok_or(found)
+}
+
+/// Reads a TOML file as far as it can be read: the faulty parts are in `found` and left out of the document, so
+/// that what is wrong with the others can be told in the same breath.
+pub fn look_at_toml<T: DeserializeOwned + JsonSchema + 'static>(
+    file: &Arc<SourceFile>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Document<T>> {
     let (table, errors) = toml::de::DeTable::parse_recoverable(&file.text);
     if !errors.is_empty() {
-        return Err(errors
-            .iter()
-            .map(|error| {
-                Diagnostic::new(codes::D002, error.message().trim().replace('\n', ", "))
-                    .at(Location::new(file, error.span().unwrap_or(0..0)))
-            })
-            .collect());
+        found.extend(errors.iter().map(|error| {
+            Diagnostic::new(codes::D002, error.message().trim().replace('\n', ", "))
+                .at(Location::new(file, error.span().unwrap_or(0..0)))
+        }));
+        return None;
     }
     let mut builder = Builder::new(file);
     let span = 0..file.text.len().min(1);
     let value = builder.toml_table(table.get_ref(), "");
     builder.spans.values.insert(String::new(), span);
-    finish(value, builder)
+    finish(value, builder, found)
 }
 
-/// Reads the YAML in `range` of a file (a rule's front matter, or the whole file).
-pub fn read_yaml<T: DeserializeOwned + JsonSchema + 'static>(
+/// The same for YAML.
+pub fn look_at_yaml<T: DeserializeOwned + JsonSchema + 'static>(
     file: &Arc<SourceFile>,
     range: Range<usize>,
-) -> Result<Document<T>, Vec<Diagnostic>> {
+    found: &mut Vec<Diagnostic>,
+) -> Option<Document<T>> {
     let mut builder = Builder::new(file);
     match builder.yaml(range) {
-        Ok(value) => finish(value, builder),
-        Err(diagnostic) => Err(vec![*diagnostic]),
+        Ok(value) => finish(value, builder, found),
+        Err(diagnostic) => {
+            found.push(*diagnostic);
+            None
+        }
     }
 }
 
 fn finish<T: DeserializeOwned + JsonSchema + 'static>(
-    value: Value,
+    mut value: Value,
     builder: Builder<'_>,
-) -> Result<Document<T>, Vec<Diagnostic>> {
-    let spans = builder.spans;
-    let found = check(&value, &spans, &schema_of::<T>());
-    if !found.is_empty() {
-        return Err(found);
+    found: &mut Vec<Diagnostic>,
+) -> Option<Document<T>> {
+    let mut spans = builder.spans;
+    let schema = schema_of::<T>();
+    let before = found.len();
+    found.extend(check(&value, &spans, &schema));
+    if found.len() > before && !mend::mend(&mut value, &mut spans, &schema) {
+        return None;
     }
     match serde_json::from_value(value) {
-        Ok(value) => Ok(Document { value, spans }),
-        // The schema is generated from the type, so only hand-written `Deserialize` gets here.
-        Err(error) => Err(vec![Diagnostic::new(codes::D006, error.to_string()).at(spans.value(""))]),
+        Ok(value) => Some(Document { value, spans }),
+        Err(error) => {
+            // The schema is generated from the type, so only hand-written `Deserialize` gets here with a sound one.
+            if found.len() == before {
+                found.push(Diagnostic::new(codes::D006, error.to_string()).at(spans.value("")));
+            }
+            None
+        }
     }
+}
+
+/// Checks a value against a JSON Schema, and leaves out of it what is faulty; an empty one when nothing is left.
+pub fn check_and_mend(value: &mut Value, spans: &mut Spans, schema: &Schema) -> Vec<Diagnostic> {
+    let found = check(value, spans, schema);
+    if !found.is_empty() && !mend::mend(value, spans, schema) {
+        *value = Value::Object(Map::new());
+    }
+    found
 }
 
 /// The JSON Schema of a type, ready to check with.
@@ -178,7 +258,13 @@ struct Builder<'f> {
 
 impl<'f> Builder<'f> {
     fn new(file: &'f Arc<SourceFile>) -> Self {
-        let spans = Spans { file: Arc::clone(file), values: HashMap::new(), keys: HashMap::new() };
+        let spans = Spans {
+            file: Arc::clone(file),
+            values: HashMap::new(),
+            keys: HashMap::new(),
+            lost: Vec::new(),
+            stand_ins: Vec::new(),
+        };
         Self { file, spans }
     }
 
@@ -351,126 +437,4 @@ fn yaml_scalar(text: &str, style: ScalarStyle) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde::Deserialize;
-
-    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
-    #[serde(deny_unknown_fields)]
-    struct Sample {
-        name: String,
-        #[serde(default)]
-        size: Option<u32>,
-        #[serde(default)]
-        mode: Option<Mode>,
-        #[serde(default)]
-        inner: Vec<Inner>,
-        #[serde(default)]
-        place: Option<Place>,
-    }
-
-    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
-    #[serde(rename_all = "lowercase", deny_unknown_fields)]
-    enum Place {
-        File(String),
-        Env(String),
-    }
-
-    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
-    #[serde(rename_all = "lowercase")]
-    enum Mode {
-        Fast,
-        Safe,
-    }
-
-    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
-    #[serde(deny_unknown_fields)]
-    struct Inner {
-        topic: String,
-    }
-
-    fn shown(result: Result<Document<Sample>, Vec<Diagnostic>>) -> Vec<String> {
-        let mut found = result.expect_err("errors");
-        crate::diagnostic::sort(&mut found);
-        found.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn all_errors_of_a_toml_file_come_at_once_each_at_its_place() {
-        let text = "nme = 'x'\nsize = -1\nmode = 'quick'\n[[inner]]\ntopc = 'a'\n[[inner]]\ntopic = 7\n";
-        let file = SourceFile::new("p.toml", text);
-        assert_eq!(
-            shown(read_toml::<Sample>(&file)),
-            [
-                "p.toml:1:1: the file lacks the key `name` [D004]",
-                "p.toml:1:1: unknown key `nme` [D003]; did you mean `name`?",
-                "p.toml:2:8: must be at least 0 [D006]",
-                "p.toml:3:8: `quick` is not one of the allowed values [D006]; allowed: fast, safe",
-                "p.toml:4:1: `0` lacks the key `topic` [D004]",
-                "p.toml:5:1: unknown key `topc` [D003]; did you mean `topic`?",
-                "p.toml:7:9: expected string, found a number [D005]",
-            ]
-        );
-    }
-
-    #[test]
-    fn yaml_gives_the_same_places() {
-        let text = "/*---\nname: 狼煙\nsize: big\ninner: [{topic: a, x: 1}]\n---*/\n";
-        let file = SourceFile::new("r.sql", text);
-        let end = text.find("---*/").expect("end");
-        assert_eq!(
-            shown(read_yaml::<Sample>(&file, 6..end)),
-            [
-                "r.sql:3:7: expected integer, found a string [D005]",
-                "r.sql:4:20: unknown key `x` [D003]; did you mean `topic`?",
-            ]
-            .map(|line| line.replace("did you mean `topic`?", "known here: topic"))
-        );
-    }
-
-    #[test]
-    fn yaml_that_could_grow_or_hide_is_refused() {
-        for (text, expect) in [
-            ("name: &a x\nmode: *a\n", "D007"),
-            ("name: !!str x\n", "D007"),
-            ("name: a\n---\nname: b\n", "D007"),
-            ("name: a\nname: b\n", "D002"),
-            ("name: [a\n", "D002"),
-            ("{a: b}: c\n", "D002"),
-        ] {
-            let file = SourceFile::new("x.yaml", text);
-            let found = read_yaml::<Sample>(&file, 0..text.len()).expect_err(text);
-            assert_eq!(found[0].code.id, expect, "{text:?}: {}", found[0]);
-        }
-        let deep = "[".repeat(5_000);
-        let file = SourceFile::new("x.yaml", deep.as_str());
-        assert!(read_yaml::<Sample>(&file, 0..deep.len()).is_err());
-    }
-
-    #[test]
-    fn one_of_several_tables_is_explained() {
-        for (text, expect) in [
-            ("name = 'x'\nplace = 'a'\n", "p.toml:2:9: expected object, found a string [D005]"),
-            ("name = 'x'\nplace = { fle = 'a' }\n", "p.toml:2:11: unknown key `fle` [D003]"),
-            ("name = 'x'\nplace = { file = 7 }\n", "p.toml:2:18: expected string, found a number [D005]"),
-            ("name = 'x'\nplace = { file = 'a', env = 'b' }\n", "p.toml:2:"),
-        ] {
-            let found = shown(read_toml::<Sample>(&SourceFile::new("p.toml", text)));
-            assert!(found.iter().any(|found| found.starts_with(expect)), "{text}: {found:?}");
-            assert!(found.iter().all(|found| !found.contains("expected ,")), "{text}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn a_good_document_keeps_the_places_of_its_values() {
-        let file = SourceFile::new("p.toml", "name = 'x'\n[[inner]]\ntopic = 'a'\n");
-        let document = read_toml::<Sample>(&file).expect("reads");
-        assert_eq!(document.value.inner, [Inner { topic: "a".into() }]);
-        let place = document.spans.value("/inner/0/topic");
-        assert_eq!(file.line_column(place.span.start), (3, 9));
-        assert_eq!(
-            document.spans.value("/inner/0/nothing/there").span,
-            document.spans.value("/inner/0").span
-        );
-    }
-}
+mod tests;

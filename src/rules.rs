@@ -222,19 +222,8 @@ fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) 
         // A planner that panics on one rule must not take the others with it (I-5).
         let rule = catch_unwind(AssertUnwindSafe(|| {
             let read = file::read(file, &mut found)?;
-            let id = read.document.value.id.clone();
-            let place = read.document.spans.value("/id");
-            match ids.get(&id) {
-                Some(first) => {
-                    let (line, _) = first.file.line_column(first.span.start);
-                    let message =
-                        format!("the id `{id}` is already that of {}:{line}", first.file.path.display());
-                    let help = "give each rule an id of its own, such as a new UUID";
-                    found.push(Diagnostic::new(codes::R002, message).at(place).help(help));
-                }
-                None => {
-                    ids.insert(id, place);
-                }
+            if let Some(document) = read.document.as_ref().filter(|document| !document.spans.is_lost("/id")) {
+                found.extend(claim(&mut ids, &document.value.id, document.spans.value("/id")));
             }
             compile(read, &tables, limits, &mut found)
         }));
@@ -254,6 +243,18 @@ fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) 
     loaded
 }
 
+/// Takes an id; the diagnostic when another rule has it.
+fn claim(ids: &mut HashMap<String, Location>, id: &str, place: Location) -> Option<Diagnostic> {
+    let Some(first) = ids.get(id) else {
+        ids.insert(id.to_owned(), place);
+        return None;
+    };
+    let (line, _) = first.file.line_column(first.span.start);
+    let message = format!("the id `{id}` is already that of {}:{line}", first.file.path.display());
+    let help = "give each rule an id of its own, such as a new UUID";
+    Some(Diagnostic::new(codes::R002, message).at(place).help(help))
+}
+
 fn compile(
     read: file::RuleFile,
     tables: &Tables,
@@ -266,7 +267,8 @@ fn compile(
         query.as_ref().map(|query| query.outputs.iter().map(|output| output.0.clone()).collect());
     file::check(&read, outputs.as_deref(), found);
     let (query, outputs) = (query?, outputs?);
-    let table = tables.find(&query.table)?;
+    // Types may be missing: what the planner would say of them says nothing about the rule.
+    let table = tables.find(&query.table).filter(|table| !table.table.incomplete)?;
     let columns: Vec<String> = query.columns.iter().cloned().collect();
     let condition_place = Location::new(&read.file, query.condition.1.clone());
     let planned = plan::plan(&read.file, query, table, found)?;
@@ -284,7 +286,7 @@ fn compile(
         found.push(Diagnostic::new(codes::Q025, message).at(place));
         return None;
     }
-    let meta = read.document.value;
+    let meta = read.document?.value;
     Some(Rule {
         enabled: !matches!(meta.status, RuleStatus::Deprecated | RuleStatus::Unsupported),
         meta,

@@ -79,13 +79,12 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     });
     let limits = RuleLimits::from(&config.limits);
     let catalog = match &schemas {
-        Some(folder) => Catalog::load(folder),
-        None => Catalog::stock(),
+        Some(folder) => Catalog::look_at(folder, &mut seen.found),
+        None => Catalog::stock().unwrap_or_else(|found| {
+            seen.found.extend(found);
+            Catalog::default()
+        }),
     };
-    let catalog = catalog.unwrap_or_else(|found| {
-        seen.found.extend(found);
-        Catalog::default()
-    });
     seen.tables = catalog.tables().len();
     if !rules.is_empty() {
         let loaded = rules::load(&rules, &catalog, &limits);
@@ -104,14 +103,15 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
 
 fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
     seen.pipelines += 1;
-    match Pipeline::load(path) {
-        Ok(pipeline) => {
-            let loaded = rules::load(&pipeline.rules, &pipeline.catalog, limits);
-            seen.rules += loaded.rules.len();
-            seen.found.extend(loaded.diagnostics);
-            seen.found.extend(unfed(&pipeline, &loaded.rules));
-        }
-        Err(found) => seen.found.extend(found),
+    let before = seen.found.len();
+    // What is wrong with the pipeline must not hide what is wrong with its rules.
+    let Some(pipeline) = Pipeline::look_at(path, &mut seen.found) else { return };
+    let faulty = seen.found[before..].iter().any(Diagnostic::is_error);
+    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, limits);
+    seen.rules += loaded.rules.len();
+    seen.found.extend(loaded.diagnostics);
+    if !faulty {
+        seen.found.extend(unfed(&pipeline, &loaded.rules));
     }
 }
 

@@ -40,7 +40,7 @@ pub fn collect(file: Option<Document<Value>>, options: &LoadOptions) -> (Layers,
                 None => diagnostic,
             });
         });
-        found.extend(document::check(&file.value, &file.spans, keys::schema()));
+        found.extend(document::check_and_mend(&mut file.value, &mut file.spans, keys::schema()));
         found.extend(no_address(&file.value).map(|fault| fault.at(file.spans.value(LISTEN))));
         layers.layers.push(Layer { value: file.value, names: Vec::new() });
         layers.spans = Some(file.spans);

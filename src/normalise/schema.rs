@@ -209,6 +209,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Where rows come from.
     pub views: Vec<View>,
+    /// Its file is faulty: columns or their types may be missing, so what seems wrong with a rule on it may be right.
+    pub incomplete: bool,
 }
 
 impl Table {
@@ -267,6 +269,8 @@ impl SystemColumn {
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     tables: Vec<Arc<Table>>,
+    /// Tables whose files could not be read at all, by the names of the files.
+    unread: Vec<String>,
 }
 
 impl Catalog {
@@ -277,9 +281,17 @@ impl Catalog {
         )
     }
 
-    /// The tables of a folder with a `tables/` folder in it.
+    /// The tables of a folder with a `tables/` folder in it; all that is wrong with all of them at once.
     pub fn load(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let mut found = Vec::new();
+        let catalog = Self::look_at(folder, &mut found);
+        if found.is_empty() { Ok(catalog) } else { Err(found) }
+    }
+
+    /// The same as far as it can be read, to look at rules with: nothing may run on it when there are faults.
+    pub fn look_at(folder: &Path, found: &mut Vec<Diagnostic>) -> Self {
         let tables = folder.join("tables");
+        let mut catalog = Self::default();
         let mut paths: Vec<_> = match std::fs::read_dir(&tables) {
             Ok(entries) => entries
                 .filter_map(|entry| Some(entry.ok()?.path()))
@@ -287,26 +299,24 @@ impl Catalog {
                 .collect(),
             Err(error) => {
                 let message = format!("cannot read {}: {error}", tables.display());
-                return Err(vec![Diagnostic::new(codes::D001, message)]);
+                found.push(Diagnostic::new(codes::D001, message));
+                // With no table at all, a rule's table is not known for that reason alone.
+                catalog.unread.push("*".to_owned());
+                return catalog;
             }
         };
         paths.sort();
-        let mut files = Vec::new();
-        let mut found = Vec::new();
         for path in paths {
             match SourceFile::read(&path, FILE_BYTES_MAX) {
-                Ok(file) => files.push(file),
-                Err(diagnostic) => found.push(diagnostic),
+                Ok(file) => catalog.add(&file, found),
+                Err(diagnostic) => {
+                    found.push(diagnostic);
+                    catalog.unread.extend(stem(&path));
+                }
             }
         }
-        match Self::from_files(files) {
-            Ok(catalog) if found.is_empty() => Ok(catalog),
-            Ok(_) => Err(found),
-            Err(more) => {
-                found.extend(more);
-                Err(found)
-            }
-        }
+        catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        catalog
     }
 
     /// Tables from texts; all that is wrong with all of them at once.
@@ -314,25 +324,33 @@ impl Catalog {
         let mut catalog = Self::default();
         let mut found = Vec::new();
         for file in files {
-            match document::read_toml::<TableFile>(&file) {
-                Ok(document) => {
-                    let table = build(&document, &mut found);
-                    if catalog.table(&table.name).is_some() {
-                        found.push(
-                            Diagnostic::new(
-                                codes::S001,
-                                format!("the table `{}` is declared twice", table.name),
-                            )
-                            .at(document.spans.value("/table")),
-                        );
-                    }
-                    catalog.tables.push(Arc::new(table));
-                }
-                Err(more) => found.extend(more),
-            }
+            catalog.add(&file, &mut found);
         }
         catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
         if found.is_empty() { Ok(catalog) } else { Err(found) }
+    }
+
+    fn add(&mut self, file: &Arc<SourceFile>, found: &mut Vec<Diagnostic>) {
+        let before = found.len();
+        let document = document::look_at_toml::<TableFile>(file, found);
+        let Some(document) = document.filter(|document| !document.spans.is_lost("/table")) else {
+            self.unread.extend(stem(&file.path));
+            return;
+        };
+        let mut table = build(&document, found);
+        if self.table(&table.name).is_some() {
+            found.push(
+                Diagnostic::new(codes::S001, format!("the table `{}` is declared twice", table.name))
+                    .at(document.spans.value("/table")),
+            );
+        }
+        table.incomplete = found.len() > before;
+        self.tables.push(Arc::new(table));
+    }
+
+    /// True for a table that may exist, in a file that could not be read.
+    pub fn is_unread(&self, name: &str) -> bool {
+        self.unread.iter().any(|unread| unread == "*" || unread.eq_ignore_ascii_case(name))
     }
 
     /// All tables, by name.
@@ -386,6 +404,9 @@ fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>) -> Table {
     }
     let mut views = Vec::new();
     for (at, view) in file.view.iter().enumerate() {
+        if ["format", "where"].iter().any(|key| spans.is_lost(&format!("/view/{at}/{key}"))) {
+            continue;
+        }
         let Some(format) = decode::format(&view.format) else {
             let names = decode::FORMATS.iter().map(|format| format.name());
             found.push(
@@ -406,7 +427,8 @@ fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>) -> Table {
                 continue;
             }
         };
-        for name in view.fill.keys().filter(|name| !file.columns.contains_key(*name)) {
+        let lost = |name: &str| spans.is_lost(&format!("/columns/{}", pointer_segment(name)));
+        for name in view.fill.keys().filter(|name| !file.columns.contains_key(*name) && !lost(name)) {
             found.push(
                 Diagnostic::new(codes::S004, format!("the table has no column `{name}`"))
                     .at(spans.key(&format!("/view/{at}/fill/{}", pointer_segment(name))))
@@ -420,6 +442,7 @@ fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>) -> Table {
         for (column, fill) in columns.iter().zip(&fills) {
             if let Fill::Constant(value) = fill
                 && !column.kind.holds(value)
+                && !lost(&column.name)
             {
                 let pointer = format!("/view/{at}/fill/{}", pointer_segment(&column.name));
                 let message = format!("{value} is no value of the column `{}`", column.name);
@@ -434,7 +457,12 @@ fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>) -> Table {
         description: file.description.clone(),
         columns,
         views,
+        incomplete: false,
     }
+}
+
+fn stem(path: &Path) -> Option<String> {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
 }
 
 fn own_name(name: &str) -> Fill {

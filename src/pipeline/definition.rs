@@ -102,36 +102,33 @@ pub struct Pipeline {
 impl Pipeline {
     /// Reads `folder/pipeline.toml` (or the file itself) and the tables; all problems at once.
     pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let mut found = Vec::new();
+        sound(Self::look_at(path, &mut found), found)
+    }
+
+    /// The same as far as it can be read, to look at its rules with: nothing may run when there are errors.
+    pub fn look_at(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Self> {
         let path = if path.is_dir() { path.join("pipeline.toml") } else { path.to_owned() };
-        let file = SourceFile::read(&path, FILE_BYTES_MAX).map_err(|diagnostic| vec![diagnostic])?;
+        let file =
+            SourceFile::read(&path, FILE_BYTES_MAX).map_err(|diagnostic| found.push(diagnostic)).ok()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        Self::from_file(&file, &folder)
+        let document = document::look_at_toml::<PipelineFile>(&file, found)?;
+        Some(from_document(&document, &folder, found))
     }
 
     /// A pipeline that is built into the program: its rules are given otherwise, so their paths are not looked at.
     pub fn from_text(file: &Arc<SourceFile>) -> Result<Self, Vec<Diagnostic>> {
         let mut document = document::read_toml::<PipelineFile>(file)?;
         document.value.rules.clear();
-        Self::from_document(&document, Path::new(""))
+        let mut found = Vec::new();
+        sound(Some(from_document(&document, Path::new(""), &mut found)), found)
     }
 
     /// Checks a file whose relative paths start at `folder`.
     pub fn from_file(file: &Arc<SourceFile>, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
-        Self::from_document(&document::read_toml::<PipelineFile>(file)?, folder)
-    }
-
-    fn from_document(document: &Document<PipelineFile>, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         let mut found = Vec::new();
-        let catalog = match &document.value.schemas {
-            None => Catalog::stock(),
-            Some(schemas) => Catalog::load(&folder.join(schemas)),
-        };
-        let catalog = catalog.unwrap_or_else(|more| {
-            found.extend(more);
-            Catalog::default()
-        });
-        let pipeline = check(document, folder, catalog, &mut found);
-        if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(pipeline) }
+        let document = document::look_at_toml::<PipelineFile>(file, &mut found);
+        sound(document.map(|document| from_document(&document, folder, &mut found)), found)
     }
 
     /// A pipeline of one source, for `scan` without a pipeline folder.
@@ -202,6 +199,21 @@ impl Pipeline {
     }
 }
 
+fn sound(pipeline: Option<Pipeline>, found: Vec<Diagnostic>) -> Result<Pipeline, Vec<Diagnostic>> {
+    pipeline.filter(|_| !found.iter().any(Diagnostic::is_error)).ok_or(found)
+}
+
+fn from_document(document: &Document<PipelineFile>, folder: &Path, found: &mut Vec<Diagnostic>) -> Pipeline {
+    let catalog = match &document.value.schemas {
+        None => Catalog::stock().unwrap_or_else(|more| {
+            found.extend(more);
+            Catalog::default()
+        }),
+        Some(schemas) => Catalog::look_at(&folder.join(schemas), found),
+    };
+    check(document, folder, catalog, found)
+}
+
 fn check(
     document: &Document<PipelineFile>,
     folder: &Path,
@@ -212,6 +224,9 @@ fn check(
     let spans = &document.spans;
     let mut organisations: Vec<Organisation> = Vec::new();
     for (at, entry) in file.organisation.iter().enumerate() {
+        if spans.is_lost(&format!("/organisation/{at}/id")) {
+            continue;
+        }
         let id = OrgId::new(&entry.id);
         if organisations.iter().any(|known| known.id == id) {
             found.push(
@@ -225,7 +240,7 @@ fn check(
     for (at, entry) in file.source.iter().enumerate() {
         sources.extend(source(document, at, entry, &organisations, &sources, found));
     }
-    if file.source.is_empty() {
+    if file.source.is_empty() && !spans.is_lost("/source") {
         found.push(
             Diagnostic::new(codes::P006, "the pipeline has no [[source]]")
                 .at(spans.value(""))
@@ -278,7 +293,8 @@ fn check(
         sources,
         alerts,
         rejects,
-        rules: file.rules.iter().map(|path| folder.join(path)).collect(),
+        // A path that is not there has been told above.
+        rules: file.rules.iter().map(|path| folder.join(path)).filter(|path| path.exists()).collect(),
         cases: folder.join(&file.cases),
         catalog: Arc::new(catalog),
     }
@@ -294,15 +310,17 @@ fn source(
 ) -> Option<Source> {
     let spans = &document.spans;
     let pointer = |key: &str| format!("/source/{at}/{key}");
+    let lost = |key: &str| spans.is_lost(&pointer(key));
     let before = found.len();
-    if others.iter().any(|other| *other.id == *entry.id) {
+    if !lost("id") && others.iter().any(|other| *other.id == *entry.id) {
         found.push(
             Diagnostic::new(codes::P002, format!("the source `{}` is declared twice", entry.id))
                 .at(spans.value(&pointer("id"))),
         );
     }
     let organisation = organisations.iter().position(|known| known.id.as_str() == entry.organisation);
-    if organisation.is_none() {
+    // An organisation whose declaration is faulty may be the one that is meant.
+    if organisation.is_none() && !lost("organisation") && !spans.is_lost("/organisation") {
         let known = organisations.iter().map(|organisation| organisation.id.as_str());
         found.push(
             Diagnostic::new(codes::P001, format!("there is no organisation `{}`", entry.organisation))
@@ -311,7 +329,7 @@ fn source(
         );
     }
     let format = decode::format(&entry.format);
-    if format.is_none() {
+    if format.is_none() && !lost("format") {
         let known = decode::FORMATS.iter().map(|format| format.name());
         found.push(
             Diagnostic::new(codes::P001, format!("there is no format `{}`", entry.format))
@@ -319,7 +337,8 @@ fn source(
                 .help(suggest(&entry.format, known)),
         );
     }
-    if entry.topics.is_empty() && entry.topic_pattern.is_none() {
+    let topics_lost = lost("topics") || lost("topic_pattern");
+    if entry.topics.is_empty() && entry.topic_pattern.is_none() && !topics_lost {
         found.push(
             Diagnostic::new(codes::D004, format!("the source `{}` names no topic", entry.id))
                 .at(spans.key(&format!("/source/{at}")))

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::RuleLimits;
 use super::meta::{Expect, Given, RuleMeta, RuleScope, RuleTest};
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
-use crate::document::{self, Document};
+use crate::document::{self, Document, Spans};
 
 /// Opens the metadata: a block comment, so that any SQL editor reads the file.
 const OPEN: &str = "/*---";
@@ -23,7 +23,8 @@ const CLOSE: &str = "---*/";
 #[derive(Debug)]
 pub(super) struct RuleFile {
     pub(super) file: Arc<SourceFile>,
-    pub(super) document: Document<RuleMeta>,
+    /// The metadata as far as it can be read.
+    pub(super) document: Option<Document<RuleMeta>>,
     /// `version` of the metadata, or the hash of the file.
     pub(super) version: String,
     /// Where the SQL stands.
@@ -97,7 +98,8 @@ pub(super) fn read(file: &Arc<SourceFile>, found: &mut Vec<Diagnostic>) -> Optio
             .at(place(start..start))
             .help("begin the file with /*--- , then YAML with at least `id` and `title`, then ---*/");
         found.push(problem);
-        return None;
+        let file = Arc::clone(file);
+        return Some(RuleFile { file, document: None, version: hash(text), sql: start..text.len() });
     }
     let yaml = start + OPEN.len();
     let Some(length) = text[yaml..].find(CLOSE) else {
@@ -108,23 +110,16 @@ pub(super) fn read(file: &Arc<SourceFile>, found: &mut Vec<Diagnostic>) -> Optio
         return None;
     };
     let end = yaml + length;
-    let document = match document::read_yaml::<RuleMeta>(file, yaml..end) {
-        Ok(document) => document,
-        Err(more) => {
-            // What has no place of its own is about the metadata as a whole.
-            found.extend(more.into_iter().map(|mut diagnostic| {
-                if diagnostic.location.as_ref().is_none_or(|location| location.span == (0..0)) {
-                    diagnostic.location = Some(place(start..yaml));
-                }
-                diagnostic
-            }));
-            return None;
+    let before = found.len();
+    let document = document::look_at_yaml::<RuleMeta>(file, yaml..end, found);
+    for diagnostic in &mut found[before..] {
+        // What has no place of its own is about the metadata as a whole.
+        if diagnostic.location.as_ref().is_none_or(|location| location.span == (0..0)) {
+            diagnostic.location = Some(place(start..yaml));
         }
-    };
-    let version = match &document.value.version {
-        Some(version) => version.clone(),
-        None => hash(text),
-    };
+    }
+    let given = document.as_ref().and_then(|document| document.value.version.clone());
+    let version = given.unwrap_or_else(|| hash(text));
     Some(RuleFile { file: Arc::clone(file), document, version, sql: end + CLOSE.len()..text.len() })
 }
 
@@ -140,8 +135,8 @@ fn hash(text: &str) -> String {
 
 /// What the metadata alone can have wrong. `outputs` are the query's columns, when the query is sound.
 pub(super) fn check(rule: &RuleFile, outputs: Option<&[String]>, found: &mut Vec<Diagnostic>) {
-    let meta = &rule.document.value;
-    let spans = &rule.document.spans;
+    let Some(document) = &rule.document else { return };
+    let (meta, spans) = (&document.value, &document.spans);
     if meta.scope == RuleScope::CrossOrg {
         let message = "`scope: cross_org` is not available in this version";
         found.push(
@@ -176,14 +171,21 @@ pub(super) fn check(rule: &RuleFile, outputs: Option<&[String]>, found: &mut Vec
             );
         }
     }
-    for (at, test) in meta.tests.iter().enumerate() {
-        check_test(rule, at, test, outputs, found);
+    for (at, test) in meta.tests.iter().enumerate().filter(|(at, _)| !spans.is_lost(&format!("/tests/{at}")))
+    {
+        check_test(rule, spans, at, test, outputs, found);
     }
 }
 
 /// What of a test can never pass: a file that is not there, an output that the query does not return.
-fn check_test(rule: &RuleFile, at: usize, test: &RuleTest, outputs: &[String], found: &mut Vec<Diagnostic>) {
-    let spans = &rule.document.spans;
+fn check_test(
+    rule: &RuleFile,
+    spans: &Spans,
+    at: usize,
+    test: &RuleTest,
+    outputs: &[String],
+    found: &mut Vec<Diagnostic>,
+) {
     if let Given::File(file) = &test.given {
         let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
         if !path.is_file() {

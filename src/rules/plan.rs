@@ -75,19 +75,28 @@ impl PlannedTable {
 
 /// All tables that rules may read.
 #[derive(Debug)]
-pub(super) struct Tables(Vec<PlannedTable>);
+pub(super) struct Tables {
+    known: Vec<PlannedTable>,
+    catalog: Catalog,
+}
 
 impl Tables {
     pub(super) fn new(catalog: &Catalog) -> Result<Self, DataFusionError> {
-        catalog.tables().iter().map(PlannedTable::new).collect::<Result<_, _>>().map(Self)
+        let known = catalog.tables().iter().map(PlannedTable::new).collect::<Result<_, _>>()?;
+        Ok(Self { known, catalog: catalog.clone() })
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&PlannedTable> {
-        self.0.iter().find(|table| table.name().eq_ignore_ascii_case(name))
+        self.known.iter().find(|table| table.name().eq_ignore_ascii_case(name))
+    }
+
+    /// True for a table whose own file is at fault that it is not known.
+    pub(super) fn is_unread(&self, name: &str) -> bool {
+        self.catalog.is_unread(name)
     }
 
     pub(super) fn names(&self) -> Vec<&str> {
-        self.0.iter().map(PlannedTable::name).collect()
+        self.known.iter().map(PlannedTable::name).collect()
     }
 }
 

@@ -354,7 +354,11 @@ impl<'a> Checker<'a> {
         let tables = self.tables;
         let Some(table) = found.and_then(|ident| tables.find(&ident.value)) else {
             let plain = name.0.last().and_then(ObjectNamePart::as_ident).map(|ident| ident.value.clone());
-            let help = suggest(&plain.unwrap_or_default(), tables.names());
+            let plain = plain.unwrap_or_default();
+            if tables.is_unread(&plain) {
+                return None;
+            }
+            let help = suggest(&plain, tables.names());
             self.refuse(codes::Q007, format!("the table {name} is not known"), at, help);
             return None;
         };

@@ -123,3 +123,51 @@ fn durations() {
         assert_eq!(parse_duration_ms(text), expect, "{text}");
     }
 }
+
+#[test]
+fn faults_of_the_shape_do_not_hide_the_others_and_make_no_new_ones() {
+    let text = r#"
+rulez = []
+rules = ["missing"]
+[[organisation]]
+idd = "a"
+name = "A"
+[[organisation]]
+id = "b"
+name = "B"
+tlp = "pink"
+[[source]]
+id = "s"
+organisation = "a"
+topics = "t"
+format = "windows-jsn"
+[[source]]
+id = "u"
+organisation = "b"
+topics = ["no topic"]
+format = "windows-json"
+allowed_lateness = "soon"
+"#;
+    let codes: Vec<String> = load(text)
+        .expect_err("faults")
+        .iter()
+        .map(|line| {
+            let place = line.trim_start_matches("p/pipeline.toml:").split(':').next().unwrap_or_default();
+            format!("{place} {}", &line[line.rfind('[').unwrap_or(0)..][..6])
+        })
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "2 [D003]",
+            "3 [P001]",
+            "4 [D004]",
+            "5 [D003]",
+            "10 [D006]",
+            "14 [D005]",
+            "15 [P001]",
+            "19 [P003]",
+            "21 [D006]"
+        ]
+    );
+}

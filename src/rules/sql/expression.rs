@@ -246,7 +246,7 @@ impl Checker<'_> {
                 Expr::Identifier(resolved)
             }
             None => {
-                if self.unknown.insert(ident.value.to_lowercase()) {
+                if !table.table.incomplete && self.unknown.insert(ident.value.to_lowercase()) {
                     let mut help = suggest(&ident.value, table.column_names());
                     if ident.quote_style == Some('"') {
                         help.push_str("; a text stands in single quotes");

@@ -52,10 +52,13 @@ fn all_problems_of_all_files_come_at_once_each_at_its_place() {
             "b.sql:14:8 Q019",
             "b.sql:16:1 Q016",
             "c.sql:1:1 R001",
+            "c.sql:1:1 Q006",
+            "c.sql:1:8 Q023",
             "d.sql:1:1 R001",
             "e.sql:2:1 D004",
             "e.sql:2:5 D006",
             "e.sql:3:1 D003",
+            "e.sql:5:1 Q001",
             "f.sql:5:1 R003",
             "g.sql:5:8 Q008",
         ]
@@ -124,4 +127,63 @@ fn folders_are_read_in_order_and_loops_end() {
 fn a_test_that_can_never_pass_is_a_problem_of_the_rule() {
     let text = "/*---\nid: t\ntitle: t\ntests:\n  - name: a\n    given: nowhere.ndjson\n    format: windows-json\n    expect:\n      - {image: x}\n      - {Imag: x}\n---*/\nSELECT Image FROM process_activity WHERE Image = 'a'\n";
     assert_eq!(lines(&loaded(&[("t.sql", text)])), ["t.sql:6:12 T001", "t.sql:10:10 T002"].map(String::from));
+}
+
+#[test]
+fn faults_of_the_metadata_do_not_hide_those_of_the_query() {
+    for (metadata, faults) in [
+        ("titel: t\nid: a\ntags: [attack.t1]", vec!["D004", "D003", "R006"]),
+        ("id: 7\ntitle: t", vec!["D005"]),
+        ("id: a\ntitle: t\nlevel: hihg\ntags: [attack.t1]", vec!["D006", "R006"]),
+        ("id: a\ntitle: [", vec!["D002"]),
+        ("- a", vec!["D005"]),
+        ("id: a\ntitle: t\ntests: [{name: n, givn: x, expect: [{Host: a}]}]", vec!["D003", "D004"]),
+    ] {
+        let text = format!("/*---\n{metadata}\n---*/\nSELECT Image FROM process_activity WHERE Imag = 'a'\n");
+        let loaded = loaded(&[("a.sql", &text)]);
+        let mut codes: Vec<&str> = loaded.diagnostics.iter().map(|d| d.code.id).collect();
+        let mut expect = faults.clone();
+        expect.push("Q008");
+        codes.sort_unstable();
+        expect.sort_unstable();
+        assert_eq!(codes, expect, "{metadata}");
+        assert!(loaded.rules.is_empty(), "{metadata}");
+    }
+}
+
+#[test]
+fn a_faulty_table_is_told_once_and_not_by_every_rule_that_reads_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tables = folder.path().join("tables");
+    std::fs::create_dir(&tables).expect("tables");
+    let column = "= { type = \"string\", category = \"machine\", description = \"d\" }";
+    for (name, text) in [
+        ("whole", format!("table = \"whole\"\nclass_uid = 1\ndescription = \"d\"\n[columns]\na {column}\n")),
+        (
+            "part",
+            format!("table = \"part\"\nclass_uid = 1\n[columns]\na {column}\nb = {{ type = \"txt\" }}\n"),
+        ),
+        ("none", "table = \"none".to_owned()),
+    ] {
+        std::fs::write(tables.join(format!("{name}.toml")), text).expect("a table");
+    }
+    let mut found = Vec::new();
+    let catalog = Catalog::look_at(folder.path(), &mut found);
+    let mut codes: Vec<&str> = found.iter().map(|d| d.code.id).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["D002", "D004", "D004", "D004", "D006"]);
+    for (query, expect) in [
+        ("SELECT a FROM whole WHERE a = 'x'", vec![]),
+        ("SELECT a FROM whole WHERE b = 'x'", vec!["Q008"]),
+        ("SELECT a FROM part WHERE b = 4 AND c > 3", vec![]),
+        ("SELECT a FROM part WHERE b = 4 AND now() > 3", vec!["Q010"]),
+        ("SELECT a FROM none WHERE b = 'x'", vec![]),
+        ("SELECT a FROM nowhere WHERE b = 'x'", vec!["Q007"]),
+    ] {
+        let text = format!("/*---\nid: a\ntitle: t\n---*/\n{query}\n");
+        let loaded = load_files(&[SourceFile::new("a.sql", text)], &catalog, &RuleLimits::default());
+        let codes: Vec<&str> = loaded.diagnostics.iter().map(|d| d.code.id).collect();
+        assert_eq!(codes, expect, "{query}");
+        assert_eq!(loaded.rules.len(), usize::from(query.contains("FROM whole WHERE a")), "{query}");
+    }
 }
