@@ -8,17 +8,23 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
-use super::output::{Terminal, inert, printable};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
-use crate::pipeline::lane::wall_clock;
+use crate::printable;
+use crate::record::wall_clock;
 use crate::rules::{self, RuleLimits};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
+
+/// Columns for a rule's title in a table.
+const TITLE_COLUMNS: usize = 48;
+/// Columns for one value in a table.
+const VALUE_COLUMNS_MAX: usize = 80;
 
 /// Search files or standard input with the same engine, without Kafka.
 #[derive(Debug, clap::Args)]
@@ -170,11 +176,11 @@ impl Scan {
                 Output::Ocsf => {
                     // An alert's value is JSON that we have made.
                     let value = String::from_utf8_lossy(&finding.alert.value);
-                    writeln!(self.out, "{}", inert(&value))?;
+                    writeln!(self.out, "{}", printable::json(&value))?;
                 }
                 Output::Matches => {
                     let line = matched(&self.engine, &finding).to_string();
-                    writeln!(self.out, "{}", inert(&line))?;
+                    writeln!(self.out, "{}", printable::json(&line))?;
                 }
                 Output::Table => {
                     let line = row(&self.engine, &finding);
@@ -212,14 +218,18 @@ fn row(engine: &Engine, finding: &Finding) -> String {
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!("{name}={}", printable(&text.chars().take(80).collect::<String>()))
+            format!(
+                "{}={}",
+                printable::line(name, VALUE_COLUMNS_MAX),
+                printable::line(&text, VALUE_COLUMNS_MAX)
+            )
         })
         .collect();
     format!(
-        "{:<13} {:>8}  {:<48} {}",
+        "{:<13} {:>8}  {} {}",
         rule.meta.level.as_str(),
         finding.position.offset,
-        printable(&rule.meta.title.chars().take(48).collect::<String>()),
+        printable::fit(&rule.meta.title, TITLE_COLUMNS),
         shown.join(" ")
     )
 }
@@ -282,14 +292,18 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
         let _ = writeln!(err, "{timeless} events without a readable time: they have the time of this scan");
     }
     for reject in &scan.rejects {
-        let _ = writeln!(err, "rejected: {}", printable(reject));
+        let _ = writeln!(err, "rejected: {}", printable::line(reject, MESSAGE_COLUMNS_MAX));
     }
     if scan.rejected > scan.rejects.len() as u64 {
         let _ = writeln!(err, "… and {} more", scan.rejected - scan.rejects.len() as u64);
     }
     for (rule, (count, why)) in &tally.rule_failures {
         let id = &scan.engine.compiled().rules.rules()[*rule].meta.id;
-        let _ = writeln!(err, "the rule {id} could not judge {count} rows: {}", printable(why));
+        let _ = writeln!(
+            err,
+            "the rule {id} could not judge {count} rows: {}",
+            printable::line(why, MESSAGE_COLUMNS_MAX)
+        );
     }
     let unfed = super::check::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
     if !unfed.is_empty() && terminal.live {

@@ -22,6 +22,7 @@ pub use summary::Summary;
 use text::{LEVEL_COLUMNS, Paint};
 
 use super::clock::{Form, Stamp};
+use crate::printable;
 use crate::rules::meta::RuleLevel;
 
 /// Without a terminal, a line of figures is written at most this often.
@@ -80,14 +81,14 @@ pub struct AlertLine {
 impl AlertLine {
     /// The line. Times are UTC.
     fn render(&self, paint: Paint) -> String {
-        let level = text::fit(text::level_name(self.level), LEVEL_COLUMNS);
+        let level = printable::fit(text::level_name(self.level), LEVEL_COLUMNS);
         format!(
             "{} {} {} {}  {}",
             paint.dim(&of_day(self.time_ms)),
             paint.level(self.level, &level),
-            text::fit(&self.org_id, ORG_COLUMNS),
-            paint.bold(&text::printable(&self.title, TITLE_COLUMNS)),
-            text::printable(&self.entity, ENTITY_COLUMNS),
+            printable::fit(&self.org_id, ORG_COLUMNS),
+            paint.bold(&printable::line(&self.title, TITLE_COLUMNS)),
+            printable::line(&self.entity, ENTITY_COLUMNS),
         )
         .trim_end()
         .to_owned()
@@ -132,7 +133,7 @@ impl View {
         let paint = Paint { colour };
         let rate = Rate::default();
         let mut view = Self { surface, paint, rate, last: None, shown: 0, unshown: 0 };
-        view.line(&paint.bold(&text::printable(title, usize::MAX)));
+        view.line(&paint.bold(&printable::line(title, usize::MAX)));
         view
     }
 

@@ -10,24 +10,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::log::one_line;
+use crate::printable;
 use crate::record::TimeMicros;
 
-/// Characters of an error's message that are kept.
-const MESSAGE_CHARS_MAX: usize = 500;
+/// Columns of an error's message that are kept.
+const MESSAGE_COLUMNS_MAX: usize = 500;
 /// No heartbeat was seen yet.
 const NEVER: i64 = i64::MIN;
 
 /// Tells the time, in microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> TimeMicros + Send + Sync>;
-
-/// The clock of the machine.
-pub fn wall_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        TimeMicros::try_from(since.as_micros()).unwrap_or(TimeMicros::MAX)
-    })
-}
 
 /// What does not change while the process runs.
 #[derive(Debug, Clone)]
@@ -184,7 +176,7 @@ impl Health {
 
     /// The broker does not answer (any more).
     pub fn broker_silent(&self, reason: &str) {
-        self.state().broker = Some(one_line(reason, MESSAGE_CHARS_MAX));
+        self.state().broker = Some(printable::line(reason, MESSAGE_COLUMNS_MAX));
     }
 
     /// The rule set that is active from now on.
@@ -196,8 +188,8 @@ impl Health {
     pub fn error(&self, code: &str, message: &str) {
         let error = ErrorStatus {
             time_ms: (self.clock)().div_euclid(1_000),
-            code: one_line(code, MESSAGE_CHARS_MAX),
-            message: one_line(message, MESSAGE_CHARS_MAX),
+            code: printable::line(code, MESSAGE_COLUMNS_MAX),
+            message: printable::line(message, MESSAGE_COLUMNS_MAX),
         };
         let mut state = self.state();
         state.errors_total = state.errors_total.saturating_add(1);

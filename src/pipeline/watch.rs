@@ -12,9 +12,10 @@ use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, LaneEvents};
 use crate::config::Config;
 use crate::observe::health::{
-    self, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
+    Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
 };
 use crate::observe::metrics::{Cut, Metrics, Outcome, Rebalance};
+use crate::record::wall_clock;
 use crate::sink::{Ended, EpochEnd};
 use crate::source::PartitionStatus;
 
@@ -41,7 +42,7 @@ impl Observed {
         let sources: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
         let tables: Vec<&str> =
             compiled.projection.tables().iter().map(|projected| projected.table.name.as_str()).collect();
-        let clock = health::wall_clock();
+        let clock: Clock = Arc::new(wall_clock);
         let metrics = Metrics::new(&sources, &tables, config.limits.metric_series_max, clock());
         let settings = HealthSettings {
             pipeline: pipeline.name.clone(),

@@ -75,7 +75,7 @@ fn the_page_at_the_end() {
 fn no_line_of_the_page_is_wider_than_the_terminal() {
     for width in [40, 57, 80, 140, 500] {
         for line in summary().render(false, width).lines() {
-            assert!(text::width(line) <= width, "{} columns of {width}: {line}", text::width(line));
+            assert!(printable::width(line) <= width, "{} columns of {width}: {line}", printable::width(line));
         }
     }
 }
@@ -159,27 +159,6 @@ fn a_plain_view_writes_every_alert_and_figures_every_two_seconds() {
 fn without_colour_no_escape_sequence_is_written() {
     for text in [transcript(false), summary().render(false, 80)] {
         assert!(!text.contains('\x1b'), "{text}");
-    }
-}
-
-#[test]
-fn text_of_events_cannot_steer_a_terminal() {
-    for (text, columns, shown) in [
-        ("plain", 10, "plain"),
-        ("\x1b]0;title\x07\x1b[31mred", 30, "\u{fffd}]0;title\u{fffd}\u{fffd}[31mred"),
-        ("a\r\nb\tc\u{7f}\u{9b}", 10, "a\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}"),
-        ("fdp\u{202e}exe.\u{2066}\u{200b}", 20, "fdp\u{fffd}exe.\u{fffd}\u{fffd}"),
-        ("too long for it", 8, "too lon…"),
-        ("exactly!", 8, "exactly!"),
-        ("会議資料", 8, "会議資料"),
-        ("会議資料", 7, "会議資…"),
-        ("会議資料", 6, "会議…"),
-        ("会", 1, "…"),
-        ("anything", 0, ""),
-    ] {
-        assert_eq!(text::printable(text, columns), shown, "{text:?} in {columns}");
-        assert!(text::width(&text::printable(text, columns)) <= columns);
-        assert_eq!(text::width(&text::fit(text, columns)), columns, "{text:?} in {columns}");
     }
 }
 
