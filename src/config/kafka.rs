@@ -37,6 +37,11 @@ pub const CONSUMER: &[Preset] = &[
         "the default of 1,000 stalls well-compressed input for most of each second",
     ),
     ("fetch.wait.max.ms", "100", "an idle partition answers before an epoch's time is up"),
+    (
+        "receive.message.max.bytes",
+        "134217728",
+        "brokers take batches of up to 100 MiB; the default of 100,000,000 bytes would never get past one",
+    ),
 ];
 
 /// For producers.
