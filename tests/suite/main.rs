@@ -9,6 +9,7 @@ mod kafka;
 mod ocsf;
 mod oracle;
 mod process;
+mod routing;
 mod security;
 mod stopping;
 mod tidy;
