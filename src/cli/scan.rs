@@ -91,22 +91,24 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let source = source(args, &pipeline)?;
     let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
     let compiled = super::run::compiled(pipeline, loaded)?;
+    let bar = progress(args, terminal);
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,
         engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
         output: args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches }),
         out: BufWriter::new(std::io::stdout()),
+        shared: terminal.live_out,
+        bar,
         source,
         alerts: 0,
         rejects: Vec::new(),
         rejected: 0,
     };
     let began = Instant::now();
-    let bar = progress(args, terminal);
     for path in &args.files {
-        scan.file(path, args.framing, config.limits.decode().record_bytes_max, &bar)?;
+        scan.file(path, args.framing, config.limits.decode().record_bytes_max)?;
     }
-    bar.finish_and_clear();
+    scan.bar.finish_and_clear();
     scan.out.flush()?;
     let tally = scan.engine.take_tally();
     report(terminal, &scan, &tally, began);
@@ -119,6 +121,9 @@ struct Scan {
     engine: Engine,
     output: Output,
     out: BufWriter<std::io::Stdout>,
+    /// Output goes to a terminal, where the bar may stand.
+    shared: bool,
+    bar: ProgressBar,
     source: usize,
     alerts: u64,
     rejects: Vec<String>,
@@ -126,13 +131,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn file(
-        &mut self,
-        path: &Path,
-        framing: Framing,
-        bytes_max: usize,
-        bar: &ProgressBar,
-    ) -> Result<(), CliError> {
+    fn file(&mut self, path: &Path, framing: Framing, bytes_max: usize) -> Result<(), CliError> {
         let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
         let name: Arc<str> =
             if path == Path::new("-") { Arc::from("-") } else { Arc::from(path.to_string_lossy().as_ref()) };
@@ -161,16 +160,29 @@ impl Scan {
             }
             let read = records.bytes_read();
             if read - shown > 1 << 20 {
-                bar.inc(read - shown);
+                self.bar.inc(read - shown);
                 shown = read;
             }
         }
-        bar.inc(records.bytes_read() - shown);
+        self.bar.inc(records.bytes_read() - shown);
         self.search()
     }
 
     fn search(&mut self) -> Result<(), CliError> {
-        for finding in self.engine.search(wall_clock()) {
+        let found = self.engine.search(wall_clock());
+        if !self.shared || found.is_empty() {
+            return self.print(&found);
+        }
+        // The bar makes room, so that rows begin at the beginning of a line.
+        let bar = self.bar.clone();
+        bar.suspend(|| {
+            self.print(&found)?;
+            Ok(self.out.flush()?)
+        })
+    }
+
+    fn print(&mut self, found: &[Finding]) -> Result<(), CliError> {
+        for finding in found {
             self.alerts += 1;
             match self.output {
                 Output::Ocsf => {
@@ -179,11 +191,11 @@ impl Scan {
                     writeln!(self.out, "{}", printable::json(&value))?;
                 }
                 Output::Matches => {
-                    let line = matched(&self.engine, &finding).to_string();
+                    let line = matched(&self.engine, finding).to_string();
                     writeln!(self.out, "{}", printable::json(&line))?;
                 }
                 Output::Table => {
-                    let line = row(&self.engine, &finding);
+                    let line = row(&self.engine, finding);
                     writeln!(self.out, "{line}")?;
                 }
             }

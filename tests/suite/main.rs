@@ -12,4 +12,6 @@ mod process;
 mod routing;
 mod security;
 mod stopping;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tidy;
