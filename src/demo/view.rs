@@ -184,7 +184,7 @@ impl View {
             bar.finish_and_clear();
         }
         if let Some(last) = self.last.take() {
-            let line = self.paint.dim(&status(&last, text::per_second(last.records, last.elapsed)));
+            let line = self.paint.dim(&status(&last, Some(text::per_second(last.records, last.elapsed))));
             self.line(&line);
         }
     }
@@ -217,15 +217,15 @@ fn of_day(time_ms: i64) -> String {
     Stamp { us: time_ms.saturating_mul(1_000), form: Form::OfDay }.to_string()
 }
 
-/// The figures in one line of a log.
-fn status(progress: &Progress, per_second: u64) -> String {
+/// The figures in one line of a log; without the rate where it is not known yet.
+fn status(progress: &Progress, per_second: Option<u64>) -> String {
     let mut parts = vec![match progress.records_total {
         Some(total) => {
             format!("{} of {}", text::grouped(progress.records), text::counted(total, "record", "records"))
         }
         None => text::counted(progress.records, "record", "records"),
     }];
-    parts.push(format!("{}/s", text::grouped(per_second)));
+    parts.extend(per_second.map(|rate| format!("{}/s", text::grouped(rate))));
     parts.push(text::counted(progress.alerts, "alert", "alerts"));
     parts.extend(rejects(progress));
     parts.extend(lag(progress));
@@ -237,8 +237,9 @@ fn status(progress: &Progress, per_second: u64) -> String {
 }
 
 /// The figures beside a bar. A narrow terminal cuts the line, so what matters most comes first.
-fn live_status(progress: &Progress, per_second: u64) -> String {
-    let mut parts = vec![format!("{} records/s", text::grouped(per_second))];
+fn live_status(progress: &Progress, per_second: Option<u64>) -> String {
+    let mut parts = Vec::new();
+    parts.extend(per_second.map(|rate| format!("{} records/s", text::grouped(rate))));
     parts.push(text::counted(progress.alerts, "alert", "alerts"));
     parts.extend(lag(progress));
     parts.extend(last_commit(progress));
@@ -259,22 +260,19 @@ fn last_commit(progress: &Progress) -> Option<String> {
     progress.last_commit.map(|commit| format!("last commit {}", text::spoken(commit)))
 }
 
-/// Records a second, over the last [`RATE_OVER`] or somewhat more.
+/// Records a second, over the last [`RATE_OVER`] or somewhat more; unknown until the first of that has passed.
 #[derive(Debug, Default)]
 struct Rate {
     since: (u64, Duration),
-    per_second: u64,
+    per_second: Option<u64>,
 }
 
 impl Rate {
     fn note(&mut self, progress: &Progress) {
         let (records, elapsed) = self.since;
         let span = progress.elapsed.saturating_sub(elapsed);
-        // Before the first full stretch, the little there is tells more than a zero.
-        if span >= RATE_OVER || elapsed.is_zero() {
-            self.per_second = text::per_second(progress.records.saturating_sub(records), span);
-        }
         if span >= RATE_OVER {
+            self.per_second = Some(text::per_second(progress.records.saturating_sub(records), span));
             self.since = (progress.records, progress.elapsed);
         }
     }
