@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn start(bounds: Bounds) -> (ApiServer, Arc<Health>) {
     let settings = HealthSettings {
         pipeline: "main".into(),
+        instance: "main-0".into(),
         lanes: 1,
         heartbeat_age_max: Duration::from_secs(3_600),
         errors_max: 5,

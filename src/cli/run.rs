@@ -59,7 +59,7 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Arc::new(compile(pipeline, &config, terminal)?);
     let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
     service.preflight().map_err(|error| failed(&error))?;
-    let observed = Observed::new(&config, &compiled);
+    let observed = Observed::new(&config, &compiled, &instance);
     // The look at the topics was an answer.
     observed.health.broker_answers();
     let server = if config.http.enabled {
@@ -132,13 +132,7 @@ pub fn outcome(ends: &[LaneEnd]) -> Outcome {
         let (this, why) = match &end.exit {
             Exit::Stopped => continue,
             Exit::Deadline => (Outcome::Deadline, "the deadline for stopping passed".to_owned()),
-            Exit::Fenced(why) => (
-                Outcome::Fenced,
-                format!(
-                    "another process has taken over, or this one stood still for longer than \
-                     transaction.timeout_ms: {why}"
-                ),
-            ),
+            Exit::Fenced(why) => (Outcome::Fenced, why.clone()),
             Exit::Failed(why) => (Outcome::Kafka, why.clone()),
         };
         let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable::line(&why, MESSAGE_COLUMNS_MAX));

@@ -26,6 +26,8 @@ pub type Clock = Arc<dyn Fn() -> TimeMicros + Send + Sync>;
 pub struct HealthSettings {
     /// The pipeline's name.
     pub pipeline: String,
+    /// Name of this process among those that run the pipeline.
+    pub instance: String,
     /// How many lanes there are.
     pub lanes: u32,
     /// A lane whose last heartbeat is older is not live. Longer than the longest blocking call of a lane.
@@ -275,6 +277,7 @@ impl Health {
             .collect();
         let view = StatusView {
             pipeline: &self.settings.pipeline,
+            instance: &self.settings.instance,
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: between(self.started, now).as_secs(),
             ready: ready.is_ok(),
@@ -312,6 +315,7 @@ fn verdict(reasons: Vec<String>) -> Result<(), Vec<String>> {
 #[derive(Serialize)]
 struct StatusView<'s> {
     pipeline: &'s str,
+    instance: &'s str,
     version: &'static str,
     uptime_s: u64,
     ready: bool,

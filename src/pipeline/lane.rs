@@ -276,6 +276,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     Event::Lost
                 }
                 Notice::Failed(reason) => Event::SourceFailed(reason),
+                Notice::Fenced(reason) => Event::SourceFenced(reason),
                 Notice::Trouble(what) => {
                     self.events.trouble(&what);
                     continue;
