@@ -263,7 +263,8 @@ type Bad<'a> = (&'a str, Option<Vec<u8>>, Option<&'a str>);
 #[test]
 fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
     let Some(broker) = broker() else { return };
-    let setup = Setup::new(broker, &repository(RULE), "earliest");
+    let room = (4 << 20).to_string();
+    let setup = Setup::with(broker, &repository(RULE), "earliest", &[("max.message.bytes", &room)]);
     let good = GOOD;
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes();
     let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(900_000)).into_bytes();
@@ -294,19 +295,29 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
         });
         records.push(Record::new(0, good.to_vec()));
     }
+    // What a message has no room for beside its value is left out: large headers, and a large key.
+    let large = [(b"k".to_vec(), 1_400_000), (vec![b'k'; 1_400_000], 1)];
+    for (key, length) in &large {
+        let headers = vec![("large".to_owned(), vec![b'v'; *length])];
+        let value = Some(b"no JSON".to_vec());
+        records.push(Record { partition: Some(0), key: Some(key.clone()), value, headers });
+        records.push(Record::new(0, good.to_vec()));
+    }
     let total = i64::try_from(records.len()).expect("few");
     broker.produce(&topic, records);
     let mut running =
         setup.run(broker, 1, &["limits.record_bytes_max=500000", "limits.reject_bytes_max=100000"]);
-    until(
-        "all input to be committed",
-        || Some(()).filter(|()| setup.committed(broker) == total),
-        || running.log(),
-    );
+    running.runs_until("all input is committed", || setup.committed(broker) == total);
 
     let rejected: Vec<&Bad<'_>> = bad.iter().filter(|(_, _, code)| code.is_some()).collect();
-    let rejects = broker.read_committed(&setup.rejects, rejected.len(), WAIT_MAX);
-    assert_eq!(rejects.len(), rejected.len());
+    let rejects = broker.read_committed(&setup.rejects, rejected.len() + large.len(), WAIT_MAX);
+    assert_eq!(rejects.len(), rejected.len() + large.len());
+    for (reject, (key, length)) in rejects[rejected.len()..].iter().zip(&large) {
+        let envelope = key.len() + "large".len() + length + 8;
+        assert_eq!(header(reject, "noroshi-reject-envelope-bytes"), Some(envelope.to_string()));
+        assert_eq!(reject.key(), Some(key.as_slice()).filter(|key| key.len() == 1));
+        assert_eq!((reject.payload(), header(reject, "large")), (Some(&b"no JSON"[..]), None));
+    }
     for (reject, (name, value, code)) in rejects.iter().zip(&rejected) {
         let header = |key: &str| header(reject, key);
         assert_eq!(header("noroshi-reject-code").as_deref(), *code, "{name}");
@@ -325,8 +336,9 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
         }
     }
     // Each good record, and the one with the byte-order mark.
-    let alerts = broker.read_committed(&setup.alerts, bad.len() + 1, WAIT_MAX);
-    assert_eq!(alerts.len(), bad.len() + 1);
+    let good = bad.len() + large.len() + 1;
+    let alerts = broker.read_committed(&setup.alerts, good, WAIT_MAX);
+    assert_eq!(alerts.len(), good);
 
     let (status, metrics) = super::process::get(&running.http(), "/metrics");
     assert_eq!(status, 200);
