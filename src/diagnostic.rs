@@ -13,6 +13,8 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::printable;
+
 pub use codes::Code;
 
 /// A file a user wrote, kept while diagnostics may point into it.
@@ -164,21 +166,18 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
-        let title = level.primary_title(printable(&self.message)).id(self.code.id);
-        let path = self.location.as_ref().map(|location| location.file.path.display().to_string());
-        let mut group = match (&self.location, &path) {
-            (Some(location), Some(path)) => {
-                let span = clamp(&location.file.text, &location.span);
-                Group::with_title(title).element(
-                    Snippet::source(location.file.text.as_str())
-                        .path(path.as_str())
-                        .annotation(AnnotationKind::Primary.span(span)),
-                )
-            }
+        let title = level.primary_title(printable::lines(&self.message)).id(self.code.id);
+        let path = |location: &Location| printable::line(&location.file.path.to_string_lossy(), usize::MAX);
+        let path = self.location.as_ref().map(path);
+        let shown = self.location.as_ref().map(shown);
+        let mut group = match (shown, &path) {
+            (Some((text, span)), Some(path)) => Group::with_title(title).element(
+                Snippet::source(text).path(path.as_str()).annotation(AnnotationKind::Primary.span(span)),
+            ),
             _ => Group::with_title(title),
         };
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(printable(help)));
+            group = group.element(Level::HELP.message(printable::lines(help)));
         }
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
@@ -263,9 +262,15 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + C
     }
 }
 
-/// Control characters of a user's file never reach the terminal raw: they could move the cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+/// A file's text as it may be shown, and the place in it. annotate-snippets replaces some of the characters that steer
+/// a terminal, not all.
+fn shown(location: &Location) -> (String, Range<usize>) {
+    let text = location.file.text.as_str();
+    let span = clamp(text, &location.span);
+    let part = |range: Range<usize>| printable::lines(text.get(range).unwrap_or_default());
+    let (before, inside, after) = (part(0..span.start), part(span.clone()), part(span.end..text.len()));
+    let span = before.len()..before.len() + inside.len();
+    (before + &inside + &after, span)
 }
 
 fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
@@ -305,8 +310,23 @@ mod tests {
     }
 
     #[test]
-    fn a_rendering_never_carries_control_characters() {
-        let shown = Diagnostic::new(codes::D001, "bad \u{1b}[31m name").render(false);
-        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    fn a_rendering_never_carries_characters_that_steer() {
+        let bad = "\u{1b}[31m\u{9b}2J\u{202e}\u{7}";
+        let file = SourceFile::new(format!("a{bad}.sql"), format!("SELECT {bad} FROM x\n"));
+        let from = file.text.find("FROM").expect("the word");
+        let shown = Diagnostic::new(codes::D001, format!("bad {bad} name"))
+            .at(Location::new(&file, from..from + 4))
+            .help(format!("not {bad}"))
+            .render(false);
+        let steering: Vec<char> =
+            shown.chars().filter(|c| c.is_control() && *c != '\n' || *c == '\u{202e}').collect();
+        assert!(steering.is_empty(), "{steering:?} in {shown:?}");
+        for part in ["bad ", "a\u{fffd}[31m", "SELECT ", "not "] {
+            assert!(shown.contains(part), "{part:?} is not in {shown:?}");
+        }
+        let lines: Vec<&str> = shown.lines().collect();
+        let source = lines.iter().position(|line| line.contains("FROM")).expect("the line");
+        let column = |line: &str, what: &str| line.find(what).map(|at| printable::width(&line[..at]));
+        assert_eq!(column(lines[source], "FROM"), column(lines[source + 1], "^^^^"), "{shown}");
     }
 }

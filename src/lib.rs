@@ -16,6 +16,8 @@ mod committed;
 // The vocabulary.
 pub mod record;
 
+pub mod printable;
+
 pub mod diagnostic;
 
 pub mod document;

@@ -1,13 +1,20 @@
 //! The vocabulary that every stage shares: organisation, source, position.
 //!
-//! Owns no behaviour beyond naming and display. Nothing here comes from the bytes of an event (I-4):
+//! Owns no behaviour beyond naming, display and the machine's clock. Nothing here comes from the bytes of an event (I-4):
 //! organisations and sources are configuration, positions are Kafka's (or a file's).
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970-01-01T00:00:00Z: the unit of every time inside the engine.
 pub type TimeMicros = i64;
+
+/// The machine's clock. Nothing that reaches an alert's identity is decided by it.
+pub fn wall_clock() -> TimeMicros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimeMicros::try_from(since.as_micros()).unwrap_or(TimeMicros::MAX)
+}
 
 /// An organisation that telemetry belongs to. Always from configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

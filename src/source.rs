@@ -66,6 +66,8 @@ pub enum Notice {
     Lost,
     /// The source cannot go on; the reason is for the operator.
     Failed(String),
+    /// Another process has this one's place in the group; the reason names it.
+    Fenced(String),
     /// Something is wrong, and may pass by itself.
     Trouble(String),
     /// Whether any broker answers has changed.

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::*;
-use crate::observe::health::{HealthSettings, LaneState, RuleSetStatus, wall_clock};
+use crate::observe::health::{HealthSettings, LaneState, RuleSetStatus};
+use crate::record::wall_clock;
 
 /// A client must never wait for ever in a test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -12,11 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn start(bounds: Bounds) -> (ApiServer, Arc<Health>) {
     let settings = HealthSettings {
         pipeline: "main".into(),
+        instance: "main-0".into(),
         lanes: 1,
         heartbeat_age_max: Duration::from_secs(3_600),
         errors_max: 5,
     };
-    let health = Health::new(settings, wall_clock());
+    let health = Health::new(settings, Arc::new(wall_clock));
     let metrics = Metrics::new(&["rail"], &[], 10, 0);
     metrics.records(0, 42, 1);
     let server = serve(([127, 0, 0, 1], 0).into(), bounds, Arc::clone(&health), metrics).expect("served");

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exit::{CliError, Outcome};
-use super::output::{Format, Terminal, count, inert, plural};
+use super::output::{Format, Terminal, count, plural};
 use crate::config::{Config, LoadOptions};
 use crate::diagnostic::{self, Diagnostic, Location, codes};
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
+use crate::printable;
 use crate::rules::{self, Rule, RuleLimits};
 
 /// Find all problems in rules, pipelines, schemas and configuration.
@@ -149,7 +150,7 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
             "tables": seen.tables,
             "diagnostics": seen.found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
         });
-        writeln!(out, "{}", inert(&format!("{document:#}")))?;
+        writeln!(out, "{}", printable::json(&format!("{document:#}")))?;
         return Ok(());
     }
     for diagnostic in &seen.found {

@@ -19,8 +19,9 @@ use crate::diagnostic::SourceFile;
 use crate::normalise::schema::Observable;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Tally};
-use crate::pipeline::lane::{FindingNote, LaneEvents, Stop, wall_clock};
+use crate::pipeline::lane::{FindingNote, LaneEvents, Stop};
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
+use crate::record::wall_clock;
 use crate::rules::{self, Rule, RuleLimits};
 use crate::sink::{Ended, EpochEnd};
 

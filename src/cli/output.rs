@@ -1,14 +1,16 @@
 //! What reaches a person's terminal, and what a machine's pipe.
 //!
 //! Owns colour, `NO_COLOR`, and the rendering of problems. Nothing that an event holds reaches a terminal
-//! without passing [`printable`] or [`inert`].
+//! without passing [`printable`].
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use super::exit::{CliError, Outcome};
 use crate::diagnostic::Diagnostic;
+use crate::printable;
+
+/// Columns of one message on standard error; what else it says is cut.
+pub const MESSAGE_COLUMNS_MAX: usize = 400;
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -76,7 +78,7 @@ impl Terminal {
                 Outcome::Usage
             }
             CliError::Plain { message, outcome } => {
-                let _ = writeln!(err, "noroshi: {}", printable(message));
+                let _ = writeln!(err, "noroshi: {}", printable::line(message, MESSAGE_COLUMNS_MAX));
                 *outcome
             }
             CliError::BrokenPipe => Outcome::Done,
@@ -107,32 +109,4 @@ pub fn count(found: &[Diagnostic]) -> String {
 /// "1 rule", "3 rules".
 pub fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// JSON that does nothing to a terminal: JSON itself escapes only the control characters below U+0020, and
-/// terminals also obey U+0080 to U+009F. The value stays the same.
-pub fn inert(json: &str) -> Cow<'_, str> {
-    let acts = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
-    if !json.contains(acts) {
-        return Cow::Borrowed(json);
-    }
-    let mut shown = String::with_capacity(json.len() + 16);
-    for character in json.chars() {
-        if acts(character) {
-            let _ = write!(shown, "\\u{:04x}", u32::from(character));
-        } else {
-            shown.push(character);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Text from outside as one printable line, at most 400 characters.
-pub fn printable(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(400).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().count() > 400 {
-        shown.push('…');
-    }
-    shown
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
-use super::output::{Terminal, printable};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::api;
 use crate::config::{Config, LoadOptions};
 use crate::diagnostic::{Diagnostic, codes};
@@ -17,6 +17,7 @@ use crate::pipeline::engine::Compiled;
 use crate::pipeline::lane::Stop;
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
 use crate::pipeline::watch::{Observed, Watch};
+use crate::printable;
 use crate::rules::{self, Loaded, RuleLimits, RuleSet};
 
 /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
@@ -49,7 +50,7 @@ pub struct RunArgs {
 pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
     config.brokers()?;
-    log::init(&config.log).map_err(|error| CliError::usage(error.to_string()))?;
+    log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
@@ -58,7 +59,7 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Arc::new(compile(pipeline, &config, terminal)?);
     let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
     service.preflight().map_err(|error| failed(&error))?;
-    let observed = Observed::new(&config, &compiled);
+    let observed = Observed::new(&config, &compiled, &instance);
     // The look at the topics was an answer.
     observed.health.broker_answers();
     let server = if config.http.enabled {
@@ -131,16 +132,10 @@ pub fn outcome(ends: &[LaneEnd]) -> Outcome {
         let (this, why) = match &end.exit {
             Exit::Stopped => continue,
             Exit::Deadline => (Outcome::Deadline, "the deadline for stopping passed".to_owned()),
-            Exit::Fenced(why) => (
-                Outcome::Fenced,
-                format!(
-                    "another process has taken over, or this one stood still for longer than \
-                     transaction.timeout_ms: {why}"
-                ),
-            ),
+            Exit::Fenced(why) => (Outcome::Fenced, why.clone()),
             Exit::Failed(why) => (Outcome::Kafka, why.clone()),
         };
-        let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable(&why));
+        let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable::line(&why, MESSAGE_COLUMNS_MAX));
         let rank = |outcome: Outcome| match outcome {
             Outcome::Fenced => 3,
             Outcome::Kafka => 2,
@@ -172,7 +167,7 @@ fn instance(given: Option<String>) -> Result<String, CliError> {
     if name.is_empty() || name.len() > 100 || !valid {
         return Err(CliError::usage(format!(
             "--instance `{}`: use letters, digits, `.`, `_` and `-`, at most 100",
-            printable(name)
+            printable::line(name, MESSAGE_COLUMNS_MAX)
         )));
     }
     Ok(name.to_owned())

@@ -8,17 +8,23 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
-use super::output::{Terminal, inert, printable};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
-use crate::pipeline::lane::wall_clock;
+use crate::printable;
+use crate::record::wall_clock;
 use crate::rules::{self, RuleLimits};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
+
+/// Columns for a rule's title in a table.
+const TITLE_COLUMNS: usize = 48;
+/// Columns for one value in a table.
+const VALUE_COLUMNS_MAX: usize = 80;
 
 /// Search files or standard input with the same engine, without Kafka.
 #[derive(Debug, clap::Args)]
@@ -85,22 +91,24 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let source = source(args, &pipeline)?;
     let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
     let compiled = super::run::compiled(pipeline, loaded)?;
+    let bar = progress(args, terminal);
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,
         engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
         output: args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches }),
         out: BufWriter::new(std::io::stdout()),
+        shared: terminal.live_out,
+        bar,
         source,
         alerts: 0,
         rejects: Vec::new(),
         rejected: 0,
     };
     let began = Instant::now();
-    let bar = progress(args, terminal);
     for path in &args.files {
-        scan.file(path, args.framing, config.limits.decode().record_bytes_max, &bar)?;
+        scan.file(path, args.framing, config.limits.decode().record_bytes_max)?;
     }
-    bar.finish_and_clear();
+    scan.bar.finish_and_clear();
     scan.out.flush()?;
     let tally = scan.engine.take_tally();
     report(terminal, &scan, &tally, began);
@@ -113,6 +121,9 @@ struct Scan {
     engine: Engine,
     output: Output,
     out: BufWriter<std::io::Stdout>,
+    /// Output goes to a terminal, where the bar may stand.
+    shared: bool,
+    bar: ProgressBar,
     source: usize,
     alerts: u64,
     rejects: Vec<String>,
@@ -120,13 +131,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn file(
-        &mut self,
-        path: &Path,
-        framing: Framing,
-        bytes_max: usize,
-        bar: &ProgressBar,
-    ) -> Result<(), CliError> {
+    fn file(&mut self, path: &Path, framing: Framing, bytes_max: usize) -> Result<(), CliError> {
         let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
         let name: Arc<str> =
             if path == Path::new("-") { Arc::from("-") } else { Arc::from(path.to_string_lossy().as_ref()) };
@@ -155,29 +160,42 @@ impl Scan {
             }
             let read = records.bytes_read();
             if read - shown > 1 << 20 {
-                bar.inc(read - shown);
+                self.bar.inc(read - shown);
                 shown = read;
             }
         }
-        bar.inc(records.bytes_read() - shown);
+        self.bar.inc(records.bytes_read() - shown);
         self.search()
     }
 
     fn search(&mut self) -> Result<(), CliError> {
-        for finding in self.engine.search(wall_clock()) {
+        let found = self.engine.search(wall_clock());
+        if !self.shared || found.is_empty() {
+            return self.print(&found);
+        }
+        // The bar makes room, so that rows begin at the beginning of a line.
+        let bar = self.bar.clone();
+        bar.suspend(|| {
+            self.print(&found)?;
+            Ok(self.out.flush()?)
+        })
+    }
+
+    fn print(&mut self, found: &[Finding]) -> Result<(), CliError> {
+        for finding in found {
             self.alerts += 1;
             match self.output {
                 Output::Ocsf => {
                     // An alert's value is JSON that we have made.
                     let value = String::from_utf8_lossy(&finding.alert.value);
-                    writeln!(self.out, "{}", inert(&value))?;
+                    writeln!(self.out, "{}", printable::json(&value))?;
                 }
                 Output::Matches => {
-                    let line = matched(&self.engine, &finding).to_string();
-                    writeln!(self.out, "{}", inert(&line))?;
+                    let line = matched(&self.engine, finding).to_string();
+                    writeln!(self.out, "{}", printable::json(&line))?;
                 }
                 Output::Table => {
-                    let line = row(&self.engine, &finding);
+                    let line = row(&self.engine, finding);
                     writeln!(self.out, "{line}")?;
                 }
             }
@@ -212,14 +230,18 @@ fn row(engine: &Engine, finding: &Finding) -> String {
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!("{name}={}", printable(&text.chars().take(80).collect::<String>()))
+            format!(
+                "{}={}",
+                printable::line(name, VALUE_COLUMNS_MAX),
+                printable::line(&text, VALUE_COLUMNS_MAX)
+            )
         })
         .collect();
     format!(
-        "{:<13} {:>8}  {:<48} {}",
+        "{:<13} {:>8}  {} {}",
         rule.meta.level.as_str(),
         finding.position.offset,
-        printable(&rule.meta.title.chars().take(48).collect::<String>()),
+        printable::fit(&rule.meta.title, TITLE_COLUMNS),
         shown.join(" ")
     )
 }
@@ -282,14 +304,18 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
         let _ = writeln!(err, "{timeless} events without a readable time: they have the time of this scan");
     }
     for reject in &scan.rejects {
-        let _ = writeln!(err, "rejected: {}", printable(reject));
+        let _ = writeln!(err, "rejected: {}", printable::line(reject, MESSAGE_COLUMNS_MAX));
     }
     if scan.rejected > scan.rejects.len() as u64 {
         let _ = writeln!(err, "… and {} more", scan.rejected - scan.rejects.len() as u64);
     }
     for (rule, (count, why)) in &tally.rule_failures {
         let id = &scan.engine.compiled().rules.rules()[*rule].meta.id;
-        let _ = writeln!(err, "the rule {id} could not judge {count} rows: {}", printable(why));
+        let _ = writeln!(
+            err,
+            "the rule {id} could not judge {count} rows: {}",
+            printable::line(why, MESSAGE_COLUMNS_MAX)
+        );
     }
     let unfed = super::check::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
     if !unfed.is_empty() && terminal.live {

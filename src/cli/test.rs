@@ -12,12 +12,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::exit::{CliError, Outcome};
-use super::output::{Terminal, inert};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Pushed};
+use crate::printable;
 use crate::rules::meta::{Expect, Given, RuleTest};
 use crate::rules::{self, Rule, RuleLimits, RuleSet};
 use crate::source::files::{FileRecords, Framing};
@@ -116,6 +117,7 @@ fn rule_tests(
         report.without += usize::from(rule.meta.tests.is_empty());
         for test in &rule.meta.tests {
             let name = format!("{}: {}", rule.file.path.display(), test.name);
+            let name = printable::line(&name, MESSAGE_COLUMNS_MAX);
             let result = match &test.given {
                 Given::Rows(rows) => sample::run(rule, rows).map_err(|error| error.to_string()),
                 Given::File(file) => of_file(rule, test, file, catalog, limits),
@@ -135,7 +137,7 @@ impl Report {
             }
             Err(why) => {
                 self.lines.push(format!("FAIL  {name}"));
-                self.failed.push(format!("FAIL  {name}\n{}", indent(&inert(&why))));
+                self.failed.push(format!("FAIL  {name}\n{}", indent(&printable::json(&why))));
             }
         }
     }

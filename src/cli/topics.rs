@@ -92,11 +92,11 @@ fn plans(
 ) -> Vec<TopicPlan> {
     let missing = wanted.iter().filter(|(topic, _)| states.get(*topic) == Some(&TopicState::Missing));
     missing
-        .map(|(topic, (role, _))| match *role {
-            "input" => TopicPlan::input(topic, args.partitions, args.replication_factor),
-            _ => {
-                let bytes = config.limits.message_bytes_max;
-                TopicPlan::output(topic, args.partitions, args.replication_factor, bytes)
+        .map(|(topic, (role, _))| {
+            let (partitions, replication) = (args.partitions, args.replication_factor);
+            match *role {
+                "input" => TopicPlan::input(topic, partitions, replication, config.limits.record_bytes_max),
+                _ => TopicPlan::output(topic, partitions, replication, config.limits.message_bytes_max),
             }
         })
         .collect()

@@ -6,7 +6,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::OAuthToken;
@@ -16,6 +15,7 @@ use rdkafka::error::KafkaError;
 use super::broker::{GroupProtocol, Mechanism};
 use super::{Config, oauth};
 use crate::diagnostic::{Diagnostic, codes};
+use crate::record::wall_clock;
 
 /// How often librdkafka hands out its statistics, in milliseconds. They bring the ends of partitions and the state of the brokers.
 pub const STATISTICS_INTERVAL_MS: u32 = 500;
@@ -37,6 +37,11 @@ pub const CONSUMER: &[Preset] = &[
         "the default of 1,000 stalls well-compressed input for most of each second",
     ),
     ("fetch.wait.max.ms", "100", "an idle partition answers before an epoch's time is up"),
+    (
+        "receive.message.max.bytes",
+        "134217728",
+        "brokers take batches of up to 100 MiB; the default of 100,000,000 bytes would never get past one",
+    ),
 ];
 
 /// For producers.
@@ -205,9 +210,7 @@ impl TokenSource {
 
     /// A token for now.
     pub fn token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        oauth_token(&self.0, now_ms).map_err(|diagnostic| diagnostic.message.into())
+        oauth_token(&self.0, wall_clock() / 1_000).map_err(|diagnostic| diagnostic.message.into())
     }
 }
 

@@ -22,6 +22,7 @@ pub use summary::Summary;
 use text::{LEVEL_COLUMNS, Paint};
 
 use super::clock::{Form, Stamp};
+use crate::printable;
 use crate::rules::meta::RuleLevel;
 
 /// Without a terminal, a line of figures is written at most this often.
@@ -80,14 +81,14 @@ pub struct AlertLine {
 impl AlertLine {
     /// The line. Times are UTC.
     fn render(&self, paint: Paint) -> String {
-        let level = text::fit(text::level_name(self.level), LEVEL_COLUMNS);
+        let level = printable::fit(text::level_name(self.level), LEVEL_COLUMNS);
         format!(
             "{} {} {} {}  {}",
             paint.dim(&of_day(self.time_ms)),
             paint.level(self.level, &level),
-            text::fit(&self.org_id, ORG_COLUMNS),
-            paint.bold(&text::printable(&self.title, TITLE_COLUMNS)),
-            text::printable(&self.entity, ENTITY_COLUMNS),
+            printable::fit(&self.org_id, ORG_COLUMNS),
+            paint.bold(&printable::line(&self.title, TITLE_COLUMNS)),
+            printable::line(&self.entity, ENTITY_COLUMNS),
         )
         .trim_end()
         .to_owned()
@@ -132,7 +133,7 @@ impl View {
         let paint = Paint { colour };
         let rate = Rate::default();
         let mut view = Self { surface, paint, rate, last: None, shown: 0, unshown: 0 };
-        view.line(&paint.bold(&text::printable(title, usize::MAX)));
+        view.line(&paint.bold(&printable::line(title, usize::MAX)));
         view
     }
 
@@ -183,7 +184,7 @@ impl View {
             bar.finish_and_clear();
         }
         if let Some(last) = self.last.take() {
-            let line = self.paint.dim(&status(&last, text::per_second(last.records, last.elapsed)));
+            let line = self.paint.dim(&status(&last, Some(text::per_second(last.records, last.elapsed))));
             self.line(&line);
         }
     }
@@ -216,15 +217,15 @@ fn of_day(time_ms: i64) -> String {
     Stamp { us: time_ms.saturating_mul(1_000), form: Form::OfDay }.to_string()
 }
 
-/// The figures in one line of a log.
-fn status(progress: &Progress, per_second: u64) -> String {
+/// The figures in one line of a log; without the rate where it is not known yet.
+fn status(progress: &Progress, per_second: Option<u64>) -> String {
     let mut parts = vec![match progress.records_total {
         Some(total) => {
             format!("{} of {}", text::grouped(progress.records), text::counted(total, "record", "records"))
         }
         None => text::counted(progress.records, "record", "records"),
     }];
-    parts.push(format!("{}/s", text::grouped(per_second)));
+    parts.extend(per_second.map(|rate| format!("{}/s", text::grouped(rate))));
     parts.push(text::counted(progress.alerts, "alert", "alerts"));
     parts.extend(rejects(progress));
     parts.extend(lag(progress));
@@ -236,8 +237,9 @@ fn status(progress: &Progress, per_second: u64) -> String {
 }
 
 /// The figures beside a bar. A narrow terminal cuts the line, so what matters most comes first.
-fn live_status(progress: &Progress, per_second: u64) -> String {
-    let mut parts = vec![format!("{} records/s", text::grouped(per_second))];
+fn live_status(progress: &Progress, per_second: Option<u64>) -> String {
+    let mut parts = Vec::new();
+    parts.extend(per_second.map(|rate| format!("{} records/s", text::grouped(rate))));
     parts.push(text::counted(progress.alerts, "alert", "alerts"));
     parts.extend(lag(progress));
     parts.extend(last_commit(progress));
@@ -258,22 +260,19 @@ fn last_commit(progress: &Progress) -> Option<String> {
     progress.last_commit.map(|commit| format!("last commit {}", text::spoken(commit)))
 }
 
-/// Records a second, over the last [`RATE_OVER`] or somewhat more.
+/// Records a second, over the last [`RATE_OVER`] or somewhat more; unknown until the first of that has passed.
 #[derive(Debug, Default)]
 struct Rate {
     since: (u64, Duration),
-    per_second: u64,
+    per_second: Option<u64>,
 }
 
 impl Rate {
     fn note(&mut self, progress: &Progress) {
         let (records, elapsed) = self.since;
         let span = progress.elapsed.saturating_sub(elapsed);
-        // Before the first full stretch, the little there is tells more than a zero.
-        if span >= RATE_OVER || elapsed.is_zero() {
-            self.per_second = text::per_second(progress.records.saturating_sub(records), span);
-        }
         if span >= RATE_OVER {
+            self.per_second = Some(text::per_second(progress.records.saturating_sub(records), span));
             self.since = (progress.records, progress.elapsed);
         }
     }

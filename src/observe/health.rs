@@ -10,30 +10,24 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::log::one_line;
+use crate::printable;
 use crate::record::TimeMicros;
 
-/// Characters of an error's message that are kept.
-const MESSAGE_CHARS_MAX: usize = 500;
+/// Columns of an error's message that are kept.
+const MESSAGE_COLUMNS_MAX: usize = 500;
 /// No heartbeat was seen yet.
 const NEVER: i64 = i64::MIN;
 
 /// Tells the time, in microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> TimeMicros + Send + Sync>;
 
-/// The clock of the machine.
-pub fn wall_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        TimeMicros::try_from(since.as_micros()).unwrap_or(TimeMicros::MAX)
-    })
-}
-
 /// What does not change while the process runs.
 #[derive(Debug, Clone)]
 pub struct HealthSettings {
     /// The pipeline's name.
     pub pipeline: String,
+    /// Name of this process among those that run the pipeline.
+    pub instance: String,
     /// How many lanes there are.
     pub lanes: u32,
     /// A lane whose last heartbeat is older is not live. Longer than the longest blocking call of a lane.
@@ -184,7 +178,7 @@ impl Health {
 
     /// The broker does not answer (any more).
     pub fn broker_silent(&self, reason: &str) {
-        self.state().broker = Some(one_line(reason, MESSAGE_CHARS_MAX));
+        self.state().broker = Some(printable::line(reason, MESSAGE_COLUMNS_MAX));
     }
 
     /// The rule set that is active from now on.
@@ -196,8 +190,8 @@ impl Health {
     pub fn error(&self, code: &str, message: &str) {
         let error = ErrorStatus {
             time_ms: (self.clock)().div_euclid(1_000),
-            code: one_line(code, MESSAGE_CHARS_MAX),
-            message: one_line(message, MESSAGE_CHARS_MAX),
+            code: printable::line(code, MESSAGE_COLUMNS_MAX),
+            message: printable::line(message, MESSAGE_COLUMNS_MAX),
         };
         let mut state = self.state();
         state.errors_total = state.errors_total.saturating_add(1);
@@ -283,6 +277,7 @@ impl Health {
             .collect();
         let view = StatusView {
             pipeline: &self.settings.pipeline,
+            instance: &self.settings.instance,
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: between(self.started, now).as_secs(),
             ready: ready.is_ok(),
@@ -320,6 +315,7 @@ fn verdict(reasons: Vec<String>) -> Result<(), Vec<String>> {
 #[derive(Serialize)]
 struct StatusView<'s> {
     pipeline: &'s str,
+    instance: &'s str,
     version: &'static str,
     uptime_s: u64,
     ready: bool,

@@ -55,6 +55,8 @@ pub enum Event {
     StopNow,
     /// The source cannot go on.
     SourceFailed(String),
+    /// Another process has the source's place in the group.
+    SourceFenced(String),
 }
 
 /// What the lane must do, in this order.
@@ -200,6 +202,7 @@ impl Cycle {
             }
             Event::StopNow => self.exit(Exit::Deadline, &mut actions),
             Event::SourceFailed(reason) => self.exit(Exit::Failed(reason), &mut actions),
+            Event::SourceFenced(reason) => self.exit(Exit::Fenced(reason), &mut actions),
         }
         if !self.left {
             self.settle(now, &mut actions);

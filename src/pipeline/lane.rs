@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
 use super::engine::{Engine, Finding, Pushed, Tally};
 use crate::decode::Reject;
-use crate::record::TimeMicros;
+use crate::record::{TimeMicros, wall_clock};
 use crate::sink::dead_letter::{self, DeadLetter};
 use crate::sink::{Ended, Epoch, EpochEnd, Output, Sink};
 use crate::source::{Notice, PartitionStatus, RecordRef, Source, SourceError};
@@ -276,6 +276,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     Event::Lost
                 }
                 Notice::Failed(reason) => Event::SourceFailed(reason),
+                Notice::Fenced(reason) => Event::SourceFenced(reason),
                 Notice::Trouble(what) => {
                     self.events.trouble(&what);
                     continue;
@@ -416,10 +417,4 @@ fn dead_letter_of(
     let source = &pipeline.sources[record.source];
     let org_id = &pipeline.organisation_of(record.source).id;
     dead_letter::output(&topics[record.source], record, reject, org_id, &source.id, bytes_max)
-}
-
-/// The wall clock in microseconds: for the time of alerts only, nothing is decided by it.
-pub fn wall_clock() -> TimeMicros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -171,6 +171,7 @@ impl Service {
         let timeout = Duration::from_millis(self.config.transaction.timeout_ms);
         let settings = ProducerSettings {
             config: kafka::producer(&self.config, &id)?,
+            instance: self.instance.clone(),
             token: TokenSource::new(&self.config),
             // Well inside the broker's own timeout, so that the broker never aborts what is still being tried.
             try_for: timeout.mul_f64(0.8),

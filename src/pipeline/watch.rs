@@ -12,9 +12,10 @@ use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, LaneEvents};
 use crate::config::Config;
 use crate::observe::health::{
-    self, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
+    Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
 };
 use crate::observe::metrics::{Cut, Metrics, Outcome, Rebalance};
+use crate::record::wall_clock;
 use crate::sink::{Ended, EpochEnd};
 use crate::source::PartitionStatus;
 
@@ -35,16 +36,17 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Registers everything for a compiled pipeline.
-    pub fn new(config: &Config, compiled: &Compiled) -> Self {
+    /// Registers everything for a compiled pipeline and this process's name among those that run it.
+    pub fn new(config: &Config, compiled: &Compiled, instance: &str) -> Self {
         let pipeline = &compiled.pipeline;
         let sources: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
         let tables: Vec<&str> =
             compiled.projection.tables().iter().map(|projected| projected.table.name.as_str()).collect();
-        let clock = health::wall_clock();
+        let clock: Clock = Arc::new(wall_clock);
         let metrics = Metrics::new(&sources, &tables, config.limits.metric_series_max, clock());
         let settings = HealthSettings {
             pipeline: pipeline.name.clone(),
+            instance: instance.to_owned(),
             lanes: config.lanes.resolved(),
             heartbeat_age_max: HEARTBEAT_AGE_MAX,
             errors_max: config.limits.status_errors_max,
@@ -274,7 +276,7 @@ mod tests {
         let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
         let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
         let compiled = Arc::new(compiled.expect("compiles"));
-        let observed = Observed::new(&Config::default(), &compiled);
+        let observed = Observed::new(&Config::default(), &compiled, "a");
         let mut watch = Watch::new(0, observed.clone(), Arc::clone(&compiled));
         let tally = Tally { alerts_cut: 1, alerts_raw_cut: 2, rejects_cut: 3, ..Tally::default() };
         let ended = |end: EpochEnd| Ended {

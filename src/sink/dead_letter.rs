@@ -14,18 +14,24 @@ use crate::source::RecordRef;
 const STAGE: &str = "VALUE_CONVERTER";
 /// Longest text in a header.
 const HEADER_BYTES_MAX: usize = 512;
+/// Original key and headers that are kept, in bytes: with our own headers, which take less, they stay below what the
+/// configuration leaves for them beside a message's value.
+const ENVELOPE_BYTES_MAX: usize = 8 * 1024;
+/// What a header costs beside its name and value, in bytes, generously.
+const HEADER_COST_BYTES: usize = 8;
 
 /// A rejected record on its way out.
 #[derive(Debug)]
 pub struct DeadLetter {
     /// What is published.
     pub output: Output,
-    /// Whether its value was cut.
+    /// Whether its value was cut, or key and headers were left out.
     pub cut: bool,
 }
 
 /// Makes the dead-letter record of a rejected record. A value over `bytes_max` is cut; its length and SHA-256
-/// say what it was.
+/// say what it was. Original headers that are too large together with the key are left out, and so is a key that is
+/// too large alone: the message must fit, or one record would stop its lane for ever (I-2).
 pub fn output(
     topic: &std::sync::Arc<str>,
     record: &RecordRef<'_>,
@@ -34,7 +40,13 @@ pub fn output(
     source: &str,
     bytes_max: usize,
 ) -> DeadLetter {
-    let mut headers = record.envelope.headers();
+    let (mut key, mut headers) = (record.envelope.key(), record.envelope.headers());
+    let envelope = envelope_bytes(key.as_deref(), &headers);
+    let mut cut = envelope > ENVELOPE_BYTES_MAX;
+    if cut {
+        headers.clear();
+        key = key.filter(|key| key.len() <= ENVELOPE_BYTES_MAX);
+    }
     let position = format!("{}/{}/{}", record.topic, record.partition, record.offset);
     let mut add = |name: &str, value: &str| headers.push(header(name, value));
     add("__connect.errors.topic", record.topic);
@@ -50,17 +62,24 @@ pub fn output(
     add("noroshi-source", source);
     add("noroshi-version", env!("CARGO_PKG_VERSION"));
     add("noroshi-reject-attempt", "1");
+    if cut {
+        add("noroshi-reject-envelope-bytes", &envelope.to_string());
+    }
     let mut value = record.payload.map(<[u8]>::to_vec);
-    let mut cut = false;
     if let Some(bytes) = value.as_mut().filter(|bytes| bytes.len() > bytes_max) {
         add("noroshi-reject-bytes", &bytes.len().to_string());
         add("noroshi-reject-sha256", &hex(&Sha256::digest(&*bytes)));
         bytes.truncate(bytes_max);
         cut = true;
     }
-    let key = record.envelope.key();
     let output = Output { topic: topic.clone(), key, value, headers, timestamp_ms: record.timestamp_ms };
     DeadLetter { output, cut }
+}
+
+/// What a key and headers take in a message, in bytes.
+fn envelope_bytes(key: Option<&[u8]>, headers: &[Header]) -> usize {
+    let each = |(name, value): &Header| name.len() + value.as_ref().map_or(0, Vec::len) + HEADER_COST_BYTES;
+    key.map_or(0, <[u8]>::len) + headers.iter().map(each).sum::<usize>()
 }
 
 fn header(name: &str, value: &str) -> Header {
@@ -78,19 +97,24 @@ mod tests {
     use crate::source::Envelope;
     use std::sync::Arc;
 
-    struct Original;
+    struct Original(Vec<u8>, Vec<Header>);
 
     impl Envelope for Original {
         fn key(&self) -> Option<Vec<u8>> {
-            Some(b"k".to_vec())
+            Some(self.0.clone())
         }
 
         fn headers(&self) -> Vec<Header> {
-            vec![("a".into(), Some(b"1".to_vec())), ("a".into(), None)]
+            self.1.clone()
         }
     }
 
     fn reject_of(payload: Option<&[u8]>, bytes_max: usize) -> DeadLetter {
+        let headers = vec![("a".into(), Some(b"1".to_vec())), ("a".into(), None)];
+        reject_in(&Original(b"k".to_vec(), headers), payload, bytes_max)
+    }
+
+    fn reject_in(envelope: &Original, payload: Option<&[u8]>, bytes_max: usize) -> DeadLetter {
         let topic: Arc<str> = Arc::from("in");
         let record = RecordRef {
             source: 0,
@@ -100,7 +124,7 @@ mod tests {
             offset: 7,
             timestamp_ms: Some(5),
             payload,
-            envelope: &Original,
+            envelope,
         };
         let reject = Reject { code: RejectCode::Syntax, detail: "x".repeat(2_000) };
         output(&Arc::from("dead"), &record, &reject, &OrgId::new("power"), "power-windows", bytes_max)
@@ -121,6 +145,32 @@ mod tests {
         assert_eq!(named(&output, "noroshi-reject-code"), [b"syntax"]);
         assert_eq!(named(&output, "__connect.errors.exception.message")[0].len(), 512);
         assert!(named(&output, "noroshi-reject-sha256").is_empty());
+    }
+
+    #[test]
+    fn large_keys_and_headers_are_left_out() {
+        let header = |length: usize| ("a".to_owned(), Some(vec![b'v'; length]));
+        // Key's length, headers, whether the key stays, how many headers stay, what the record says of their size.
+        for (key, headers, key_stays, stay, said) in [
+            (8_000, vec![header(100)], true, 1, None),
+            (8_192, vec![], true, 0, None),
+            (8_192, vec![header(1)], true, 0, Some("8202")),
+            (8_193, vec![], false, 0, Some("8193")),
+            (1, vec![header(50); 200], true, 0, Some("11801")),
+            // Many small ones are large as well.
+            (1, vec![header(0); 1_000], true, 0, Some("9001")),
+            (2_000_000, vec![header(2_000_000)], false, 0, Some("4000009")),
+        ] {
+            let original = Original(vec![b'k'; key], headers);
+            let DeadLetter { output, cut } = reject_in(&original, Some(b"{"), 10);
+            assert_eq!((output.key.is_some(), cut), (key_stays, said.is_some()), "{key}");
+            assert_eq!(named(&output, "a").len(), stay, "{key}");
+            let bytes: Vec<&[u8]> = said.iter().map(|said| said.as_bytes()).collect();
+            assert_eq!(named(&output, "noroshi-reject-envelope-bytes"), bytes, "{key}");
+            // The configuration's limits leave 16 KiB beside the value.
+            let room = envelope_bytes(output.key.as_deref(), &output.headers);
+            assert!(room < 16 * 1024, "{key}: {room}");
+        }
     }
 
     #[test]

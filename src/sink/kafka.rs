@@ -38,6 +38,8 @@ const REPLACE_WAIT: Duration = Duration::from_millis(500);
 pub struct ProducerSettings {
     /// librdkafka's settings, with the transactional id.
     pub config: ClientConfig,
+    /// The name of this process among those of the pipeline, for people.
+    pub instance: String,
     /// Where OAUTHBEARER tokens come from.
     pub token: TokenSource,
     /// How long a transaction may be tried before the producer is replaced.
@@ -248,7 +250,7 @@ impl Worker {
                 Next::Committed => break EpochEnd::Committed,
                 Next::Aborted => break EpochEnd::Rewound(reason),
                 Next::Indefinite => break EpochEnd::Rewound(format!("outcome unknown: {reason}")),
-                Next::Fenced => break EpochEnd::Fenced(reason),
+                Next::Fenced => break EpochEnd::Fenced(fenced(&self.settings, &reason)),
                 Next::Refused => break EpochEnd::Failed(reason),
             }
         };
@@ -298,6 +300,16 @@ impl Worker {
         };
         result.map_err(|error| (verdict(facts(&error)), error.to_string()))
     }
+}
+
+/// Why a producer was fenced, for the operator. The broker's answer is the same in both cases.
+fn fenced(settings: &ProducerSettings, reason: &str) -> String {
+    let id = settings.config.get("transactional.id").unwrap_or_default();
+    format!(
+        "another process uses the instance name `{}` (transactional id `{id}`), or this one stood still for longer \
+         than transaction.timeout_ms: {reason}",
+        settings.instance
+    )
 }
 
 /// Enqueues everything and waits until each record is delivered or has failed.
@@ -370,10 +382,10 @@ fn delivery_failure(
 }
 
 fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
-    let failed = |what: &'static str, error: &KafkaError| SinkError {
-        what,
-        why: error.to_string(),
-        fenced: error.rdkafka_error_code().is_some_and(is_fenced),
+    let failed = |what: &'static str, error: &KafkaError| {
+        let is_fenced = error.rdkafka_error_code().is_some_and(is_fenced);
+        let why = error.to_string();
+        SinkError { what, why: if is_fenced { fenced(settings, &why) } else { why }, fenced: is_fenced }
     };
     let context = SinkContext {
         report: Mutex::new(Report::default()),

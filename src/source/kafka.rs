@@ -4,6 +4,7 @@
 //! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
+mod failure;
 pub mod preflight;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
+use self::failure::failure;
 use super::assignment::{Begin, Facts, Positions, begin};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
@@ -129,6 +131,8 @@ pub struct KafkaSource {
     consumer: BaseConsumer<LaneContext>,
     pipeline: Arc<Pipeline>,
     group: String,
+    /// The id of a static member.
+    instance: Option<String>,
     positions: Positions,
     granted: Option<Pending>,
     /// When the group last moved partitions, or this member began to join.
@@ -155,6 +159,7 @@ impl KafkaSource {
             consumer,
             pipeline,
             group: group.to_owned(),
+            instance: config.get("group.instance.id").map(str::to_owned),
             positions: Positions::default(),
             granted: None,
             moved_at: Some(Instant::now()),
@@ -327,8 +332,8 @@ impl Source for KafkaSource {
                 }
                 Some(Err(error)) => {
                     let notices = self.notices();
-                    if let Some(reason) = failure(&error) {
-                        return vec![Notice::Failed(reason)];
+                    if let Some(notice) = failure(&error, self.instance.as_deref()) {
+                        return vec![notice];
                     }
                     if !notices.is_empty() {
                         return notices;
@@ -466,31 +471,6 @@ fn subscription(pipeline: &Pipeline) -> Vec<String> {
 fn plain(offset: Offset) -> Option<i64> {
     match offset {
         Offset::Offset(offset) => Some(offset),
-        _ => None,
-    }
-}
-
-/// Which consumer errors end the lane; the others pass by themselves and stay visible as the last error.
-fn failure(error: &KafkaError) -> Option<String> {
-    use RDKafkaErrorCode as Code;
-    if let KafkaError::MessageConsumptionFatal(code) = error {
-        return Some(format!("the consumer has failed for good: {code}"));
-    }
-    match error.rdkafka_error_code()? {
-        code @ (Code::UnknownTopicOrPartition | Code::UnknownTopic) => Some(format!(
-            "a topic of the pipeline does not exist ({code}); `noroshi topics --create` makes what is missing"
-        )),
-        code @ (Code::TopicAuthorizationFailed
-        | Code::GroupAuthorizationFailed
-        | Code::ClusterAuthorizationFailed) => {
-            Some(format!("the broker refuses for want of rights ({code})"))
-        }
-        code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {
-            Some(format!("the broker refuses the credentials ({code})"))
-        }
-        code @ (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset) => {
-            Some(format!("an offset is outside of what the topic holds ({code})"))
-        }
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use serde_json::Value;
+use sha2::Digest as _;
 
 use super::kafka::{Broker, Record, broker, unique};
 use super::oracle::{self, Input, Pair};
@@ -17,6 +18,11 @@ use super::process::{Running, WAIT_MAX, finish, program, until};
 const ORGANISATIONS: [&str; 3] = ["ministry", "power", "rail"];
 /// Partitions of each input topic.
 pub const PARTITIONS: usize = 4;
+
+/// An event that the rule below finds.
+const GOOD: &[u8] =
+    br#"{"Channel":"Security","EventID":1102,"Hostname":"h","EventTime":"2026-01-02 03:04:05"}"#;
+const RULE: &str = "rules/windows/security_log_cleared.sql";
 
 /// A pipeline folder over its own topics.
 pub struct Setup {
@@ -33,6 +39,11 @@ pub struct Setup {
 impl Setup {
     /// Three organisations, one source each, topics of four partitions.
     pub fn new(broker: &Broker, rules: &Path, start: &str) -> Self {
+        Self::with(broker, rules, start, &[])
+    }
+
+    /// The same, with settings for the input topics.
+    fn with(broker: &Broker, rules: &Path, start: &str, input: &[(&str, &str)]) -> Self {
         let id = unique("delivery");
         let setup = Self {
             folder: tempfile::tempdir().expect("a folder"),
@@ -43,7 +54,7 @@ impl Setup {
         let mut text = format!("name = \"{}\"\nrules = [{:?}]\n", setup.id, rules.display().to_string());
         for org in ORGANISATIONS {
             let topic = setup.topic(org);
-            broker.create_topic(&topic, i32::try_from(PARTITIONS).expect("few"));
+            broker.create_topic_with(&topic, i32::try_from(PARTITIONS).expect("few"), input);
             let _ = write!(
                 text,
                 "[[organisation]]\nid = \"{org}\"\nname = \"{org}\"\n[[source]]\nid = \"{org}-windows\"\n\
@@ -238,6 +249,13 @@ fn assert_same(expected: &BTreeSet<Pair>, found: &BTreeSet<Pair>, a: &str, b: &s
     assert!(missing.is_empty() && extra.is_empty(), "only in {a}: {missing:#?}\nonly in {b}: {extra:#?}");
 }
 
+/// The first header of that name, as text.
+fn header(message: &OwnedMessage, key: &str) -> Option<String> {
+    let headers = message.headers()?;
+    let value = headers.iter().find(|header| header.key == key)?.value?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
 /// What a bad record is, its value, and the code that it is rejected with, if it is.
 type Bad<'a> = (&'a str, Option<Vec<u8>>, Option<&'a str>);
 
@@ -245,8 +263,9 @@ type Bad<'a> = (&'a str, Option<Vec<u8>>, Option<&'a str>);
 #[test]
 fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
     let Some(broker) = broker() else { return };
-    let setup = Setup::new(broker, &repository("rules/windows/security_log_cleared.sql"), "earliest");
-    let good = br#"{"Channel":"Security","EventID":1102,"Hostname":"h","EventTime":"2026-01-02 03:04:05"}"#;
+    let room = (4 << 20).to_string();
+    let setup = Setup::with(broker, &repository(RULE), "earliest", &[("max.message.bytes", &room)]);
+    let good = GOOD;
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes();
     let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(900_000)).into_bytes();
     let bad: Vec<Bad<'_>> = vec![
@@ -276,25 +295,31 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
         });
         records.push(Record::new(0, good.to_vec()));
     }
+    // What a message has no room for beside its value is left out: large headers, and a large key.
+    let large = [(b"k".to_vec(), 1_400_000), (vec![b'k'; 1_400_000], 1)];
+    for (key, length) in &large {
+        let headers = vec![("large".to_owned(), vec![b'v'; *length])];
+        let value = Some(b"no JSON".to_vec());
+        records.push(Record { partition: Some(0), key: Some(key.clone()), value, headers });
+        records.push(Record::new(0, good.to_vec()));
+    }
     let total = i64::try_from(records.len()).expect("few");
     broker.produce(&topic, records);
     let mut running =
         setup.run(broker, 1, &["limits.record_bytes_max=500000", "limits.reject_bytes_max=100000"]);
-    until(
-        "all input to be committed",
-        || Some(()).filter(|()| setup.committed(broker) == total),
-        || running.log(),
-    );
+    running.runs_until("all input is committed", || setup.committed(broker) == total);
 
     let rejected: Vec<&Bad<'_>> = bad.iter().filter(|(_, _, code)| code.is_some()).collect();
-    let rejects = broker.read_committed(&setup.rejects, rejected.len(), WAIT_MAX);
-    assert_eq!(rejects.len(), rejected.len());
+    let rejects = broker.read_committed(&setup.rejects, rejected.len() + large.len(), WAIT_MAX);
+    assert_eq!(rejects.len(), rejected.len() + large.len());
+    for (reject, (key, length)) in rejects[rejected.len()..].iter().zip(&large) {
+        let envelope = key.len() + "large".len() + length + 8;
+        assert_eq!(header(reject, "noroshi-reject-envelope-bytes"), Some(envelope.to_string()));
+        assert_eq!(reject.key(), Some(key.as_slice()).filter(|key| key.len() == 1));
+        assert_eq!((reject.payload(), header(reject, "large")), (Some(&b"no JSON"[..]), None));
+    }
     for (reject, (name, value, code)) in rejects.iter().zip(&rejected) {
-        let header = |key: &str| {
-            let headers = reject.headers().expect("headers");
-            let found = headers.iter().find(|header| header.key == key);
-            found.and_then(|header| header.value).map(|value| String::from_utf8_lossy(value).into_owned())
-        };
+        let header = |key: &str| header(reject, key);
         assert_eq!(header("noroshi-reject-code").as_deref(), *code, "{name}");
         assert_eq!(header("__connect.errors.topic").as_deref(), Some(topic.as_str()), "{name}");
         assert_eq!(header("noroshi-org-id").as_deref(), Some("power"), "{name}");
@@ -311,8 +336,9 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
         }
     }
     // Each good record, and the one with the byte-order mark.
-    let alerts = broker.read_committed(&setup.alerts, bad.len() + 1, WAIT_MAX);
-    assert_eq!(alerts.len(), bad.len() + 1);
+    let good = bad.len() + large.len() + 1;
+    let alerts = broker.read_committed(&setup.alerts, good, WAIT_MAX);
+    assert_eq!(alerts.len(), good);
 
     let (status, metrics) = super::process::get(&running.http(), "/metrics");
     assert_eq!(status, 200);
@@ -324,6 +350,46 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
         assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
     }
     assert!(running.runs());
+    let (status, log) = running.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// A record far beyond every default limit, in one piece on the wire: cut in the dead-letter topic, which takes less
+/// than it, and identified there. Its neighbours and the partition go on (I-2).
+#[test]
+fn a_record_of_ten_megabytes_is_cut_and_its_neighbours_alert() {
+    let Some(broker) = broker() else { return };
+    let room = (16 << 20).to_string();
+    let setup = Setup::with(broker, &repository(RULE), "earliest", &[("max.message.bytes", &room)]);
+    let topic = setup.topic("power");
+    let huge = format!("{{\"a\":\"{}\"}}", "0123456789".repeat(1_000_000)).into_bytes();
+    let records = [GOOD, &huge, GOOD].map(|value| Record::new(0, value));
+    broker.produce(&topic, records);
+
+    let mut running = setup.run(broker, 1, &[]);
+    running.runs_until("all input is committed", || setup.committed(broker) == 3);
+    let end = broker.end_offsets(&topic)[0];
+    assert_eq!(broker.group_offsets(&format!("noroshi-{}", setup.id), &topic)[0], Some(end));
+
+    let rejects = broker.read_committed(&setup.rejects, 1, WAIT_MAX);
+    assert_eq!(rejects.len(), 1);
+    assert_eq!(rejects[0].payload(), huge.get(..900_000), "the default of limits.reject_bytes_max");
+    let digest = noroshi::record::hex(&sha2::Sha256::digest(&huge));
+    for (key, value) in [
+        ("noroshi-reject-code", "too_large"),
+        ("noroshi-reject-bytes", &huge.len().to_string()),
+        ("noroshi-reject-sha256", &digest),
+        ("noroshi-reject-id", &format!("{topic}/0/1")),
+    ] {
+        assert_eq!(header(&rejects[0], key).as_deref(), Some(value), "{key}");
+    }
+    let alerts = broker.read_committed(&setup.alerts, 2, WAIT_MAX);
+    let offsets: Vec<i64> = alerts.iter().map(|alert| identity(alert).0.3).collect();
+    assert_eq!(offsets, [0, 2]);
+
+    let metrics = super::process::get(&running.http(), "/metrics").1;
+    let line = "noroshi_cuts_total{what=\"reject\"} 1";
+    assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     let (status, log) = running.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
 }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -150,11 +150,17 @@ impl Broker {
         Some(self.certificates.as_ref()?.join(file).to_string_lossy().into_owned())
     }
 
-    /// Creates a topic and waits until each of its partitions can be written.
+    /// Creates a topic with the broker's settings, as [`Broker::create_topic_with`] does.
     pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.create_topic_with(topic, partitions, &[]);
+    }
+
+    /// Creates a topic with settings of its own, and waits until each of its partitions can be written.
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().expect("an admin client");
         let options = AdminOptions::new().operation_timeout(Some(STEP_MAX));
-        let wanted = [NewTopic::new(topic, partitions, TopicReplication::Fixed(1))];
+        let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let wanted = [settings.iter().fold(wanted, |wanted, (key, value)| wanted.set(key, value))];
         let outcomes = block_on(admin.create_topics(&wanted, &options))
             .unwrap_or_else(|error| panic!("cannot create topic {topic}: {error}"));
         for outcome in outcomes {
@@ -170,12 +176,26 @@ impl Broker {
         }
     }
 
+    /// A topic's setting.
+    pub fn topic_setting(&self, topic: &str, key: &str) -> Option<String> {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().expect("an admin client");
+        let options = AdminOptions::new().request_timeout(Some(STEP_MAX));
+        let found = block_on(admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options))
+            .unwrap_or_else(|error| panic!("no settings of {topic}: {error}"));
+        found.into_iter().find_map(|found| {
+            let found = found.unwrap_or_else(|code| panic!("no settings of {topic}: {code}"));
+            found.get(key)?.value.clone()
+        })
+    }
+
     /// Writes the records in order, outside of any transaction, and waits until the broker has them all.
     pub fn produce(&self, topic: &str, records: impl IntoIterator<Item = Record>) {
         let producer: BaseProducer<Failures> = self
             .config()
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
+            // What is too large is the topic's to say.
+            .set("message.max.bytes", "1000000000")
             .create_with_context(Failures::default())
             .expect("a producer");
         for record in records {

@@ -9,6 +9,9 @@ mod kafka;
 mod ocsf;
 mod oracle;
 mod process;
+mod routing;
 mod security;
 mod stopping;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tidy;

@@ -323,11 +323,52 @@ fn the_older_of_two_processes_with_one_name_ends() {
     stage.produce(&topic, 100);
     let ended = older.wait();
     assert_eq!(ended.code(), Some(4), "{}", older.log());
-    assert!(older.log().contains("another process has taken over"), "{}", older.log());
+    for part in
+        ["another process uses the instance name `same`", &format!("noroshi-{}-same-0", stage.setup.id)]
+    {
+        assert!(older.log().contains(part), "{part:?} is not in {}", older.log());
+    }
+    assert_eq!(status(&address)["instance"], "same");
     stage.finish(&mut newer);
     let (ended, log) = newer.terminate();
     assert_eq!(ended.code(), Some(0), "{log}");
     stage.assert_exactly_once();
+}
+
+/// Static members notice each other without any work: the broker lets only one of them be in the group.
+#[test]
+fn of_two_idle_processes_with_one_group_instance_id_one_ends() {
+    let Some(broker) = broker() else { return };
+    // The classic protocol lets the newer in, the other keeps the older.
+    for (protocol, which, code, said) in
+        [("classic", 0, 4, "another process is the group's member"), ("consumer", 1, 3, "still has a member")]
+    {
+        let stage = Stage::new(broker);
+        let folder = stage.setup.folder.path();
+        let start = |instance: &str| {
+            let mut command = program();
+            command.args(["run", "--instance", instance, "--pipeline"]).arg(folder);
+            for setting in [
+                &format!("kafka.bootstrap_servers={}", broker.plaintext),
+                "lanes.count=1",
+                "http.listen=127.0.0.1:0",
+                "kafka.group_instance_id=twin",
+                &format!("kafka.group_protocol={protocol}"),
+            ] {
+                command.args(["--set", setting]);
+            }
+            Running::spawn(folder, &mut command)
+        };
+        let mut older = start("a");
+        let address = older.http();
+        older.runs_until("the older process is ready", || get(&address, "/ready").0 == 200);
+        let mut both = [older, start("b")];
+        let at = until("one of them to end", || both.iter_mut().position(|one| !one.runs()), String::new);
+        let (ended, log) = (both[at].wait(), both[at].log());
+        assert_eq!((at, ended.code()), (which, Some(code)), "{protocol}: {log}");
+        assert!(log.contains(said) && log.contains("member `twin-0`"), "{protocol}: {log}");
+        assert!(both[1 - at].runs(), "{protocol}: {}", both[1 - at].log());
+    }
 }
 
 #[test]

@@ -16,17 +16,18 @@ const TOO_LONG: &[(&str, usize)] = &[];
 /// not here may import everything: the commands, which put the others together.
 const LAYERS: &[(&str, &[&str])] = &[
     ("record", &[]),
-    ("diagnostic", &[]),
+    ("printable", &[]),
+    ("diagnostic", &["printable"]),
     ("document", &["diagnostic"]),
     ("decode", &[]),
-    ("config", &["decode::DecodeLimits", "diagnostic", "document"]),
+    ("config", &["decode::DecodeLimits", "diagnostic", "document", "record::wall_clock"]),
     ("normalise", &["decode", "diagnostic", "document", "record"]),
     ("rules", &["config::Limits", "diagnostic", "document", "normalise"]),
     ("detect", &["decode", "diagnostic", "normalise", "record", "rules"]),
     // The consumer subscribes to what the pipeline declares.
     ("source", &["config::kafka", "pipeline::definition"]),
     ("sink", &["config::kafka", "decode::Reject", "record", "source::RecordRef"]),
-    ("observe", &["config", "record"]),
+    ("observe", &["config", "printable", "record"]),
     ("api", &["observe"]),
     (
         "pipeline",
@@ -44,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
-    ("demo", &["record", "rules::meta"]),
+    ("demo", &["printable", "record", "rules::meta"]),
 ];
 
 /// Crates that only some files may name (I-10).

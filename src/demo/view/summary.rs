@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::text::{self, LEVEL_COLUMNS, Paint};
 use super::{AlertLine, Progress, of_day};
+use crate::printable;
 use crate::rules::meta::RuleLevel;
 
 /// So many different alerts are kept apart; alerts beyond are only counted.
@@ -133,7 +134,7 @@ impl Summary {
         self.shared(&mut page);
         self.by_rule(&mut page);
         page.heading("Where to go next");
-        let columns = NEXT.iter().map(|next| text::width(next.0)).max().unwrap_or(0);
+        let columns = NEXT.iter().map(|next| printable::width(next.0)).max().unwrap_or(0);
         for (command, purpose) in NEXT {
             page.entry(command, columns, purpose);
         }
@@ -182,7 +183,7 @@ impl Summary {
         for groups in groups.chunk_by(|a, b| a.0.org_id == b.0.org_id) {
             let Some((first, _)) = groups.first() else { continue };
             let count = groups.iter().map(|(_, times)| times.count).sum();
-            let org = page.paint.bold(&text::printable(&first.org_id, page.width / 2));
+            let org = page.paint.bold(&printable::line(&first.org_id, page.width / 2));
             page.line("");
             page.line(&format!("  {org}: {}", text::counted(count, "alert", "alerts")));
             let mut lines = groups.to_vec();
@@ -205,10 +206,11 @@ impl Summary {
         }
         page.heading("Seen at more than one organisation");
         let shown = shared.get(..SHARED_LINES_MAX).unwrap_or(&shared);
-        let columns = shown.iter().map(|(value, _)| text::width(&text::printable(value, INDICATOR_COLUMNS)));
+        let columns =
+            shown.iter().map(|(value, _)| printable::width(&printable::line(value, INDICATOR_COLUMNS)));
         let columns = columns.max().unwrap_or(0).min(page.width / 2);
         for (value, orgs) in shown {
-            let orgs: Vec<_> = orgs.iter().map(|org| text::printable(org, INDICATOR_COLUMNS)).collect();
+            let orgs: Vec<_> = orgs.iter().map(|org| printable::line(org, INDICATOR_COLUMNS)).collect();
             let orgs = text::listed(orgs.iter().map(String::as_str));
             page.entry(value, columns, &format!("was seen at {orgs}"));
         }
@@ -228,9 +230,9 @@ impl Summary {
         rules.sort_by_key(|((level, _), count)| (std::cmp::Reverse(*level), std::cmp::Reverse(**count)));
         let columns = rules.iter().map(|(_, count)| text::grouped(**count).len()).max().unwrap_or(0);
         for ((level, title), count) in rules.iter().take(RULE_LINES_MAX) {
-            let name = text::fit(text::level_name(*level), LEVEL_COLUMNS);
+            let name = printable::fit(text::level_name(*level), LEVEL_COLUMNS);
             let left = page.width.saturating_sub(4 + columns + 2 + LEVEL_COLUMNS + 2);
-            let title = text::printable(title, left);
+            let title = printable::line(title, left);
             let name = page.paint.level(*level, &name);
             page.line(&format!("    {:>columns$}  {name}  {title}", text::grouped(**count)));
         }
@@ -245,20 +247,20 @@ impl Summary {
 /// The lines of one organisation: time, level, title, what it is about, how often.
 fn timeline(page: &mut Page, lines: &[(&Group, &Times)]) {
     let left = page.width.saturating_sub(TIMELINE_HEAD);
-    let widest = lines.iter().map(|(group, _)| text::width(&text::printable(&group.title, left))).max();
+    let widest = lines.iter().map(|(group, _)| printable::width(&printable::line(&group.title, left))).max();
     // Titles say what happened; what they are about takes what they leave, but at least a third.
     let title_columns = widest.unwrap_or(0).min(left * 2 / 3);
     for (group, times) in lines {
         let times_said =
             if times.count > 1 { format!(" ×{}", text::grouped(times.count)) } else { String::new() };
-        let entity_columns = left.saturating_sub(title_columns + 2 + text::width(&times_said));
-        let entity = text::printable(&group.entity, entity_columns);
-        let name = text::fit(text::level_name(group.level), LEVEL_COLUMNS);
+        let entity_columns = left.saturating_sub(title_columns + 2 + printable::width(&times_said));
+        let entity = printable::line(&group.entity, entity_columns);
+        let name = printable::fit(text::level_name(group.level), LEVEL_COLUMNS);
         let line = format!(
             "    {}  {}  {}  {entity}{times_said}",
             page.paint.dim(&of_day(times.first_ms)),
             page.paint.level(group.level, &name),
-            text::fit(&group.title, title_columns),
+            printable::fit(&group.title, title_columns),
         );
         page.line(line.trim_end());
     }
@@ -285,7 +287,7 @@ impl Page {
 
     /// A name in a column, and beside it a text that may take several lines.
     fn entry(&mut self, name: &str, columns: usize, text: &str) {
-        let mut name = self.paint.bold(&text::fit(name, columns));
+        let mut name = self.paint.bold(&printable::fit(name, columns));
         for line in text::wrap(text, self.width.saturating_sub(4 + columns + 2)) {
             self.line(&format!("    {name}  {line}"));
             name = " ".repeat(columns);

@@ -1,53 +1,11 @@
-//! Text for a terminal: made printable, cut to a width, coloured.
+//! Text for a terminal: broken into lines, coloured, figures as people read them.
 //!
-//! Owns everything that keeps bytes of an event from steering a terminal. Called by the parent and `summary`.
+//! What keeps bytes of an event from steering a terminal is `printable`'s. Called by the parent and `summary`.
 
 use std::time::Duration;
 
+use crate::printable::width;
 use crate::rules::meta::RuleLevel;
-
-/// Stands for a character that must not reach a terminal.
-const REPLACEMENT: char = '\u{fffd}';
-/// Stands for what was cut off.
-const ELLIPSIS: char = '…';
-
-/// The text without control and formatting characters (escape sequences, line breaks, changes of direction,
-/// invisible characters), cut to `columns`.
-pub fn printable(text: &str, columns: usize) -> String {
-    let mut out = String::new();
-    let mut used = 0;
-    for character in text.chars() {
-        let character = if steers(character) { REPLACEMENT } else { character };
-        let width = columns_of(character);
-        if used + width > columns {
-            while used + 1 > columns
-                && let Some(last) = out.pop()
-            {
-                used -= columns_of(last);
-            }
-            if columns > 0 {
-                out.push(ELLIPSIS);
-            }
-            break;
-        }
-        used += width;
-        out.push(character);
-    }
-    out
-}
-
-/// [`printable`], filled up with spaces to exactly `columns`.
-pub fn fit(text: &str, columns: usize) -> String {
-    let mut out = printable(text, columns);
-    let used = width(&out);
-    out.extend(std::iter::repeat_n(' ', columns.saturating_sub(used)));
-    out
-}
-
-/// How many columns a printable text takes.
-pub fn width(text: &str) -> usize {
-    text.chars().map(columns_of).sum()
-}
 
 /// Breaks our own text between words into lines of at most `columns`, where words allow it.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
@@ -62,23 +20,6 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// True for what could move the cursor, change colours or reorder what stands around it.
-fn steers(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// Columns that terminals give a character: two for East Asian wide ones and pictures, else one. Combining
-/// marks count as one, so a line is never longer than it is thought to be.
-fn columns_of(character: char) -> usize {
-    let wide = matches!(u32::from(character),
-        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd);
-    if wide { 2 } else { 1 }
 }
 
 /// Whether and how text is coloured.

@@ -10,6 +10,7 @@ fn health() -> (Arc<Health>, Arc<AtomicI64>) {
     let clock = Arc::clone(&time);
     let settings = HealthSettings {
         pipeline: "main".into(),
+        instance: "main-0".into(),
         lanes: 2,
         heartbeat_age_max: Duration::from_secs(30),
         errors_max: 3,

@@ -1,7 +1,7 @@
 //! The cycle as tables: events with their times, and the actions that must follow.
 
 use super::Action::{Assign, Discard, Exit as Leave, Pause, Resume, Rewind, Seal, Unassign};
-use super::Event::{Added, Assigned, Ended, Lost, Revoked, SourceFailed, Stop, StopNow, Tick};
+use super::Event::{Added, Assigned, Ended, Lost, Revoked, SourceFailed, SourceFenced, Stop, StopNow, Tick};
 use super::*;
 
 fn limits() -> CycleLimits {
@@ -183,6 +183,10 @@ fn stops() {
     play(
         "a failed source ends it",
         &[(0, SourceFailed("gone".into()), &[Leave(Exit::Failed("gone".into()))])],
+    );
+    play(
+        "so does another process in its place",
+        &[(0, SourceFenced("twin".into()), &[Leave(Exit::Fenced("twin".into()))])],
     );
 }
 

@@ -1,6 +1,6 @@
 //! Creating the topics that a pipeline needs, with settings that suit it.
 //!
-//! Owns the settings. Called by `cli::topics` and the demo.
+//! Owns the settings. Called by `cli::topics`.
 
 use std::ffi::{CStr, CString};
 use std::future::Future;
@@ -17,6 +17,8 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::config::kafka::TokenSource;
 
+/// What a batch of one record may hold beside its value, in bytes: key, headers and framing.
+const ROOM_BYTES: u64 = 64 << 10;
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,18 +37,18 @@ pub struct TopicPlan {
 
 impl TopicPlan {
     /// An input topic: the broker's own clock, because shippers write event times into the record's timestamp and
-    /// retention would then delete late events at once; records up to 4 MiB.
-    pub fn input(name: &str, partitions: i32, replication: i32) -> Self {
+    /// retention would then delete late events at once. It takes every record that is not rejected for its size.
+    pub fn input(name: &str, partitions: i32, replication: i32, record_bytes_max: u64) -> Self {
         let settings = vec![
             ("message.timestamp.type", "LogAppendTime".to_owned()),
-            ("max.message.bytes", (4 << 20).to_string()),
+            ("max.message.bytes", (record_bytes_max + ROOM_BYTES).to_string()),
         ];
         Self { name: name.to_owned(), partitions, replication, settings }
     }
 
     /// A topic of alerts or rejects.
     pub fn output(name: &str, partitions: i32, replication: i32, message_bytes_max: u64) -> Self {
-        let settings = vec![("max.message.bytes", (message_bytes_max + 65_536).to_string())];
+        let settings = vec![("max.message.bytes", (message_bytes_max + ROOM_BYTES).to_string())];
         Self { name: name.to_owned(), partitions, replication, settings }
     }
 }
