@@ -97,6 +97,17 @@ pub struct Added {
     pub unfit: u32,
 }
 
+/// How an event was read as a row of one table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReadRow {
+    /// Index of the table in the projection.
+    pub table: usize,
+    /// One value for each projected column, as in evidence: timestamps are milliseconds.
+    pub values: Vec<serde_json::Value>,
+    /// Indices of the columns whose value did not fit their type: they are null.
+    pub unfit: Vec<usize>,
+}
+
 #[derive(Debug)]
 struct CompiledView {
     table: usize,
@@ -219,11 +230,43 @@ impl Layout {
 
     /// The row that a view makes of an event, as JSON values: for evidence. Timestamps are milliseconds.
     pub fn row(&mut self, view: u16, slots: &[Value<'_>], zone: ZoneOffset) -> Vec<serde_json::Value> {
-        let Some(compiled) = self.views.get(usize::from(view)) else { return Vec::new() };
-        let kinds = &self.kinds[compiled.table];
-        let scratch = &mut self.scratch;
-        let fills = compiled.fills.iter().zip(kinds);
-        fills.map(|(fill, kind)| fill_cell(fill, *kind, slots, None, zone, scratch, json)).collect()
+        self.read_as(view, slots, zone).values
+    }
+
+    /// All rows that an event makes, for somebody who asks how it was read; system columns are null.
+    pub fn read(&mut self, slots: &[Value<'_>], zone: ZoneOffset) -> Vec<ReadRow> {
+        self.matching(slots).iter().map(|view| self.read_as(*view, slots, zone)).collect()
+    }
+
+    /// The fields that decide which tables an event is a row of, with what it has there.
+    pub fn decisive(&self, slots: &[Value<'_>]) -> BTreeMap<&str, serde_json::Value> {
+        let slot_of = |discriminator: &Discriminator| match discriminator {
+            Discriminator::Value(slot) | Discriminator::Presence(slot) => *slot,
+        };
+        let slots = self.discriminators.iter().map(slot_of).filter_map(|slot| {
+            let shown = match slots.get(slot)? {
+                Value::Missing | Value::Null => serde_json::Value::Null,
+                Value::Int(number) => (*number).into(),
+                value => with_text(value, |text| text.into()).unwrap_or_default(),
+            };
+            Some((self.fields.paths().get(slot)?.as_str(), shown))
+        });
+        slots.collect()
+    }
+
+    fn read_as(&mut self, view: u16, slots: &[Value<'_>], zone: ZoneOffset) -> ReadRow {
+        let Some(compiled) = self.views.get(usize::from(view)) else { return ReadRow::default() };
+        let mut row = ReadRow { table: compiled.table, ..ReadRow::default() };
+        for (at, (fill, kind)) in compiled.fills.iter().zip(&self.kinds[compiled.table]).enumerate() {
+            let value = fill_cell(fill, *kind, slots, None, zone, &mut self.scratch, |cell| {
+                if *cell == Cell::Unfit {
+                    row.unfit.push(at);
+                }
+                json(cell)
+            });
+            row.values.push(value);
+        }
+        row
     }
 
     fn matching(&mut self, slots: &[Value<'_>]) -> Arc<[u16]> {
