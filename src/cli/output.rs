@@ -127,11 +127,22 @@ pub fn inert(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Text from outside as one printable line, at most 400 characters.
+/// Text from outside as one printable line, at most 400 characters and a sign that there is more.
 pub fn printable(text: &str) -> String {
     let mut shown: String =
         text.chars().take(400).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().count() > 400 {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Text from outside as one printable line of at most so many characters; one that was longer ends with `…`.
+pub fn shorten(text: &str, chars_max: usize) -> String {
+    let mut shown = printable(text);
+    if let Some((cut, _)) = shown.char_indices().nth(chars_max) {
+        let last = shown[..cut].char_indices().next_back().map_or(0, |(at, _)| at);
+        shown.truncate(last);
         shown.push('…');
     }
     shown

@@ -12,7 +12,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
-use super::output::{Terminal, inert, printable};
+use super::output::{Terminal, inert, printable, shorten};
 use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::normalise::schema::Catalog;
@@ -23,6 +23,11 @@ use crate::pipeline::lane::wall_clock;
 use crate::rules::{self, RuleLimits};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
+
+/// Characters of a title in `--output table`: the width of its column.
+const TITLE_CHARS_MAX: usize = 48;
+/// Characters of a value in `--output table`.
+const VALUE_CHARS_MAX: usize = 80;
 
 /// Search files or standard input with the same engine, without Kafka.
 #[derive(Debug, clap::Args)]
@@ -251,14 +256,14 @@ fn row(engine: &Engine, finding: &Finding) -> String {
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!("{name}={}", printable(&text.chars().take(80).collect::<String>()))
+            format!("{name}={}", shorten(&text, VALUE_CHARS_MAX))
         })
         .collect();
     format!(
-        "{:<13} {:>8}  {:<48} {}",
+        "{:<13} {:>8}  {:<TITLE_CHARS_MAX$} {}",
         rule.meta.level.as_str(),
         finding.position.offset,
-        printable(&rule.meta.title.chars().take(48).collect::<String>()),
+        shorten(&rule.meta.title, TITLE_CHARS_MAX),
         shown.join(" ")
     )
 }
