@@ -408,7 +408,7 @@ fn json(cell: &Cell<'_>) -> serde_json::Value {
         Cell::Int(number) => (*number).into(),
         Cell::Double(number) => (*number).into(),
         Cell::Bool(flag) => (*flag).into(),
-        Cell::Time(micros) => (micros / 1_000).into(),
+        Cell::Time(micros) => micros.div_euclid(1_000).into(),
     }
 }
 
