@@ -4,6 +4,7 @@
 //! pages are generated from). What the values mean is left to the callers: config, schemas, pipelines and
 //! rules. They ask [`Spans`] for the place of a value when they find fault with it.
 
+mod elsewhere;
 mod explain;
 
 use std::any::TypeId;
@@ -445,6 +446,33 @@ mod tests {
         let deep = "[".repeat(5_000);
         let file = SourceFile::new("x.yaml", deep.as_str());
         assert!(read_yaml::<Sample>(&file, 0..deep.len()).is_err());
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
+        for (text, expect) in [
+            // In another table, in a list, in one of several tables.
+            ("name = 'x'\ntopic = 'a'\n", "unknown key `topic` [D003]; did you mean `inner.topic`?"),
+            ("name = 'x'\nfile = 'a'\n", "unknown key `file` [D003]; did you mean `place.file`?"),
+            (
+                "name = 'x'\n[[inner]]\ntopic = 'a'\nmode = 'fast'\n",
+                "unknown key `mode` [D003]; did you mean `mode` at the top of the file?",
+            ),
+            // A table that is nowhere, with a key that is somewhere.
+            ("name = 'x'\n[qqqq]\ntopic = 'a'\n", "unknown key `qqqq` [D003]; did you mean `inner.topic`?"),
+            // Also a slip of the pen, and neither.
+            (
+                "name = 'x'\n[[inner]]\ntopic = 'a'\ntopc = 1\n",
+                "unknown key `topc` [D003]; did you mean `topic`?",
+            ),
+            (
+                "name = 'x'\nqqqq = 1\n",
+                "unknown key `qqqq` [D003]; known here: inner, mode, name, place, size",
+            ),
+        ] {
+            let found = shown(read_toml::<Sample>(&SourceFile::new("p.toml", text)));
+            assert!(found.iter().any(|found| found.ends_with(expect)), "{text}: {found:?}");
+        }
     }
 
     #[test]
