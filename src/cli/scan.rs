@@ -308,6 +308,11 @@ fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// What is said of events in no table that do not look like their format.
+fn unlike(count: u64, hint: &decode::Hint) -> String {
+    format!("{count} in no table: {hint}")
+}
+
 fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
     let sum = |pick: fn(&SourceTally) -> u64| tally.sources.iter().map(pick).sum::<u64>();
     let mut err = std::io::stderr().lock();
@@ -324,6 +329,9 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
     let timeless = sum(|s| s.times_missing);
     if timeless > 0 {
         let _ = writeln!(err, "{timeless} events without a readable time: they have the time of this scan");
+    }
+    for (hint, count) in tally.sources.iter().flat_map(|source| &source.unlike_format) {
+        let _ = writeln!(err, "{}", unlike(*count, hint));
     }
     for reject in &scan.rejects {
         let _ = writeln!(err, "rejected: {}", printable(reject));

@@ -15,7 +15,7 @@ use super::condition::{Condition, with_text};
 use super::projection::{ProjectedColumn, Projection, TableProjection};
 use super::schema::{ColumnType, Fill, SystemColumn};
 use super::time::{self, ZoneOffset};
-use crate::decode::{FieldSet, Format, Slot, Value};
+use crate::decode::{FieldSet, Format, Hint, Marks, Slot, Value};
 use crate::record::TimeMicros;
 
 /// Distinct discriminator values whose views are remembered; beyond, conditions are evaluated each time.
@@ -139,6 +139,7 @@ pub struct Layout {
     kinds: Vec<Vec<ColumnType>>,
     views: Vec<CompiledView>,
     discriminators: Vec<Discriminator>,
+    marks: Marks,
     memo: HashMap<Vec<u8>, Arc<[u16]>>,
     key: Vec<u8>,
     scratch: String,
@@ -172,12 +173,14 @@ impl Layout {
             .iter()
             .map(|table| table.columns.iter().map(|(_, kind)| *kind).collect())
             .collect();
+        let marks = Marks::new(format, &mut fields);
         Self {
             fields,
             times,
             kinds,
             views,
             discriminators,
+            marks,
             memo: HashMap::new(),
             key: Vec::new(),
             scratch: String::new(),
@@ -252,6 +255,11 @@ impl Layout {
             Some((self.fields.paths().get(slot)?.as_str(), shown))
         });
         slots.collect()
+    }
+
+    /// What an event that is in no table looks like, when it does not look like its format.
+    pub fn hint(&self, slots: &[Value<'_>]) -> Option<Hint> {
+        self.marks.hint(slots)
     }
 
     fn read_as(&mut self, view: u16, slots: &[Value<'_>], zone: ZoneOffset) -> ReadRow {

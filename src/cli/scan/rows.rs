@@ -11,10 +11,10 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Taker;
+use super::{Taker, unlike};
 use crate::cli::exit::CliError;
 use crate::cli::output::inert;
-use crate::decode::{DecodeLimits, Decoder};
+use crate::decode::{DecodeLimits, Decoder, Hint};
 use crate::normalise::layout::Layout;
 use crate::normalise::projection::Projection;
 use crate::normalise::time::{self, ZoneOffset};
@@ -66,7 +66,7 @@ enum What<'a> {
     },
     NoTable {
         event_time: &'a Option<String>,
-        reason: &'a str,
+        reason: String,
         decisive: BTreeMap<&'a str, Value>,
     },
     Rejected {
@@ -93,6 +93,7 @@ struct Seen {
     events: u64,
     rows: u64,
     in_no_table: u64,
+    unlike_format: BTreeMap<Hint, u64>,
     without_time: u64,
     rejected: u64,
 }
@@ -118,7 +119,7 @@ impl Rows {
     /// Ends the output and says, on standard error, how much there was.
     pub fn report(&mut self, began: Instant) -> Result<(), CliError> {
         self.out.flush()?;
-        let Seen { records, events, rows, in_no_table, without_time, rejected } = self.seen;
+        let Seen { records, events, rows, in_no_table, unlike_format, without_time, rejected } = &self.seen;
         let seconds = began.elapsed().as_secs_f64();
         let mut err = std::io::stderr().lock();
         let _ = writeln!(
@@ -126,7 +127,10 @@ impl Rows {
             "{records} records, {events} events, {rows} rows ({in_no_table} events in no table), {rejected} rejected, \
              {seconds:.1} s"
         );
-        if without_time > 0 {
+        for (hint, count) in unlike_format {
+            let _ = writeln!(err, "{}", unlike(*count, hint));
+        }
+        if *without_time > 0 {
             let _ = writeln!(
                 err,
                 "{without_time} events without a readable time: from Kafka they take the time of their record"
@@ -162,7 +166,14 @@ impl Taker for Rows {
             if lines.is_empty() {
                 seen.in_no_table += 1;
                 let decisive = layout.decisive(slots);
-                let what = What::NoTable { event_time: &event_time, reason: IN_NO_TABLE, decisive };
+                let reason = match layout.hint(slots) {
+                    Some(hint) => {
+                        *seen.unlike_format.entry(hint).or_default() += 1;
+                        format!("no table takes the event: it {hint}")
+                    }
+                    None => IN_NO_TABLE.to_owned(),
+                };
+                let what = What::NoTable { event_time: &event_time, reason, decisive };
                 lines.push(place.line(Some(index), None, what));
             }
             for line in &lines {

@@ -45,7 +45,7 @@ const READ: &[(&str, &str, &str)] = &[
              "reason":"no table takes the event: the fields under `decisive` say which do"},
             {"index":1,"table":"network_activity","event_time":null,"columns":{}},
             {"index":2,"table":null,"event_time":null,"decisive":{"event_type":null},
-             "reason":"no table takes the event: the fields under `decisive` say which do"}]"#,
+             "reason":"no table takes the event: it has no `event_type`, as events of suricata-eve have"}]"#,
     ),
     (
         "suricata-eve",
@@ -147,6 +147,26 @@ fn the_goldens_are_read_the_same_way() {
         }
     }
     assert!(rows > 30, "only {rows} rows compared");
+}
+
+/// Also with rules, where only a summary is printed.
+#[test]
+fn what_is_of_another_format_is_said() {
+    let nested = r#"{"winlog":{"channel":"Security","event_id":4625,"event_data":{"LogonType":"3"}}}"#;
+    let text = format!("{nested}\n{}\n{nested}\n{{}}\n<13>1 - - - - -\n", hit());
+    let folder = Folder::new(&[("shell.sql", SHELL), ("a", &text)]);
+    for args in [&["--output", "rows"][..], &["--rules", "shell.sql", "--output", "matches"]] {
+        let done = folder.run(&[&["scan", "--source", "windows-json", "a"], args].concat());
+        assert_eq!(done.code, Some(0), "{args:?}: {}", done.err);
+        for line in [
+            "2 in no table: looks like Winlogbeat's nested JSON, not like windows-json",
+            "1 in no table: has no `EventID`, as events of windows-json have",
+        ] {
+            assert!(done.err.contains(line), "{args:?}: {line} is not in {}", done.err);
+        }
+        let both = format!("{}{}", done.out, done.err);
+        assert!(both.contains("line 1, column 1; looks like syslog, not like JSON"), "{args:?}: {both}");
+    }
 }
 
 #[test]
