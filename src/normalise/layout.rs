@@ -121,6 +121,7 @@ enum CompiledFill {
     System(SystemColumn),
     First { slots: Vec<Slot>, map: BTreeMap<String, String>, otherwise: Option<Value<'static>> },
     Join { slots: Vec<Slot>, separator: String },
+    Sum { slots: Vec<Slot> },
     Constant(Value<'static>),
 }
 
@@ -318,6 +319,9 @@ fn compile(fill: &Fill, fields: &mut FieldSet) -> CompiledFill {
             slots: paths.iter().map(|path| fields.add(path)).collect(),
             separator: separator.clone(),
         },
+        Fill::Sum { paths } => {
+            CompiledFill::Sum { slots: paths.iter().map(|path| fields.add(path)).collect() }
+        }
         Fill::Constant(value) => CompiledFill::Constant(match value {
             serde_json::Value::Bool(flag) => Value::Bool(*flag),
             serde_json::Value::Number(number) => match number.as_i64() {
@@ -393,7 +397,32 @@ fn fill_cell<R>(
             let value = if joined.is_empty() { Value::Missing } else { Value::Text(Cow::Owned(joined)) };
             take(&cell(&value, kind, zone, scratch))
         }
+        CompiledFill::Sum { slots: from } => match sum(from, slots, zone, scratch) {
+            Ok(total) => {
+                let value = total.map_or(Value::Missing, Value::Int);
+                take(&cell(&value, kind, zone, scratch))
+            }
+            Err(()) => take(&Cell::Unfit),
+        },
     }
+}
+
+/// The sum of those that are there; one that is no whole number, or a sum beyond 64 bits, spoils it.
+fn sum(
+    from: &[Slot],
+    slots: &[Value<'_>],
+    zone: ZoneOffset,
+    scratch: &mut String,
+) -> Result<Option<i64>, ()> {
+    let mut total: Option<i64> = None;
+    for slot in from {
+        match cell(&slots[*slot], ColumnType::Int, zone, scratch) {
+            Cell::Int(number) => total = Some(total.unwrap_or(0).checked_add(number).ok_or(())?),
+            Cell::Null => {}
+            _ => return Err(()),
+        }
+    }
+    Ok(total)
 }
 
 fn system_cell<'a>(system: SystemColumn, context: &EventContext<'a>) -> Cell<'a> {
