@@ -37,7 +37,7 @@ const SHAPES: &[Shape] = &[
         name: "Wazuh's JSON",
         format: None,
         advice: FLATTEN,
-        marks: &[&["data.win.system"], &["data.win.eventdata"]],
+        marks: &[&["data.win.system"], &["data.win.eventdata"], &["win.system"], &["win.eventdata"]],
     },
     Shape {
         name: "Suricata EVE",
