@@ -6,6 +6,7 @@
 //! is left to `normalise`. Called by `pipeline::engine`.
 
 mod bounds;
+mod foreign;
 mod json;
 mod suricata_eve;
 mod windows_json;
@@ -14,6 +15,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub use bounds::DecodeLimits;
+pub use foreign::{Hint, Marks};
 
 /// A source format. A new one is a file here, one line in [`FORMATS`] and a fixture folder.
 pub trait Format: Sync + Send {
@@ -23,6 +25,8 @@ pub trait Format: Sync + Send {
     fn description(&self) -> &'static str;
     /// Where the event's time stands, in order of preference.
     fn time_fields(&self) -> &'static [TimeField];
+    /// A field that every event of the format has: one that lacks it may be of another format.
+    fn mark(&self) -> &'static str;
     /// A decoder that fills the slots of `fields`.
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder>;
 }

@@ -257,8 +257,7 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + C
         let tail = if more > 0 { format!(", and {more} more") } else { String::new() };
         format!("known here: {}{tail}", all.join(", "))
     } else {
-        let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
-        format!("did you mean {}?", quoted.join(" or "))
+        did_you_mean(&near)
     }
 }
 
@@ -271,6 +270,28 @@ fn shown(location: &Location) -> (String, Range<usize>) {
     let (before, inside, after) = (part(0..span.start), part(span.clone()), part(span.end..text.len()));
     let span = before.len()..before.len() + inside.len();
     (before + &inside + &after, span)
+}
+
+fn did_you_mean(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("did you mean {}?", quoted.join(" or "))
+}
+
+/// [`suggest`] for dotted paths: those that end with the same name come first, wherever they are.
+pub fn suggest_path<'a>(
+    path: &str,
+    separator: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    let last = |path: &str| path.rsplit(separator).next().map(str::to_lowercase);
+    let same = candidates.clone().into_iter().filter(|candidate| last(candidate) == last(path));
+    let mut same: Vec<&str> = same.collect();
+    if same.is_empty() {
+        return suggest(path, candidates);
+    }
+    same.sort_by_key(|candidate| strsim::levenshtein(path, candidate));
+    same.truncate(3);
+    did_you_mean(&same)
 }
 
 fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {

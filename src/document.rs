@@ -4,6 +4,7 @@
 //! pages are generated from). What the values mean is left to the callers: config, schemas, pipelines and
 //! rules. They ask [`Spans`] for the place of a value when they find fault with it.
 
+mod elsewhere;
 mod explain;
 mod mend;
 

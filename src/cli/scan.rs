@@ -1,7 +1,11 @@
 //! `noroshi scan`: files or standard input through the engine, without Kafka.
+//!
+//! Owns the arguments, the walk over files, and the outputs of alerts; how records were read is shown by [`rows`].
+
+mod rows;
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,16 +41,21 @@ Examples:
   zcat eve.json.gz | noroshi scan --rules rules/network --source suricata-eve --org rail -
   noroshi scan --pipeline pipelines/demo --source ministry-windows events.ndjson --output ocsf > alerts.ndjson
 
+  How is a line read? Each row of each table, and what was in no table or rejected; no rules needed:
+  head -1 shipped.ndjson | noroshi scan --source windows-json --time-zone +09:00 --output rows - | jq .
+
 Outputs:
   table    aligned lines for people (the default at a terminal)
   matches  one JSON object an alert: rule_id, org_id, file, record (0-based), index (of the event in the record)
-  ocsf     the alerts as they would be published, one a line")]
+  ocsf     the alerts as they would be published, one a line
+  rows     no alerts, but how each record was read: one JSON object for each row (file, record, index, table,
+           event_time, org_id, columns), event in no table (table is null) and reject (reject is its code)")]
 pub struct ScanArgs {
     /// Files; `-` is standard input.
     #[arg(default_value = "-")]
     files: Vec<PathBuf>,
-    /// Rules: files and folders. Without --pipeline.
-    #[arg(long, num_args = 1.., required_unless_present = "pipeline", conflicts_with = "pipeline")]
+    /// Rules: files and folders. Without --pipeline. `--output rows` reads none.
+    #[arg(long, num_args = 1.., conflicts_with = "pipeline")]
     rules: Vec<PathBuf>,
     /// A format (windows-json, suricata-eve), or with --pipeline the id of one of its sources.
     #[arg(long)]
@@ -82,20 +91,44 @@ enum Output {
     Table,
     Matches,
     Ocsf,
+    Rows,
+}
+
+/// What becomes of the records of files.
+trait Taker {
+    /// A record; `offset` counts those of its file from 0.
+    fn take(&mut self, file: &Arc<str>, offset: i64, payload: &[u8]) -> Result<(), CliError>;
+    /// The end of a file.
+    fn end_of_file(&mut self) -> Result<(), CliError>;
 }
 
 /// Scans and prints; alerts are no failure.
 pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
+    let output = args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches });
+    if output != Output::Rows && args.rules.is_empty() && args.pipeline.is_none() {
+        return Err(CliError::usage(
+            "which rules? Name them with --rules, or a pipeline with --pipeline; --output rows needs neither",
+        ));
+    }
     let pipeline = pipeline(args)?;
     let source = source(args, &pipeline)?;
+    let began = Instant::now();
+    if output == Output::Rows {
+        let mut rows = rows::Rows::new(&pipeline, source, config.limits.decode());
+        // Rows themselves show how it goes; a bar beside them would be in their way.
+        let bar = if terminal.live_out { ProgressBar::hidden() } else { progress(args, terminal) };
+        files(args, &config, &bar, &mut rows)?;
+        rows.report(began)?;
+        return Ok(Outcome::Done);
+    }
     let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
     let compiled = super::run::compiled(pipeline, loaded)?;
     let bar = progress(args, terminal);
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,
         engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
-        output: args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches }),
+        output,
         out: BufWriter::new(std::io::stdout()),
         shared: terminal.live_out,
         bar,
@@ -104,15 +137,36 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         rejects: Vec::new(),
         rejected: 0,
     };
-    let began = Instant::now();
-    for path in &args.files {
-        scan.file(path, args.framing, config.limits.decode().record_bytes_max)?;
-    }
-    scan.bar.finish_and_clear();
+    let bar = scan.bar.clone();
+    files(args, &config, &bar, &mut scan)?;
     scan.out.flush()?;
     let tally = scan.engine.take_tally();
     report(terminal, &scan, &tally, began);
     Ok(Outcome::Done)
+}
+
+/// Reads all files, record by record.
+fn files(args: &ScanArgs, config: &Config, bar: &ProgressBar, taker: &mut dyn Taker) -> Result<(), CliError> {
+    let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
+    let bytes_max = config.limits.decode().record_bytes_max;
+    for path in &args.files {
+        let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
+        let mut records = FileRecords::open(path, args.framing, bytes_max).map_err(plain)?;
+        let (mut offset, mut shown) = (0i64, 0u64);
+        while let Some(payload) = records.next_record().map_err(plain)? {
+            taker.take(&name, offset, payload)?;
+            offset += 1;
+            let read = records.bytes_read();
+            if read - shown > 1 << 20 {
+                bar.inc(read - shown);
+                shown = read;
+            }
+        }
+        bar.inc(records.bytes_read() - shown);
+        taker.end_of_file()?;
+    }
+    bar.finish_and_clear();
+    Ok(())
 }
 
 struct Scan {
@@ -130,44 +184,33 @@ struct Scan {
     rejected: u64,
 }
 
-impl Scan {
-    fn file(&mut self, path: &Path, framing: Framing, bytes_max: usize) -> Result<(), CliError> {
-        let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
-        let name: Arc<str> =
-            if path == Path::new("-") { Arc::from("-") } else { Arc::from(path.to_string_lossy().as_ref()) };
-        let mut records = FileRecords::open(path, framing, bytes_max).map_err(plain)?;
-        let (mut offset, mut shown) = (0i64, 0u64);
-        while let Some(payload) = records.next_record().map_err(plain)? {
-            let record = RecordRef {
-                source: self.source,
-                slot: 0,
-                topic: &name,
-                partition: 0,
-                offset,
-                timestamp_ms: Some(self.began_ms),
-                payload: Some(payload),
-                envelope: &NoEnvelope,
-            };
-            if let Pushed::Rejected(reject) = self.engine.push(&record) {
-                self.rejected += 1;
-                if self.rejects.len() < 5 {
-                    self.rejects.push(format!("{name}: record {offset}: {reject}"));
-                }
-            }
-            offset += 1;
-            if self.engine.is_full() {
-                self.search()?;
-            }
-            let read = records.bytes_read();
-            if read - shown > 1 << 20 {
-                self.bar.inc(read - shown);
-                shown = read;
+impl Taker for Scan {
+    fn take(&mut self, file: &Arc<str>, offset: i64, payload: &[u8]) -> Result<(), CliError> {
+        let record = RecordRef {
+            source: self.source,
+            slot: 0,
+            topic: file,
+            partition: 0,
+            offset,
+            timestamp_ms: Some(self.began_ms),
+            payload: Some(payload),
+            envelope: &NoEnvelope,
+        };
+        if let Pushed::Rejected(reject) = self.engine.push(&record) {
+            self.rejected += 1;
+            if self.rejects.len() < 5 {
+                self.rejects.push(format!("{file}: record {offset}: {reject}"));
             }
         }
-        self.bar.inc(records.bytes_read() - shown);
-        self.search()
+        if self.engine.is_full() { self.search() } else { Ok(()) }
     }
 
+    fn end_of_file(&mut self) -> Result<(), CliError> {
+        self.search()
+    }
+}
+
+impl Scan {
     fn search(&mut self) -> Result<(), CliError> {
         let found = self.engine.search(wall_clock());
         if !self.shared || found.is_empty() {
@@ -194,7 +237,7 @@ impl Scan {
                     let line = matched(&self.engine, finding).to_string();
                     writeln!(self.out, "{}", printable::json(&line))?;
                 }
-                Output::Table => {
+                Output::Table | Output::Rows => {
                     let line = row(&self.engine, finding);
                     writeln!(self.out, "{line}")?;
                 }
@@ -286,6 +329,11 @@ fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// What is said of events in no table that do not look like their format.
+fn unlike(count: u64, hint: &decode::Hint) -> String {
+    format!("{count} in no table: {hint}")
+}
+
 fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
     let sum = |pick: fn(&SourceTally) -> u64| tally.sources.iter().map(pick).sum::<u64>();
     let mut err = std::io::stderr().lock();
@@ -302,6 +350,9 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
     let timeless = sum(|s| s.times_missing);
     if timeless > 0 {
         let _ = writeln!(err, "{timeless} events without a readable time: they have the time of this scan");
+    }
+    for (hint, count) in tally.sources.iter().flat_map(|source| &source.unlike_format) {
+        let _ = writeln!(err, "{}", unlike(*count, hint));
     }
     for reject in &scan.rejects {
         let _ = writeln!(err, "rejected: {}", printable::line(reject, MESSAGE_COLUMNS_MAX));

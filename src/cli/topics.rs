@@ -1,12 +1,12 @@
 //! `noroshi topics`: what a pipeline needs on the broker, and creating it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
-use super::output::{Format, Terminal};
+use super::output::{Format, Terminal, plural};
 use crate::config::kafka::{self, TokenSource};
 use crate::config::{Config, LoadOptions};
 use crate::pipeline::definition::Pipeline;
@@ -16,7 +16,8 @@ use crate::source::kafka::preflight::{Preflight, TopicState};
 /// List the topics that a pipeline needs; create them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without a configured broker the list is printed without the state of each topic.
+Without a configured broker the list is printed without the state of each topic. With --create each topic is `created`
+or `exists`; one that exists is left as it is, also when it has another number of partitions than --partitions asks for.
 
 Examples:
   noroshi topics --pipeline pipelines/demo
@@ -62,6 +63,7 @@ pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError
     }
     let online = args.create || !config.kafka.bootstrap_servers.is_empty();
     let mut states: BTreeMap<String, TopicState> = BTreeMap::new();
+    let mut created: BTreeSet<String> = BTreeSet::new();
     if online {
         let client = kafka::admin(&config)?;
         let connect = || Preflight::connect(&client, TokenSource::new(&config), Duration::from_secs(10));
@@ -73,15 +75,44 @@ pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError
         }
         if args.create {
             let plans = plans(args, &config, &wanted, &states);
-            create(&client, &TokenSource::new(&config), &plans)
+            created = create(&client, &TokenSource::new(&config), &plans)
                 .map_err(|problems| CliError::kafka(problems.join("; ")))?;
             for plan in plans {
-                states.insert(plan.name, TopicState::Present(usize::try_from(plan.partitions).unwrap_or(0)));
+                let state = if created.contains(&plan.name) {
+                    TopicState::Present(usize::try_from(plan.partitions).unwrap_or(0))
+                } else {
+                    // Somebody else has created it in the meantime.
+                    preflight.topic(&plan.name).map_err(unreachable)?
+                };
+                states.insert(plan.name, state);
             }
         }
     }
-    print(args.format, &wanted, &states)?;
+    let asked = args.create.then_some(args.partitions);
+    let shown = wanted
+        .keys()
+        .map(|topic| (topic.as_str(), shown(states.get(topic).copied(), created.contains(topic), asked)));
+    print(args.format, &wanted, &shown.collect())?;
     Ok(Outcome::Done)
+}
+
+/// The state of a topic in words. `asked` is how many partitions a topic that is created gets; none without
+/// `--create`.
+fn shown(state: Option<TopicState>, created: bool, asked: Option<i32>) -> String {
+    match (state, asked) {
+        (None, _) => "unknown".to_owned(),
+        (Some(TopicState::Missing), _) => "missing".to_owned(),
+        (Some(TopicState::Forbidden), _) => "no rights".to_owned(),
+        (Some(TopicState::Present(partitions)), None) => plural(partitions, "partition"),
+        (Some(TopicState::Present(partitions)), Some(_)) if created => {
+            format!("created, {}", plural(partitions, "partition"))
+        }
+        (Some(TopicState::Present(partitions)), Some(asked)) => {
+            let differs = usize::try_from(asked) != Ok(partitions);
+            let not = if differs { format!(", not {asked}") } else { String::new() };
+            format!("exists, {}{not}", plural(partitions, "partition"))
+        }
+    }
 }
 
 fn plans(
@@ -105,15 +136,10 @@ fn plans(
 fn print(
     format: Format,
     wanted: &BTreeMap<String, (&'static str, String)>,
-    states: &BTreeMap<String, TopicState>,
+    states: &BTreeMap<&str, String>,
 ) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
-    let state = |topic: &str| match states.get(topic) {
-        None => "unknown".to_owned(),
-        Some(TopicState::Present(partitions)) => format!("{partitions} partitions"),
-        Some(TopicState::Missing) => "missing".to_owned(),
-        Some(TopicState::Forbidden) => "no rights".to_owned(),
-    };
+    let state = |topic: &str| states.get(topic).map_or("", String::as_str);
     if format == Format::Json {
         let topics: Vec<serde_json::Value> = wanted
             .iter()
@@ -125,9 +151,32 @@ fn print(
         return Ok(());
     }
     let width = wanted.keys().map(String::len).max().unwrap_or(0);
+    let state_width = states.values().map(String::len).max().unwrap_or(0);
     for (topic, (role, source)) in wanted {
-        let shown = if source.is_empty() { (*role).to_owned() } else { format!("{role} of {source}") };
-        writeln!(out, "{topic:width$}  {:<16} {shown}", state(topic))?;
+        let role = if source.is_empty() { (*role).to_owned() } else { format!("{role} of {source}") };
+        writeln!(out, "{topic:width$}  {:state_width$}  {role}", state(topic))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_says_whether_it_was_created_or_there_before() {
+        let there = |partitions| Some(TopicState::Present(partitions));
+        for (state, created, asked, expect) in [
+            (None, false, None, "unknown"),
+            (there(4), false, None, "4 partitions"),
+            (there(1), false, None, "1 partition"),
+            (Some(TopicState::Missing), false, None, "missing"),
+            (Some(TopicState::Forbidden), false, Some(4), "no rights"),
+            (there(4), true, Some(4), "created, 4 partitions"),
+            (there(4), false, Some(4), "exists, 4 partitions"),
+            (there(2), false, Some(4), "exists, 2 partitions, not 4"),
+        ] {
+            assert_eq!(shown(state, created, asked), expect, "{state:?}, created {created}, asked {asked:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::keys::{self, Key, Kind};
 use super::{Config, LoadOptions};
-use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest};
+use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest_path};
 use crate::document::{self, Document, Spans, pointer_segment};
 
 /// What the environment variables of the configuration begin with.
@@ -171,15 +171,16 @@ struct Unknown(String);
 impl Unknown {
     fn variable(&self) -> String {
         let names: Vec<String> = keys::all().1.iter().map(Key::environment).collect();
-        suggest(
+        suggest_path(
             &format!("{PREFIX}{}", self.0.replace('.', "__").to_uppercase()),
+            "__",
             names.iter().map(String::as_str),
         )
     }
 
     fn dotted(&self) -> String {
         let names: Vec<String> = keys::all().1.iter().map(Key::dotted).collect();
-        suggest(&self.0, names.iter().map(String::as_str))
+        suggest_path(&self.0, ".", names.iter().map(String::as_str))
     }
 }
 

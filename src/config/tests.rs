@@ -205,6 +205,26 @@ fn faults_of_one_setting_and_contradictions_name_their_place() {
 }
 
 #[test]
+fn a_setting_in_the_wrong_section_is_told_where_it_belongs() {
+    let sasl = "did you mean `kafka.sasl.mechanism`?";
+    for (file, environment, set, expect) in [
+        ("[kafka]\nmechanism = 'PLAIN'", None, None, sasl),
+        ("[source]\nmechanism = 'PLAIN'", None, None, sasl),
+        ("[sasl]\nmechanism = 'PLAIN'", None, None, "did you mean `kafka.sasl`?"),
+        ("[kafka.consumer]\nbatch_rows_max = 9", None, None, "did you mean `limits.batch_rows_max`?"),
+        ("", Some("NOROSHI__SOURCE__MECHANISM"), None, "did you mean `NOROSHI__KAFKA__SASL__MECHANISM`?"),
+        ("", None, Some("source.consumer.mechanism=PLAIN"), sasl),
+        ("", None, Some("mechanism=PLAIN"), sasl),
+    ] {
+        let environment: Vec<(&str, &str)> = environment.map(|name| (name, "PLAIN")).into_iter().collect();
+        let set: Vec<&str> = set.into_iter().collect();
+        let found = load(&Given { file, environment: &environment, set: &set }).expect_err("unknown");
+        let help = found.iter().find_map(|found| found.help.as_deref());
+        assert_eq!(help, Some(expect), "{file}{environment:?}{set:?}: {found:?}");
+    }
+}
+
+#[test]
 fn the_same_faults_in_the_environment_and_on_the_command_line_name_the_variable() {
     let given = Given {
         file: "",

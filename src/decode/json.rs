@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
 use super::bounds::{self, DecodeLimits};
-use super::{FieldSet, Reject, RejectCode, Value};
+use super::{FieldSet, Reject, RejectCode, Value, foreign};
 
 /// Decodes JSON records into the slots of a field set.
 pub struct JsonDecoder {
@@ -36,6 +36,12 @@ impl JsonDecoder {
 
 impl super::Decoder for JsonDecoder {
     fn decode(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
+        self.record(payload, emit).map_err(|reject| foreign::explained(reject, payload))
+    }
+}
+
+impl JsonDecoder {
+    fn record(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
         let text = bounds::text(payload, &self.limits)?;
         self.scratch.clear();
         self.scratch.extend_from_slice(text.as_bytes());
@@ -55,9 +61,7 @@ impl super::Decoder for JsonDecoder {
             Err(error) => Err(located(error, text)),
         }
     }
-}
 
-impl JsonDecoder {
     /// Objects one to a line. Two passes, because a record is taken whole or not at all.
     fn lines(&mut self, text: &str, emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
         let mut index = 0;

@@ -20,6 +20,10 @@ impl Format for SuricataEve {
         &[TimeField { path: "timestamp", utc: true }]
     }
 
+    fn mark(&self) -> &'static str {
+        "event_type"
+    }
+
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
         Box::new(JsonDecoder::new(fields, limits))
     }

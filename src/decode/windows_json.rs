@@ -29,6 +29,10 @@ impl Format for WindowsJson {
         ]
     }
 
+    fn mark(&self) -> &'static str {
+        "EventID"
+    }
+
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
         Box::new(JsonDecoder::new(fields, limits))
     }

@@ -20,6 +20,7 @@ use self::identity::{header, key};
 use super::attack::attacks;
 use super::evidence;
 use crate::normalise::schema::Table;
+use crate::normalise::time;
 use crate::record::{OrgId, Position, TimeMicros, hex};
 use crate::rules::meta::{RuleMeta, RuleScope, RuleStatus};
 
@@ -203,7 +204,7 @@ fn finding(input: &AlertInput<'_>, id: Uuid, allowance: Allowance) -> (Value, Cu
         "tenant_uid": cut.name("org_id", input.org_id.as_str()),
         "log_name": cut.name("source", input.source),
     });
-    set(&mut metadata, "original_time", iso(input.event_time).map(Value::from));
+    set(&mut metadata, "original_time", time::iso(input.event_time).map(Value::from));
     set(&mut metadata, "logged_time", input.ingest_time.map(|time| json!(millis(time))));
     let extension = json!([{"name": "win", "uid": "2", "version": OCSF_VERSION}]);
     set(&mut metadata, "extensions", windows.then_some(extension));
@@ -417,12 +418,6 @@ fn set(object: &mut Value, name: &str, value: Option<Value>) {
 
 fn millis(time: TimeMicros) -> i64 {
     time.div_euclid(1_000)
-}
-
-/// RFC 3339 in UTC; none for a time beyond what a calendar has.
-fn iso(time: TimeMicros) -> Option<String> {
-    let time = arrow::temporal_conversions::timestamp_us_to_datetime(time)?;
-    Some(format!("{time:?}Z"))
 }
 
 #[cfg(test)]

@@ -207,13 +207,17 @@ fn last_segment(object: &Object) -> Option<String> {
     Some(name.unwrap_or(path).to_owned())
 }
 
+/// OCSF's number of the direction, and its own word for it.
 fn direction(object: &mut Object, _: &Place<'_>) {
-    let id = match object.get("direction").and_then(Value::as_str) {
+    const CAPTIONS: [&str; 3] = ["Inbound", "Outbound", "Lateral"];
+    let known = |text: &str| (1..).zip(CAPTIONS).find(|(_, caption)| text.eq_ignore_ascii_case(caption));
+    let id = match object.get("direction").and_then(Value::as_str).map(known) {
         None => 0,
-        Some(text) if text.eq_ignore_ascii_case("inbound") => 1,
-        Some(text) if text.eq_ignore_ascii_case("outbound") => 2,
-        Some(text) if text.eq_ignore_ascii_case("lateral") => 3,
-        Some(_) => 99,
+        Some(None) => 99,
+        Some(Some((id, caption))) => {
+            object.insert("direction".into(), caption.into());
+            id
+        }
     };
     object.entry("direction_id").or_insert(json!(id));
 }

@@ -117,7 +117,7 @@ fn value(column: &dyn Array, row: usize) -> Value {
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Boolean => column.as_boolean().value(row).into(),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            (column.as_primitive::<TimestampMicrosecondType>().value(row) / 1_000).into()
+            column.as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(1_000).into()
         }
         kind => {
             let options = FormatOptions::default();

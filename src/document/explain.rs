@@ -5,8 +5,8 @@
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
-use super::{Spans, pointer_segment};
-use crate::diagnostic::{Diagnostic, codes, suggest};
+use super::{Spans, elsewhere, pointer_segment};
+use crate::diagnostic::{Diagnostic, codes};
 
 /// Adds what is to be said about one violation.
 pub(super) fn explain(
@@ -26,7 +26,7 @@ pub(super) fn explain(
                 found.push(
                     Diagnostic::new(codes::D003, format!("unknown key `{key}`"))
                         .at(spans.key(&pointer))
-                        .help(suggest(key, known.iter().map(String::as_str))),
+                        .help(elsewhere::help(schema, &path, key, error.instance().get(key), &known)),
                 );
             }
         }

@@ -96,6 +96,30 @@ fn yaml_that_could_grow_or_hide_is_refused() {
 }
 
 #[test]
+fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
+    for (text, expect) in [
+        // In another table, in a list, in one of several tables.
+        ("name = 'x'\ntopic = 'a'\n", "unknown key `topic` [D003]; did you mean `inner.topic`?"),
+        ("name = 'x'\nfile = 'a'\n", "unknown key `file` [D003]; did you mean `place.file`?"),
+        (
+            "name = 'x'\n[[inner]]\ntopic = 'a'\nmode = 'fast'\n",
+            "unknown key `mode` [D003]; did you mean `mode` at the top of the file?",
+        ),
+        // A table that is nowhere, with a key that is somewhere.
+        ("name = 'x'\n[qqqq]\ntopic = 'a'\n", "unknown key `qqqq` [D003]; did you mean `inner.topic`?"),
+        // Also a slip of the pen, and neither.
+        (
+            "name = 'x'\n[[inner]]\ntopic = 'a'\ntopc = 1\n",
+            "unknown key `topc` [D003]; did you mean `topic`?",
+        ),
+        ("name = 'x'\nqqqq = 1\n", "unknown key `qqqq` [D003]; known here: inner, mode, name, place, size"),
+    ] {
+        let found = shown(read_toml::<Sample>(&SourceFile::new("p.toml", text)));
+        assert!(found.iter().any(|found| found.ends_with(expect)), "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn one_of_several_tables_is_explained() {
     for (text, expect) in [
         ("name = 'x'\nplace = 'a'\n", "p.toml:2:9: expected object, found a string [D005]"),

@@ -15,7 +15,7 @@ use super::condition::{Condition, with_text};
 use super::projection::{ProjectedColumn, Projection, TableProjection};
 use super::schema::{ColumnType, Fill, SystemColumn};
 use super::time::{self, ZoneOffset};
-use crate::decode::{FieldSet, Format, Slot, Value};
+use crate::decode::{FieldSet, Format, Hint, Marks, Slot, Value};
 use crate::record::TimeMicros;
 
 /// Distinct discriminator values whose views are remembered; beyond, conditions are evaluated each time.
@@ -97,6 +97,17 @@ pub struct Added {
     pub unfit: u32,
 }
 
+/// How an event was read as a row of one table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReadRow {
+    /// Index of the table in the projection.
+    pub table: usize,
+    /// One value for each projected column, as in evidence: timestamps are milliseconds.
+    pub values: Vec<serde_json::Value>,
+    /// Indices of the columns whose value did not fit their type: they are null.
+    pub unfit: Vec<usize>,
+}
+
 #[derive(Debug)]
 struct CompiledView {
     table: usize,
@@ -110,6 +121,7 @@ enum CompiledFill {
     System(SystemColumn),
     First { slots: Vec<Slot>, map: BTreeMap<String, String>, otherwise: Option<Value<'static>> },
     Join { slots: Vec<Slot>, separator: String },
+    Sum { slots: Vec<Slot> },
     Constant(Value<'static>),
 }
 
@@ -128,6 +140,7 @@ pub struct Layout {
     kinds: Vec<Vec<ColumnType>>,
     views: Vec<CompiledView>,
     discriminators: Vec<Discriminator>,
+    marks: Marks,
     memo: HashMap<Vec<u8>, Arc<[u16]>>,
     key: Vec<u8>,
     scratch: String,
@@ -161,12 +174,14 @@ impl Layout {
             .iter()
             .map(|table| table.columns.iter().map(|(_, kind)| *kind).collect())
             .collect();
+        let marks = Marks::new(format, &mut fields);
         Self {
             fields,
             times,
             kinds,
             views,
             discriminators,
+            marks,
             memo: HashMap::new(),
             key: Vec::new(),
             scratch: String::new(),
@@ -219,11 +234,48 @@ impl Layout {
 
     /// The row that a view makes of an event, as JSON values: for evidence. Timestamps are milliseconds.
     pub fn row(&mut self, view: u16, slots: &[Value<'_>], zone: ZoneOffset) -> Vec<serde_json::Value> {
-        let Some(compiled) = self.views.get(usize::from(view)) else { return Vec::new() };
-        let kinds = &self.kinds[compiled.table];
-        let scratch = &mut self.scratch;
-        let fills = compiled.fills.iter().zip(kinds);
-        fills.map(|(fill, kind)| fill_cell(fill, *kind, slots, None, zone, scratch, json)).collect()
+        self.read_as(view, slots, zone).values
+    }
+
+    /// All rows that an event makes, for somebody who asks how it was read; system columns are null.
+    pub fn read(&mut self, slots: &[Value<'_>], zone: ZoneOffset) -> Vec<ReadRow> {
+        self.matching(slots).iter().map(|view| self.read_as(*view, slots, zone)).collect()
+    }
+
+    /// The fields that decide which tables an event is a row of, with what it has there.
+    pub fn decisive(&self, slots: &[Value<'_>]) -> BTreeMap<&str, serde_json::Value> {
+        let slot_of = |discriminator: &Discriminator| match discriminator {
+            Discriminator::Value(slot) | Discriminator::Presence(slot) => *slot,
+        };
+        let slots = self.discriminators.iter().map(slot_of).filter_map(|slot| {
+            let shown = match slots.get(slot)? {
+                Value::Missing | Value::Null => serde_json::Value::Null,
+                Value::Int(number) => (*number).into(),
+                value => with_text(value, |text| text.into()).unwrap_or_default(),
+            };
+            Some((self.fields.paths().get(slot)?.as_str(), shown))
+        });
+        slots.collect()
+    }
+
+    /// What an event that is in no table looks like, when it does not look like its format.
+    pub fn hint(&self, slots: &[Value<'_>]) -> Option<Hint> {
+        self.marks.hint(slots)
+    }
+
+    fn read_as(&mut self, view: u16, slots: &[Value<'_>], zone: ZoneOffset) -> ReadRow {
+        let Some(compiled) = self.views.get(usize::from(view)) else { return ReadRow::default() };
+        let mut row = ReadRow { table: compiled.table, ..ReadRow::default() };
+        for (at, (fill, kind)) in compiled.fills.iter().zip(&self.kinds[compiled.table]).enumerate() {
+            let value = fill_cell(fill, *kind, slots, None, zone, &mut self.scratch, |cell| {
+                if *cell == Cell::Unfit {
+                    row.unfit.push(at);
+                }
+                json(cell)
+            });
+            row.values.push(value);
+        }
+        row
     }
 
     fn matching(&mut self, slots: &[Value<'_>]) -> Arc<[u16]> {
@@ -267,6 +319,9 @@ fn compile(fill: &Fill, fields: &mut FieldSet) -> CompiledFill {
             slots: paths.iter().map(|path| fields.add(path)).collect(),
             separator: separator.clone(),
         },
+        Fill::Sum { paths } => {
+            CompiledFill::Sum { slots: paths.iter().map(|path| fields.add(path)).collect() }
+        }
         Fill::Constant(value) => CompiledFill::Constant(match value {
             serde_json::Value::Bool(flag) => Value::Bool(*flag),
             serde_json::Value::Number(number) => match number.as_i64() {
@@ -342,7 +397,32 @@ fn fill_cell<R>(
             let value = if joined.is_empty() { Value::Missing } else { Value::Text(Cow::Owned(joined)) };
             take(&cell(&value, kind, zone, scratch))
         }
+        CompiledFill::Sum { slots: from } => match sum(from, slots, zone, scratch) {
+            Ok(total) => {
+                let value = total.map_or(Value::Missing, Value::Int);
+                take(&cell(&value, kind, zone, scratch))
+            }
+            Err(()) => take(&Cell::Unfit),
+        },
     }
+}
+
+/// The sum of those that are there; one that is no whole number, or a sum beyond 64 bits, spoils it.
+fn sum(
+    from: &[Slot],
+    slots: &[Value<'_>],
+    zone: ZoneOffset,
+    scratch: &mut String,
+) -> Result<Option<i64>, ()> {
+    let mut total: Option<i64> = None;
+    for slot in from {
+        match cell(&slots[*slot], ColumnType::Int, zone, scratch) {
+            Cell::Int(number) => total = Some(total.unwrap_or(0).checked_add(number).ok_or(())?),
+            Cell::Null => {}
+            _ => return Err(()),
+        }
+    }
+    Ok(total)
 }
 
 fn system_cell<'a>(system: SystemColumn, context: &EventContext<'a>) -> Cell<'a> {
@@ -365,7 +445,7 @@ fn json(cell: &Cell<'_>) -> serde_json::Value {
         Cell::Int(number) => (*number).into(),
         Cell::Double(number) => (*number).into(),
         Cell::Bool(flag) => (*flag).into(),
-        Cell::Time(micros) => (micros / 1_000).into(),
+        Cell::Time(micros) => micros.div_euclid(1_000).into(),
     }
 }
 

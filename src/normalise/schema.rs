@@ -181,6 +181,11 @@ pub enum Fill {
         /// What stands between.
         separator: String,
     },
+    /// The whole numbers of the fields, added up.
+    Sum {
+        /// Field paths.
+        paths: Vec<String>,
+    },
     /// A constant.
     Constant(serde_json::Value),
 }
@@ -478,6 +483,7 @@ fn fill(file: &FillFile) -> Fill {
             None if !made.join.is_empty() => {
                 Fill::Join { paths: made.join.clone(), separator: made.separator.clone() }
             }
+            None if !made.sum.is_empty() => Fill::Sum { paths: made.sum.clone() },
             None => Fill::First {
                 paths: made.first.clone(),
                 map: made.map.clone(),

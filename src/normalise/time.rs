@@ -3,7 +3,7 @@
 //! Owns the parser for the ISO 8601 family with all its dialects (space for `T`, zone without a colon, no
 //! zone, two to nine fraction digits, comma for point) and for epoch numbers. A total function without
 //! allocations: it runs once an event. Which field holds the time is the format's to say. Called by
-//! `normalise::layout`.
+//! `normalise::layout`. The way back, [`iso`], is for what people read.
 
 use crate::decode::Value;
 use crate::record::TimeMicros;
@@ -31,6 +31,12 @@ impl ZoneOffset {
         let zone = cursor.zone()?;
         cursor.end().then_some(zone)
     }
+}
+
+/// RFC 3339 in UTC, as people read it; none for a time beyond what a calendar has.
+pub fn iso(time: TimeMicros) -> Option<String> {
+    let time = arrow::temporal_conversions::timestamp_us_to_datetime(time)?;
+    Some(format!("{time:?}Z"))
 }
 
 /// The time in a field's value; `None` when it holds none.

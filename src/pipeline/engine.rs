@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 
 use super::definition::Pipeline;
 use crate::config::Limits;
-use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
+use crate::decode::{DecodeLimits, Decoder, Hint, Reject, RejectCode};
 use crate::detect::alert::{self, Alert, AlertInput, AlertLimits};
 use crate::detect::run::Detector;
 use crate::normalise::layout::{EventContext, Layout, RowOrigin, TableBuilder};
@@ -99,6 +99,8 @@ pub struct SourceTally {
     pub events: u64,
     /// Events that are a row of no table that a rule reads.
     pub events_without_table: u64,
+    /// Those among them that do not look like the source's format.
+    pub unlike_format: BTreeMap<Hint, u64>,
     /// Records with a null value.
     pub tombstones: u64,
     /// Values that did not fit their column.
@@ -261,6 +263,9 @@ impl Engine {
             tally.values_unfit += u64::from(added.unfit);
             if added.rows == 0 {
                 tally.events_without_table += 1;
+                if let Some(hint) = layout.hint(slots) {
+                    *tally.unlike_format.entry(hint).or_default() += 1;
+                }
             } else {
                 any_rows = true;
                 events.push(KeptEvent { record: kept, index, event_time });

@@ -11,6 +11,7 @@ use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, LaneEvents};
 use crate::config::Config;
+use crate::decode::Hint;
 use crate::observe::health::{
     Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
 };
@@ -71,6 +72,8 @@ pub struct Watch {
     shown_at: Option<Instant>,
     /// Partitions whose lag is exported.
     owned: BTreeSet<(String, i32)>,
+    /// What has been told of events that do not look like their source's format: once each.
+    unlike: BTreeSet<(usize, Hint)>,
     /// The last trouble that was told, and when.
     trouble: Option<(String, Instant)>,
 }
@@ -87,7 +90,20 @@ impl Watch {
             paused: false,
             shown_at: None,
             owned: BTreeSet::new(),
+            unlike: BTreeSet::new(),
             trouble: None,
+        }
+    }
+
+    /// Says once of each source and shape that its events are in no table because they are of another format.
+    fn tell_unlike(&mut self, tally: &Tally) {
+        for (at, source) in tally.sources.iter().enumerate() {
+            for hint in source.unlike_format.keys().filter(|hint| self.unlike.insert((at, **hint))) {
+                let source = &self.compiled.pipeline.sources[at].id;
+                let what = format!("an event of the source {source} is in no table: it {hint}");
+                self.observed.health.error("unlike_format", &what);
+                tracing::warn!(lane = self.lane, source = &**source, "An event is in no table: it {hint}.");
+            }
         }
     }
 
@@ -186,6 +202,7 @@ impl LaneEvents for Watch {
                 metrics.epoch(Outcome::Committed, age);
                 self.epochs += 1;
                 self.count(tally);
+                self.tell_unlike(tally);
                 self.observed.health.broker_answers();
             }
             EpochEnd::Rewound(why) | EpochEnd::Fenced(why) | EpochEnd::Failed(why) => {
@@ -268,31 +285,63 @@ mod tests {
     use crate::demo::PIPELINE;
     use crate::diagnostic::SourceFile;
     use crate::pipeline::definition::Pipeline;
+    use crate::pipeline::engine::{Engine, EngineLimits, Pushed};
     use crate::rules::RuleSet;
+    use crate::source::{NoEnvelope, RecordRef};
 
-    #[test]
-    fn what_was_cut_is_exported_when_it_is_committed() {
+    fn watch() -> Watch {
         let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
         let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
         let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
         let compiled = Arc::new(compiled.expect("compiles"));
         let observed = Observed::new(&Config::default(), &compiled, "a");
-        let mut watch = Watch::new(0, observed.clone(), Arc::clone(&compiled));
+        Watch::new(0, observed, compiled)
+    }
+
+    fn ended(end: EpochEnd) -> Ended {
+        Ended { number: 1, end, offsets: Vec::new(), took: Duration::ZERO, retries: 0, replaced: false }
+    }
+
+    #[test]
+    fn what_was_cut_is_exported_when_it_is_committed() {
+        let mut watch = watch();
         let tally = Tally { alerts_cut: 1, alerts_raw_cut: 2, rejects_cut: 3, ..Tally::default() };
-        let ended = |end: EpochEnd| Ended {
-            number: 1,
-            end,
-            offsets: Vec::new(),
-            took: Duration::ZERO,
-            retries: 0,
-            replaced: false,
-        };
         watch.ended(&ended(EpochEnd::Rewound("again".into())), &tally, &[], Duration::ZERO);
         watch.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
-        let text = observed.metrics.encode();
+        let text = watch.observed.metrics.encode();
         for (what, count) in [("alert", 1), ("raw", 2), ("reject", 3)] {
             let line = format!("noroshi_cuts_total{{what=\"{what}\"}} {count}");
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_source_of_another_format_is_told_once() {
+        let mut watch = watch();
+        let mut engine =
+            Engine::new(Arc::clone(&watch.compiled), EngineLimits::from(&Config::default().limits));
+        for payload in [&b"{}"[..], b"{}", b"{\"event_type\":\"flow\",\"flow_id\":1}", b"{\"EventID\":1}"] {
+            let record = RecordRef {
+                source: 0,
+                slot: 0,
+                topic: &Arc::from("in"),
+                partition: 0,
+                offset: 0,
+                timestamp_ms: None,
+                payload: Some(payload),
+                envelope: &NoEnvelope,
+            };
+            assert_eq!(engine.push(&record), Pushed::Events(1));
+        }
+        let tally = engine.take_tally();
+        watch.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
+        watch.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
+        let status = serde_json::to_value(watch.observed.health.status()).expect("JSON");
+        let told: Vec<&str> =
+            status["errors"].as_array().into_iter().flatten().filter_map(|e| e["message"].as_str()).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        for part in ["has no `EventID`", "looks like Suricata EVE, not like windows-json"] {
+            assert!(told.iter().any(|told| told.contains(part)), "{told:?}");
         }
     }
 }

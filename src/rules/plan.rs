@@ -7,6 +7,7 @@
 //! result.
 
 mod backslash;
+mod misfit;
 mod types;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast;
 
 use backslash::loses_backslash;
+pub(super) use misfit::plain_message;
 use types::{cast_never_fails, is_plain, type_name};
 
 use super::functions;
@@ -218,6 +220,16 @@ struct Planning<'a> {
 /// Why an expression was refused.
 struct Refusal(Code, String, &'static str);
 
+impl Refusal {
+    /// Types that do not fit, as the planner says it.
+    #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+    fn misfit(error: DataFusionError) -> Self {
+        let message = plain_message(&error);
+        let help = misfit::help(&message);
+        Self(codes::Q022, message, help)
+    }
+}
+
 impl Planning<'_> {
     fn refuse(&mut self, refusal: Refusal, at: &Range<usize>) {
         let Refusal(code, message, help) = refusal;
@@ -288,12 +300,12 @@ impl Planning<'_> {
         match condition.get_type(self.schema) {
             Ok(DataType::Boolean | DataType::Null) => {}
             Ok(kind) => {
-                let message = format!("the condition is no truth value, but {kind}");
+                let message = format!("the condition is no truth value, but {}", type_name(&kind));
                 self.refuse(Refusal(codes::Q022, message, "compare it with something"), place);
                 return false;
             }
             Err(error) => {
-                self.refuse(Refusal(codes::Q022, plain_message(&error), ""), place);
+                self.refuse(Refusal::misfit(error), place);
                 return false;
             }
         }
@@ -319,18 +331,17 @@ impl Planning<'_> {
 
 /// From the syntax tree to a typed, simplified and verified expression.
 fn typed(expr: ast::Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
-    let misfit = |error: DataFusionError| Refusal(codes::Q022, plain_message(&error), "");
     let options = ParserOptions::new().with_enable_ident_normalization(false);
     let planner = SqlToRel::new_with_options(&*WORLD, options);
-    let expr = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(misfit)?;
+    let expr = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(Refusal::misfit)?;
     let context = SimplifyContext::builder()
         .with_schema(Arc::clone(schema))
         .with_config_options(Arc::clone(&WORLD.options))
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let expr = simplifier.coerce(expr, schema).map_err(misfit)?;
+    let expr = simplifier.coerce(expr, schema).map_err(Refusal::misfit)?;
     // Rewrites keep the old name as an alias; here names come from the query, not from expressions.
-    let expr = simplifier.simplify(expr).map_err(misfit)?.unalias_nested().data;
+    let expr = simplifier.simplify(expr).map_err(Refusal::misfit)?.unalias_nested().data;
     verify(&expr, schema)?;
     if depth(&expr) > PLANNED_DEPTH_MAX {
         let message = format!("the planned expression has more than {PLANNED_DEPTH_MAX} levels");
@@ -365,8 +376,7 @@ fn verify(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
 }
 
 fn verify_node(node: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
-    let kind =
-        |expr: &Expr| expr.get_type(schema).map_err(|error| Refusal(codes::Q022, plain_message(&error), ""));
+    let kind = |expr: &Expr| expr.get_type(schema).map_err(Refusal::misfit);
     match node {
         Expr::Column(_) | Expr::Literal(..) | Expr::Like(_) | Expr::Between(_) | Expr::InList(_) => Ok(()),
         Expr::Not(_)
@@ -408,7 +418,10 @@ fn verify_node(node: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
                 type_name(&from),
                 type_name(to)
             );
-            let help = "compare with a literal of the same type, or write TRY_CAST(x AS …), which gives NULL";
+            let help = match from {
+                DataType::Duration(_) | DataType::Interval(_) => misfit::INTERVALS,
+                _ => "compare with a literal of the same type, or write TRY_CAST(x AS …), which gives NULL",
+            };
             Err(Refusal(codes::Q022, message, help))
         }
         Expr::ScalarFunction(ScalarFunction { func, .. }) => {
@@ -437,21 +450,6 @@ fn never_zero(divisor: &Expr) -> bool {
         }
         _ => false,
     }
-}
-
-/// DataFusion's message without its prefixes and its advice about its own functions.
-pub(super) fn plain_message(error: &DataFusionError) -> String {
-    let text = error.strip_backtrace();
-    let line = text.lines().next().unwrap_or_default();
-    let line = line
-        .trim_start_matches("Error during planning: ")
-        .trim_start_matches("type_coercion\ncaused by\n")
-        .trim_end_matches('.');
-    let mut line = line.to_owned();
-    if let Some(first) = line.get_mut(..1) {
-        first.make_ascii_lowercase();
-    }
-    line
 }
 
 fn span(file: &Arc<SourceFile>, expr: &ast::Expr) -> Option<Range<usize>> {

@@ -50,7 +50,11 @@ fn rows(format: &dyn Format, projection: &Projection, input: &str, seen: &mut BT
             };
             let added = layout.add(slots, &context, 0, zone, &mut tables);
             if added.rows == 0 {
-                unmatched.push(json!({"record": offset, "index": index}));
+                let mut event = json!({"record": offset, "index": index});
+                if let Some(hint) = layout.hint(slots) {
+                    event["hint"] = hint.to_string().into();
+                }
+                unmatched.push(event);
             }
             if added.unfit > 0 {
                 unfit.push(json!({"record": offset, "index": index, "values": added.unfit}));

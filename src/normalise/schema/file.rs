@@ -92,6 +92,9 @@ pub(super) struct MadeFile {
     /// Between joined texts.
     #[serde(default)]
     pub(super) separator: String,
+    /// Adds up the whole numbers of these fields; nothing when all are missing, or one is no number.
+    #[serde(default)]
+    pub(super) sum: Vec<String>,
 }
 
 #[cfg(test)]

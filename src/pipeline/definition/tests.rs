@@ -47,6 +47,23 @@ fn a_good_pipeline() {
 }
 
 #[test]
+fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
+    for (line, expect) in [
+        ("tlp = 'red'", "p/pipeline.toml:18:1: unknown key `tlp` [D003]; did you mean `organisation.tlp`?"),
+        (
+            "time_zone = 'UTC'",
+            "p/pipeline.toml:18:1: unknown key `time_zone` [D003]; did you mean `source.time_zone`?",
+        ),
+        (
+            "schemas = '.'",
+            "p/pipeline.toml:18:1: unknown key `schemas` [D003]; did you mean `schemas` at the top of the file?",
+        ),
+    ] {
+        assert_eq!(load(&format!("{GOOD}{line}\n")).expect_err(line), [expect]);
+    }
+}
+
+#[test]
 fn all_problems_at_once_each_at_its_place() {
     let text = r#"
 rules = ["missing"]

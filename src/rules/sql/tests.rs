@@ -251,6 +251,51 @@ fn each_hostile_query_is_refused_with_its_code() {
 }
 
 #[test]
+fn what_does_not_fit_says_what_to_write() {
+    let number = "TRY_CAST(x AS BIGINT) a number";
+    for (condition, message, help) in [
+        ("Image", "the condition is no truth value, but a text", "compare it"),
+        ("NOT Image", "requires a boolean expression, got string", "compare it"),
+        ("Image AND ProcessId = 1", "logical boolean operation string AND boolean", "compare it"),
+        ("CAST(Image AS BIGINT) = 4", "a text is converted to a whole number", "write TRY_CAST(x AS …)"),
+        ("Image::bigint = 4", "a text is converted to a whole number", "write TRY_CAST(x AS …)"),
+        ("Image = ProcessId", "a text is converted to a whole number", "write TRY_CAST(x AS …)"),
+        ("ProcessId = 'four'", "cannot cast string 'four' to value of int type", "CAST(x AS VARCHAR)"),
+        ("ProcessId LIKE '4%'", "int and string in LIKE", "CAST(x AS VARCHAR)"),
+        ("ProcessId + Image = 4", "arithmetic expression int + string", number),
+        ("Image = true", "comparison operation string = boolean", number),
+        ("event_time > 'yesterday'", "error parsing timestamp from 'yesterday'", "TIMESTAMP '2026-"),
+        ("event_time = 4", "comparison operation timestamp = int", "TIMESTAMP '2026-"),
+        ("event_time + 4 > event_time", "arithmetic expression timestamp + int", "INTERVAL '5 minutes'"),
+        ("event_time - event_time > 5", "comparison operation interval > int", "INTERVAL '5 minutes'"),
+        ("event_time - event_time > INTERVAL '1 hour'", "an interval is converted", "INTERVAL '5 minutes'"),
+        ("lower(Image, Image) = 'a'", "function 'lower' expects 1 arguments", "docs/functions.md"),
+        ("lower(ProcessId) = 'a'", "function 'lower' requires string", "docs/functions.md"),
+    ] {
+        let loaded = load_sql(&format!("{HEAD} {condition}"));
+        let found = loaded.diagnostics.first().unwrap_or_else(|| panic!("{condition} is accepted"));
+        assert_eq!(found.code.id, "Q022", "{condition}: {found}");
+        assert!(found.message.to_lowercase().contains(&message.to_lowercase()), "{condition}: {found}");
+        assert!(found.help.as_deref().is_some_and(|said| said.contains(help)), "{condition}: {found}");
+    }
+    // What the helps say is accepted.
+    for condition in [
+        "TRY_CAST(Image AS BIGINT) = 4",
+        "CAST(ProcessId AS VARCHAR) LIKE '4%'",
+        "event_time > TIMESTAMP '2026-10-03T01:00:00Z'",
+        "ingest_time > event_time + INTERVAL '5 minutes'",
+    ] {
+        let loaded = load_sql(&format!("{HEAD} {condition}"));
+        assert_eq!(
+            (loaded.rules.len(), codes_of(&loaded)),
+            (1, vec![]),
+            "{condition}: {:?}",
+            loaded.diagnostics
+        );
+    }
+}
+
+#[test]
 fn size_and_depth_are_bounded() {
     let nested = |open: &str, close: &str, times: usize| {
         format!("{HEAD} {}Image = 'a'{}", open.repeat(times), close.repeat(times))

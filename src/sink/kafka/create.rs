@@ -2,6 +2,7 @@
 //!
 //! Owns the settings. Called by `cli::topics`.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::future::Future;
 use std::pin::pin;
@@ -53,10 +54,15 @@ impl TopicPlan {
     }
 }
 
-/// Creates topics; those that are there already are left as they are. Returns the problems, one line each.
-pub fn create(config: &ClientConfig, token: &TokenSource, plans: &[TopicPlan]) -> Result<(), Vec<String>> {
+/// Creates topics and names those that it has created; those that are there already are left as they are. Returns
+/// the problems, one line each.
+pub fn create(
+    config: &ClientConfig,
+    token: &TokenSource,
+    plans: &[TopicPlan],
+) -> Result<BTreeSet<String>, Vec<String>> {
     if plans.is_empty() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
     let admin: AdminClient<DefaultClientContext> =
         config.create().map_err(|error| vec![format!("the Kafka client cannot be created: {error}")])?;
@@ -74,13 +80,18 @@ pub fn create(config: &ClientConfig, token: &TokenSource, plans: &[TopicPlan]) -
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
     let results = block_on(admin.create_topics(&topics, &options))
         .map_err(|error| vec![format!("creating topics: {error}")])?;
-    let problems: Vec<String> = results
-        .into_iter()
-        .filter_map(Result::err)
-        .filter(|(_, code)| *code != RDKafkaErrorCode::TopicAlreadyExists)
-        .map(|(topic, code)| format!("creating `{topic}`: {code}"))
-        .collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    let mut created = BTreeSet::new();
+    let mut problems = Vec::new();
+    for result in results {
+        match result {
+            Ok(topic) => {
+                created.insert(topic);
+            }
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => problems.push(format!("creating `{topic}`: {code}")),
+        }
+    }
+    if problems.is_empty() { Ok(created) } else { Err(problems) }
 }
 
 /// Hands the token over directly: rdkafka's admin client never serves librdkafka's request for one, so that

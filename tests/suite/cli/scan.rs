@@ -116,6 +116,31 @@ fn outputs_are_for_people_scripts_and_siems() {
 }
 
 #[test]
+fn what_is_too_long_for_its_column_says_so() {
+    let value = |chars: usize| hit().replace(r"C:\\", &format!(r"C:\\{}", "x".repeat(chars)));
+    for (title, image, shown_title, shown_image) in [
+        (
+            "狼".repeat(48),
+            value(53),
+            "狼".repeat(48),
+            format!(r"Image=C:\{}Windows\System32\cmd.exe", "x".repeat(53)),
+        ),
+        (
+            "狼".repeat(49),
+            value(54),
+            format!("{}…", "狼".repeat(47)),
+            format!(r"Image=C:\{}Windows\System32\cmd.e…", "x".repeat(54)),
+        ),
+    ] {
+        let rule = SHELL.replace("A shell was started", &title);
+        let folder = Folder::new(&[("shell.sql", &rule), ("a", &image)]);
+        let table = folder.run(&[ARGS, &["--output", "table", "a"]].concat()).out;
+        let words: Vec<&str> = table.split_whitespace().collect();
+        assert_eq!(words, ["high", "0", &shown_title, "Computer=ws1", &shown_image]);
+    }
+}
+
+#[test]
 fn what_an_event_holds_never_reaches_the_terminal_raw() {
     let event = hit().replace("ws1", "\\u001b[2Jws1\\r\\n\\u009b31m");
     let folder = Folder::new(&[("shell.sql", SHELL), ("a", &event)]);

@@ -1,0 +1,205 @@
+//! `noroshi scan --output rows`: how each record was read, without any rule.
+//!
+//! Owns the lines and their summary. Records go through the decoder of their format and the layout of all columns of
+//! all tables, as evidence does; what comes out is shown instead of searched. Called by `cli::scan`.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Stdout, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Taker, unlike};
+use crate::cli::exit::CliError;
+use crate::decode::{DecodeLimits, Decoder, Hint};
+use crate::normalise::layout::Layout;
+use crate::normalise::projection::Projection;
+use crate::normalise::time::{self, ZoneOffset};
+use crate::pipeline::definition::Pipeline;
+use crate::printable;
+
+/// Why a line has no table.
+const IN_NO_TABLE: &str = "no table takes the event: the fields under `decisive` say which do";
+
+/// One line; `table` is null for what became no row.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    record: i64,
+    /// Of the event in its record; a reject has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u32>,
+    org_id: &'a str,
+    source: &'a str,
+    table: Option<&'a str>,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+/// What is the same for all lines of a record.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: &'a str,
+    record: i64,
+    org_id: &'a str,
+    source: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn line(self, index: Option<u32>, table: Option<&'a str>, what: What<'a>) -> Line<'a> {
+        let Self { file, record, org_id, source } = self;
+        Line { file, record, index, org_id, source, table, what }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What<'a> {
+    Row {
+        event_time: &'a Option<String>,
+        columns: BTreeMap<&'a str, Value>,
+        /// Columns whose value did not fit their type.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        unfit: Vec<&'a str>,
+    },
+    NoTable {
+        event_time: &'a Option<String>,
+        reason: String,
+        decisive: BTreeMap<&'a str, Value>,
+    },
+    Rejected {
+        reject: &'a str,
+        reason: &'a str,
+    },
+}
+
+/// Shows how the records of one source are read.
+pub struct Rows {
+    org_id: String,
+    source: String,
+    zone: ZoneOffset,
+    projection: Projection,
+    decoder: Box<dyn Decoder>,
+    layout: Layout,
+    out: BufWriter<Stdout>,
+    seen: Seen,
+}
+
+#[derive(Default)]
+struct Seen {
+    records: u64,
+    events: u64,
+    rows: u64,
+    in_no_table: u64,
+    unlike_format: BTreeMap<Hint, u64>,
+    without_time: u64,
+    rejected: u64,
+}
+
+impl Rows {
+    /// For the records of a pipeline's source.
+    pub fn new(pipeline: &Pipeline, source: usize, limits: DecodeLimits) -> Self {
+        let declared = &pipeline.sources[source];
+        let projection = Projection::full(&pipeline.catalog);
+        let layout = Layout::new(&projection, declared.format);
+        Self {
+            org_id: pipeline.organisation_of(source).id.as_str().to_owned(),
+            source: declared.id.to_string(),
+            zone: declared.zone,
+            decoder: declared.format.decoder(layout.fields(), limits),
+            projection,
+            layout,
+            out: BufWriter::new(std::io::stdout()),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Ends the output and says, on standard error, how much there was.
+    pub fn report(&mut self, began: Instant) -> Result<(), CliError> {
+        self.out.flush()?;
+        let Seen { records, events, rows, in_no_table, unlike_format, without_time, rejected } = &self.seen;
+        let seconds = began.elapsed().as_secs_f64();
+        let mut err = std::io::stderr().lock();
+        let _ = writeln!(
+            err,
+            "{records} records, {events} events, {rows} rows ({in_no_table} events in no table), {rejected} rejected, \
+             {seconds:.1} s"
+        );
+        for (hint, count) in unlike_format {
+            let _ = writeln!(err, "{}", unlike(*count, hint));
+        }
+        if *without_time > 0 {
+            let _ = writeln!(
+                err,
+                "{without_time} events without a readable time: from Kafka they take the time of their record"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Taker for Rows {
+    fn take(&mut self, file: &Arc<str>, offset: i64, payload: &[u8]) -> Result<(), CliError> {
+        let Self { org_id, source, zone, projection, decoder, layout, out, seen } = self;
+        let place = Place { file, record: offset, org_id, source };
+        let mut written = Ok(());
+        let mut index = 0u32;
+        seen.records += 1;
+        let decoded = decoder.decode(payload, &mut |slots| {
+            let event_time = layout.event_time(slots, *zone).and_then(time::iso);
+            seen.events += 1;
+            seen.without_time += u64::from(event_time.is_none());
+            let rows = layout.read(slots, *zone);
+            let mut lines = Vec::with_capacity(rows.len().max(1));
+            for row in rows {
+                let Some(projected) = projection.tables().get(row.table) else { continue };
+                let names: Vec<&str> =
+                    projected.schema.fields().iter().map(|field| field.name().as_str()).collect();
+                let columns = names.iter().copied().zip(row.values).filter(|(_, value)| !value.is_null());
+                let unfit = row.unfit.iter().filter_map(|at| names.get(*at).copied()).collect();
+                let what = What::Row { event_time: &event_time, columns: columns.collect(), unfit };
+                lines.push(place.line(Some(index), Some(projected.table.name.as_str()), what));
+            }
+            seen.rows += lines.len() as u64;
+            if lines.is_empty() {
+                seen.in_no_table += 1;
+                let decisive = layout.decisive(slots);
+                let reason = match layout.hint(slots) {
+                    Some(hint) => {
+                        *seen.unlike_format.entry(hint).or_default() += 1;
+                        format!("no table takes the event: it {hint}")
+                    }
+                    None => IN_NO_TABLE.to_owned(),
+                };
+                let what = What::NoTable { event_time: &event_time, reason, decisive };
+                lines.push(place.line(Some(index), None, what));
+            }
+            for line in &lines {
+                if written.is_ok() {
+                    written = write(out, line);
+                }
+            }
+            index += 1;
+        });
+        written?;
+        if let Err(reject) = decoded {
+            seen.rejected += 1;
+            let what = What::Rejected { reject: reject.code.as_str(), reason: &reject.detail };
+            write(out, &place.line(None, None, what))?;
+        }
+        Ok(())
+    }
+
+    fn end_of_file(&mut self) -> Result<(), CliError> {
+        Ok(())
+    }
+}
+
+fn write(out: &mut impl Write, line: &Line<'_>) -> Result<(), CliError> {
+    // Strings, numbers and maps with string keys always serialise.
+    let text = serde_json::to_string(line).unwrap_or_default();
+    writeln!(out, "{}", printable::json(&text))?;
+    Ok(())
+}
