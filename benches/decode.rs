@@ -141,8 +141,8 @@ fn engine(records: &[Vec<u8>], compiled: &Arc<Compiled>) -> u64 {
             envelope: &NoEnvelope,
         });
         if engine.is_full() {
-            alerts += engine.search(0).len() as u64;
+            alerts += engine.search_all(0).len() as u64;
         }
     }
-    alerts + engine.search(0).len() as u64
+    alerts + engine.search_all(0).len() as u64
 }

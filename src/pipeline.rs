@@ -6,5 +6,6 @@ pub mod cycle;
 pub mod definition;
 pub mod engine;
 pub mod lane;
+mod open;
 pub mod service;
 pub mod watch;

@@ -8,6 +8,7 @@ pub mod files;
 pub mod kafka;
 pub mod pattern;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,13 +128,13 @@ pub trait Source {
     /// What the sink needs to commit this group's offsets.
     type Group: Send + 'static;
 
-    /// Waits up to `timeout` for the first record, then hands on what is there, at most `records_max`; returns
-    /// early with notices.
+    /// Waits up to `timeout` for the first record, then hands on what is there, at most `records_max` and until
+    /// `take` breaks; returns early with notices.
     fn poll(
         &mut self,
         timeout: Duration,
         records_max: usize,
-        take: &mut dyn FnMut(&RecordRef<'_>),
+        take: &mut dyn FnMut(&RecordRef<'_>) -> ControlFlow<()>,
     ) -> Vec<Notice>;
     /// Takes the partitions of the last `Assigned`.
     fn assign(&mut self) -> Result<(), SourceError>;

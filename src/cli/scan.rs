@@ -25,6 +25,8 @@ use crate::rules::{self, RuleLimits};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
 
+/// Bytes of alerts that are made before they are printed.
+const ALERTS_TOGETHER_BYTES: usize = 8 << 20;
 /// Columns for a rule's title in a table.
 const TITLE_COLUMNS: usize = 48;
 /// Columns for one value in a table.
@@ -212,16 +214,22 @@ impl Taker for Scan {
 
 impl Scan {
     fn search(&mut self) -> Result<(), CliError> {
-        let found = self.engine.search(wall_clock());
-        if !self.shared || found.is_empty() {
-            return self.print(&found);
+        loop {
+            let found = self.engine.search(wall_clock(), ALERTS_TOGETHER_BYTES).findings;
+            if !self.shared || found.is_empty() {
+                self.print(&found)?;
+            } else {
+                // The bar makes room, so that rows begin at the beginning of a line.
+                let bar = self.bar.clone();
+                bar.suspend(|| {
+                    self.print(&found)?;
+                    Ok::<(), CliError>(self.out.flush()?)
+                })?;
+            }
+            if self.engine.is_drained() {
+                return Ok(());
+            }
         }
-        // The bar makes room, so that rows begin at the beginning of a line.
-        let bar = self.bar.clone();
-        bar.suspend(|| {
-            self.print(&found)?;
-            Ok(self.out.flush()?)
-        })
     }
 
     fn print(&mut self, found: &[Finding]) -> Result<(), CliError> {

@@ -163,7 +163,7 @@ fn of_file(
     let mut engine = engine(pipeline, vec![Arc::clone(rule)], limits)?;
     let mut got = Vec::new();
     read(&mut engine, 0, &path, limits, &mut |_, _| {})?;
-    for finding in engine.search(0) {
+    for finding in engine.search_all(0) {
         got.push(finding.output);
     }
     Ok(got)
@@ -291,7 +291,7 @@ fn case(
         return Err(format!("no input; a case holds some of: {}", known.join(", ")));
     }
     let alerts: Vec<Value> = engine
-        .search(0)
+        .search_all(0)
         .iter()
         .map(|finding| {
             json!({

@@ -4,6 +4,7 @@
 //! a batch is narrowed down to the rows that cause it, the other rows are still searched. The expressions are
 //! `rules`'; alerts are built by `detect::alert`. Called by `pipeline::engine`.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::{Array, AsArray};
@@ -13,17 +14,15 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value};
 
 use crate::normalise::projection::Projection;
-use crate::rules::{BindError, BoundRule, RuleSet};
+use crate::rules::{BindError, BoundRule, EvaluateError, RuleSet};
 
 /// A row that a rule selects.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hit {
     /// Index of the rule in its set.
     pub rule: usize,
     /// Row of the batch.
     pub row: u32,
-    /// What the rule's SELECT returned for it.
-    pub output: Map<String, Value>,
 }
 
 /// A row that a rule could not judge.
@@ -56,47 +55,81 @@ impl Detector {
         Ok(Self { tables })
     }
 
-    /// Runs the rules of a table over a batch; hits come in the order of rows, then of rules.
-    pub fn run(&self, table: usize, batch: &RecordBatch, failures: &mut Vec<RuleFailure>) -> Vec<Hit> {
+    /// The conditions of a table's rules over a batch: hits in the order of rules, then of rows. What the rules say of
+    /// them is left to [`Self::outputs`], as a batch can have many more hits than fit into memory with their outputs.
+    pub fn matches(&self, table: usize, batch: &RecordBatch, failures: &mut Vec<RuleFailure>) -> Vec<Hit> {
         let mut hits = Vec::new();
         for (rule, bound) in self.tables.get(table).into_iter().flatten() {
-            search(*rule, bound, batch, 0, &mut hits, failures);
+            narrowed(0..batch.num_rows(), &mut |rows| {
+                let part = batch.slice(rows.start, rows.len());
+                let from = u32::try_from(rows.start).unwrap_or(u32::MAX);
+                match attempt(|| bound.matches(&part)) {
+                    Ok(found) => {
+                        hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row: from + row }));
+                        true
+                    }
+                    Err(why) => {
+                        if rows.len() == 1 {
+                            failures.push(RuleFailure { rule: *rule, row: from, why });
+                        }
+                        false
+                    }
+                }
+            });
         }
-        hits.sort_by_key(|hit| (hit.row, hit.rule));
         hits
+    }
+
+    /// What a rule's SELECT returns for these rows of a batch, one for each; nothing for a row it fails on.
+    pub fn outputs(
+        &self,
+        table: usize,
+        rule: usize,
+        batch: &RecordBatch,
+        rows: &[u32],
+        failures: &mut Vec<RuleFailure>,
+    ) -> Vec<Option<Map<String, Value>>> {
+        let mut outputs = Vec::with_capacity(rows.len());
+        let rules = self.tables.get(table).map(Vec::as_slice).unwrap_or_default();
+        let Ok(bound) = rules.binary_search_by_key(&rule, |(rule, _)| *rule).map(|at| &rules[at].1) else {
+            return vec![None; rows.len()];
+        };
+        narrowed(0..rows.len(), &mut |range| {
+            let part = &rows[range];
+            match attempt(|| bound.output(batch, part)) {
+                Ok(output) => {
+                    outputs.extend((0..part.len()).map(|at| Some(object(&output, at))));
+                    true
+                }
+                Err(why) => {
+                    if let [row] = part {
+                        failures.push(RuleFailure { rule, row: *row, why });
+                        outputs.push(None);
+                    }
+                    false
+                }
+            }
+        });
+        outputs
     }
 }
 
-/// Evaluates a rule on a batch that begins at row `from` of the whole; on failure on its halves.
-fn search(
-    rule: usize,
-    bound: &BoundRule,
-    batch: &RecordBatch,
-    from: u32,
-    hits: &mut Vec<Hit>,
-    failures: &mut Vec<RuleFailure>,
-) {
-    // Evaluation leaves nothing behind in the rule, so it is as good as new after a panic.
-    let why = match catch_unwind(AssertUnwindSafe(|| bound.evaluate(batch))) {
-        Ok(Ok(None)) => return,
-        Ok(Ok(Some(found))) => {
-            for (at, row) in found.rows.iter().enumerate() {
-                hits.push(Hit { rule, row: from + row, output: object(&found.output, at) });
-            }
-            return;
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the rule's evaluation panicked".to_owned(),
-    };
-    let rows = batch.num_rows();
-    if rows <= 1 {
-        failures.push(RuleFailure { rule, row: from, why });
+/// Evaluation leaves nothing behind in the rule, so it is as good as new after a panic.
+fn attempt<T>(run: impl FnOnce() -> Result<T, EvaluateError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("the rule's evaluation panicked".to_owned()),
+    }
+}
+
+/// Tries a range, and where that fails its halves, in order.
+fn narrowed(range: Range<usize>, attempt: &mut impl FnMut(Range<usize>) -> bool) {
+    if range.is_empty() || attempt(range.clone()) || range.len() == 1 {
         return;
     }
-    let half = rows / 2;
-    search(rule, bound, &batch.slice(0, half), from, hits, failures);
-    let rest = from + u32::try_from(half).unwrap_or(u32::MAX);
-    search(rule, bound, &batch.slice(half, rows - half), rest, hits, failures);
+    let middle = range.start + range.len() / 2;
+    narrowed(range.start..middle, attempt);
+    narrowed(middle..range.end, attempt);
 }
 
 /// A row of a batch as a JSON object; timestamps are milliseconds UTC, as everywhere in alerts.

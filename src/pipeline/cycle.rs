@@ -64,8 +64,8 @@ pub enum Event {
 pub enum Action {
     /// Detect on what is open and hand alerts, rejects and offsets to the sink as this epoch.
     Seal(u64),
-    /// Forget what is open; its records will be read again.
-    Discard,
+    /// Forget what is open; these records will be read again.
+    Discard(u64),
     /// Move every partition back to what the group has committed.
     Rewind,
     /// Take the partitions that were assigned.
@@ -141,6 +141,11 @@ impl Cycle {
     /// Whether the lane may take more records now.
     pub fn wants_records(&self) -> bool {
         !self.left && !self.is_full() && self.giving.is_none() && self.stopping.is_none() && !self.paused
+    }
+
+    /// Records of the open epoch.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// Whether the source is paused.
@@ -238,6 +243,8 @@ impl Cycle {
             self.number += 1;
             self.in_flight = true;
             self.clear_open();
+            // What did not fit comes back as added; whether anything is left to give back is known after that.
+            return self.press_back(now, actions);
         }
         let idle = self.records == 0 && !self.in_flight;
         match self.giving {
@@ -287,7 +294,7 @@ impl Cycle {
 
     fn discard(&mut self, actions: &mut Vec<Action>) {
         if self.records > 0 {
-            actions.push(Action::Discard);
+            actions.push(Action::Discard(self.records));
         }
         self.clear_open();
     }

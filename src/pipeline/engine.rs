@@ -4,18 +4,24 @@
 //! its event. The same engine serves `run`, `scan`, `test` and `demo`. It counts everything that happens to a
 //! record in a [`Tally`]; publishing, offsets and metrics are the callers'.
 
-use std::collections::BTreeMap;
+mod search;
+mod tally;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use search::Matched;
+pub use search::Searched;
+pub use tally::{SourceTally, Tally};
+
 use super::definition::Pipeline;
 use crate::config::Limits;
-use crate::decode::{DecodeLimits, Decoder, Hint, Reject, RejectCode};
-use crate::detect::alert::{self, Alert, AlertInput, AlertLimits};
+use crate::decode::{DecodeLimits, Decoder, Reject};
+use crate::detect::alert::{Alert, AlertLimits};
 use crate::detect::run::Detector;
-use crate::normalise::layout::{EventContext, Layout, RowOrigin, TableBuilder};
+use crate::normalise::layout::{EventContext, Layout, TableBuilder};
 use crate::normalise::projection::Projection;
 use crate::record::{Position, TimeMicros};
 use crate::rules::{BindError, RuleSet};
@@ -88,48 +94,6 @@ impl Compiled {
     }
 }
 
-/// What happened to records, by source; added up until it is taken.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SourceTally {
-    /// Records read.
-    pub records: u64,
-    /// Bytes of their values.
-    pub bytes: u64,
-    /// Events decoded.
-    pub events: u64,
-    /// Events that are a row of no table that a rule reads.
-    pub events_without_table: u64,
-    /// Those among them that do not look like the source's format.
-    pub unlike_format: BTreeMap<Hint, u64>,
-    /// Records with a null value.
-    pub tombstones: u64,
-    /// Values that did not fit their column.
-    pub values_unfit: u64,
-    /// Events without a time of their own: they took the record's.
-    pub times_missing: u64,
-    /// Records rejected, by code.
-    pub rejects: BTreeMap<RejectCode, u64>,
-}
-
-/// What happened since the tally was last taken.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// By source index.
-    pub sources: Vec<SourceTally>,
-    /// Rows by table, in the projection's order.
-    pub rows: Vec<u64>,
-    /// Alerts by (rule, source).
-    pub alerts: BTreeMap<(usize, usize), u64>,
-    /// Alerts whose original record was cut.
-    pub alerts_raw_cut: u64,
-    /// Alerts of which anything else was cut.
-    pub alerts_cut: u64,
-    /// Rejects whose value was cut; the engine makes none, so whoever does counts them here.
-    pub rejects_cut: u64,
-    /// Rows that a rule could not judge, by rule, with the last reason.
-    pub rule_failures: BTreeMap<usize, (u64, String)>,
-}
-
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
@@ -165,6 +129,8 @@ struct Feed {
 }
 
 struct KeptRecord {
+    /// Which record of the batch it is, those without rows counted.
+    number: usize,
     source: usize,
     topic: Arc<str>,
     partition: i32,
@@ -188,6 +154,10 @@ pub struct Engine {
     arena: Vec<u8>,
     records: Vec<KeptRecord>,
     events: Vec<KeptEvent>,
+    /// Records of the batch, and how many of them are through.
+    pushed: usize,
+    through: usize,
+    matched: Option<Matched>,
     tally: Tally,
 }
 
@@ -213,6 +183,9 @@ impl Engine {
             arena: Vec::new(),
             records: Vec::new(),
             events: Vec::new(),
+            pushed: 0,
+            through: 0,
+            matched: None,
             tally: Tally::default(),
         };
         engine.take_tally();
@@ -226,6 +199,7 @@ impl Engine {
 
     /// Decodes a record and adds its rows to the batch.
     pub fn push(&mut self, record: &RecordRef<'_>) -> Pushed {
+        self.pushed += 1;
         let pipeline = Arc::clone(&self.compiled.pipeline);
         let source = &pipeline.sources[record.source];
         let tally = &mut self.tally.sources[record.source];
@@ -278,6 +252,7 @@ impl Engine {
                     let from = self.arena.len();
                     self.arena.extend_from_slice(payload);
                     self.records.push(KeptRecord {
+                        number: self.pushed - 1,
                         source: record.source,
                         topic: Arc::clone(record.topic),
                         partition: record.partition,
@@ -301,51 +276,20 @@ impl Engine {
             || self.tables.iter().any(|table| table.len() >= self.limits.batch_rows_max)
     }
 
-    /// Runs the rules over the batch and empties it. Findings come in the order of events, then of rules,
-    /// whatever the batching (I-3). `now` is the time of the alerts.
-    pub fn search(&mut self, now: TimeMicros) -> Vec<Finding> {
-        let compiled = Arc::clone(&self.compiled);
-        let mut found: Vec<(RowOrigin, usize, Map<String, Json>)> = Vec::new();
-        let mut failures = Vec::new();
-        for (table, builder) in self.tables.iter_mut().enumerate() {
-            if builder.is_empty() {
-                continue;
-            }
-            self.tally.rows[table] += builder.len() as u64;
-            // A builder's columns always have one length and their schema's types.
-            let Ok((batch, origins)) = builder.finish() else { continue };
-            for hit in compiled.detector.run(table, &batch, &mut failures) {
-                if let Some(origin) = origins.get(hit.row as usize) {
-                    found.push((*origin, hit.rule, hit.output));
-                }
-            }
-        }
-        for failure in failures {
-            let entry = self.tally.rule_failures.entry(failure.rule).or_default();
-            entry.0 += 1;
-            entry.1 = failure.why;
-        }
-        found.sort_by_key(|(origin, rule, _)| (origin.event, *rule, origin.view));
-        // An event that is several rows of one table is still one event: one alert a rule.
-        found.dedup_by_key(|(origin, rule, _)| (origin.event, *rule));
-        let findings = found
-            .into_iter()
-            .filter_map(|(origin, rule, output)| self.finding(&compiled, origin, rule, output, now))
-            .collect();
-        self.arena.clear();
-        self.records.clear();
-        self.events.clear();
-        findings
-    }
-
     /// Forgets the batch: its records will be read again.
     pub fn discard(&mut self) {
         for table in &mut self.tables {
             let _ = table.finish();
         }
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.matched = None;
         self.arena.clear();
         self.records.clear();
         self.events.clear();
+        (self.pushed, self.through) = (0, 0);
     }
 
     /// What happened since the last call.
@@ -356,63 +300,6 @@ impl Engine {
             ..Tally::default()
         };
         std::mem::replace(&mut self.tally, empty)
-    }
-
-    fn finding(
-        &mut self,
-        compiled: &Compiled,
-        origin: RowOrigin,
-        rule: usize,
-        output: Map<String, Json>,
-        now: TimeMicros,
-    ) -> Option<Finding> {
-        let event = self.events.get(origin.event as usize)?;
-        let record = self.records.get(event.record)?;
-        let raw = self.arena.get(record.bytes.clone())?;
-        let source = compiled.pipeline.sources.get(record.source)?;
-        let feed = self.feeds.get_mut(record.source)?;
-        // Evidence shows all columns of the table; they are decoded again, for the few events that match.
-        let (decoder, layout) = feed.evidence.get_or_insert_with(|| {
-            let layout = Layout::new(&compiled.evidence, source.format);
-            (source.format.decoder(layout.fields(), self.limits.decode), layout)
-        });
-        let mut row = Vec::new();
-        let mut at = 0;
-        let _ = decoder.decode(raw, &mut |slots| {
-            if at == event.index {
-                row = layout.row(origin.view, slots, source.zone);
-            }
-            at += 1;
-        });
-        let position = Position {
-            topic: Arc::clone(&record.topic),
-            partition: record.partition,
-            offset: record.offset,
-            index: event.index,
-        };
-        let organisation = compiled.pipeline.organisation_of(record.source);
-        let declared = compiled.rules.rules().get(rule)?;
-        let alert = alert::build(&AlertInput {
-            rule: &declared.meta,
-            rule_version: &declared.version,
-            org_id: &organisation.id,
-            org_name: &organisation.name,
-            source: &source.id,
-            tlp: organisation.tlp,
-            table: &declared.table,
-            row: &row,
-            output: &output,
-            position: &position,
-            event_time: event.event_time,
-            ingest_time: record.ingest_time,
-            now,
-            raw,
-            limits: &self.limits.alert,
-        });
-        *self.tally.alerts.entry((rule, record.source)).or_default() += 1;
-        self.tally.alerts_raw_cut += u64::from(alert.raw_cut);
-        self.tally.alerts_cut += u64::from(alert.cut);
-        Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
     }
 }
 

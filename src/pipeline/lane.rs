@@ -4,17 +4,18 @@
 //! decides nothing hard itself: *when* is `cycle`'s, *what* is `engine`'s, Kafka is behind the `Source` and
 //! `Sink` ports. Called by `pipeline::service` on a thread of its own (I-10).
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
-use super::engine::{Engine, Finding, Pushed, Tally};
+use super::engine::{Engine, Pushed, Tally};
+use super::open::{Leaving, Open};
 use crate::decode::Reject;
 use crate::record::{TimeMicros, wall_clock};
 use crate::sink::dead_letter::{self, DeadLetter};
-use crate::sink::{Ended, Epoch, EpochEnd, Output, Sink};
+use crate::sink::{Ended, Epoch, EpochEnd, Sink};
 use crate::source::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
@@ -108,18 +109,6 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents> {
     asked: u8,
 }
 
-#[derive(Default)]
-struct Open {
-    outputs: Vec<Output>,
-    notes: Vec<FindingNote>,
-    offsets: BTreeMap<usize, (Arc<str>, i32, i64)>,
-    records: u64,
-    rejects_cut: u64,
-    /// Bytes of outputs not yet reported to the cycle.
-    output_bytes: u64,
-    since: Option<Instant>,
-}
-
 struct Flight {
     tally: Tally,
     notes: Vec<FindingNote>,
@@ -172,12 +161,13 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     return exit;
                 }
             }
-            let (source, open_bytes) = (&self.source, self.open.output_bytes);
+            let (source, open_bytes) = (&self.source, self.open.output_bytes());
             self.events.beat(&|| source.status(), open_bytes);
             if let Some(exit) = self.collect(Duration::ZERO) {
                 return exit;
             }
-            let exit = if self.cycle.wants_records() { self.read() } else { self.wait() };
+            let wants = self.cycle.wants_records() && self.engine.is_drained();
+            let exit = if wants { self.read() } else { self.wait() };
             if let Some(exit) = exit {
                 return exit;
             }
@@ -207,7 +197,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             if let Some(exit) = self.collect(sleep) {
                 return Some(exit);
             }
-        } else if self.asked > 0 || self.open.records == 0 {
+        } else if self.asked > 0 || self.cycle.records() == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
         let (notices, records, bytes) = if self.cycle.is_paused() {
@@ -226,37 +216,25 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     fn poll(&mut self, timeout: Duration, records_max: usize) -> (Vec<Notice>, u64, u64) {
         let (mut records, mut bytes) = (0u64, 0u64);
-        let mut rejected: Vec<DeadLetter> = Vec::new();
         let (engine, open) = (&mut self.engine, &mut self.open);
         let (limits, reject_topics, alert_topics) = (&self.limits, &self.reject_topics, &self.alert_topics);
         let notices = self.source.poll(timeout, records_max, &mut |record| {
             records += 1;
             bytes += record.payload.map_or(0, |payload| payload.len() as u64);
-            let place = (Arc::clone(record.topic), record.partition, record.offset + 1);
-            open.offsets.insert(record.slot, place);
-            if let Pushed::Rejected(reject) = engine.push(record) {
-                rejected.push(dead_letter_of(
-                    engine,
-                    record,
-                    &reject,
-                    reject_topics,
-                    limits.reject_bytes_max,
-                ));
-            }
+            let rejected = match engine.push(record) {
+                Pushed::Rejected(reject) => {
+                    Some(dead_letter_of(engine, record, &reject, reject_topics, limits.reject_bytes_max))
+                }
+                Pushed::Events(_) | Pushed::Tombstone => None,
+            };
+            open.take(record, rejected);
             if engine.is_full() {
-                open.add(engine.search(wall_clock()), alert_topics, limits.notes_max);
+                let room = open.room(limits.cycle.bytes_max);
+                open.add(engine.search(wall_clock(), room), alert_topics, limits.notes_max);
             }
+            if engine.is_drained() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        for DeadLetter { output, cut } in rejected {
-            self.open.rejects_cut += u64::from(cut);
-            self.open.output_bytes += output.value.as_ref().map_or(0, |value| value.len() as u64);
-            self.open.outputs.push(output);
-        }
-        if records > 0 {
-            self.open.records += records;
-            self.open.since.get_or_insert_with(Instant::now);
-        }
-        bytes += std::mem::take(&mut self.open.output_bytes);
+        bytes += self.open.take_unreported();
         (notices, records, bytes)
     }
 
@@ -311,12 +289,12 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
         let now = self.now();
         for action in self.cycle.step(now, event) {
             let done = match action {
-                Action::Seal(number) => {
-                    self.seal(number);
-                    Ok(())
-                }
-                Action::Discard => {
-                    self.discard();
+                Action::Seal(number) => match self.seal(number) {
+                    Some(exit) => return Some(exit),
+                    None => Ok(()),
+                },
+                Action::Discard(records) => {
+                    self.discard(records);
                     Ok(())
                 }
                 Action::Rewind => self.with_patience(S::rewind),
@@ -354,23 +332,25 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
         }
     }
 
-    fn seal(&mut self, number: u64) {
-        let findings = self.engine.search(wall_clock());
-        self.open.add(findings, &self.alert_topics, self.limits.notes_max);
-        let open = std::mem::take(&mut self.open);
-        let epoch = Epoch {
-            number,
-            outputs: open.outputs,
-            offsets: open.offsets.into_values().collect(),
-            group: self.source.group(),
-        };
-        let tally = Tally { rejects_cut: open.rejects_cut, ..self.engine.take_tally() };
-        self.flight = Some(Flight { tally, notes: open.notes, since: open.since });
-        self.sink.submit(epoch);
+    /// Hands what is whole to the sink; what waits opens the next epoch.
+    fn seal(&mut self, number: u64) -> Option<Exit> {
+        let room = self.open.room(self.limits.cycle.bytes_max);
+        let searched = self.engine.search(wall_clock(), room);
+        self.open.add(searched, &self.alert_topics, self.limits.notes_max);
+        let Leaving { outputs, offsets, notes, rejects_cut, since } = self.open.leave();
+        let group = self.source.group();
+        let tally = Tally { rejects_cut, ..self.engine.take_tally() };
+        self.flight = Some(Flight { tally, notes, since });
+        self.sink.submit(Epoch { number, outputs, offsets, group });
+        match self.open.waiting() {
+            0 => None,
+            // It is full from the beginning: nothing is read before these are through.
+            records => self.step(Event::Added { records, bytes: self.limits.cycle.bytes_max }),
+        }
     }
 
-    fn discard(&mut self) {
-        self.events.discarded(self.open.records);
+    fn discard(&mut self, discarded: u64) {
+        self.events.discarded(discarded);
         self.engine.discard();
         let _ = self.engine.take_tally();
         self.open = Open::default();
@@ -378,31 +358,6 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     fn now(&self) -> Millis {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Open {
-    fn add(&mut self, findings: Vec<Finding>, topics: &[Arc<str>], notes_max: usize) {
-        for finding in findings {
-            let topic = Arc::clone(&topics[finding.source]);
-            self.output_bytes += finding.alert.value.len() as u64;
-            let headers = finding.alert.headers.into_iter();
-            self.outputs.push(Output {
-                topic,
-                key: Some(finding.alert.key),
-                value: Some(finding.alert.value),
-                headers: headers.map(|(name, value)| (name.to_owned(), Some(value.into_bytes()))).collect(),
-                timestamp_ms: None,
-            });
-            if self.notes.len() < notes_max {
-                self.notes.push(FindingNote {
-                    rule: finding.rule,
-                    source: finding.source,
-                    event_time: finding.event_time,
-                    output: finding.output,
-                });
-            }
-        }
     }
 }
 

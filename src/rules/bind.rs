@@ -137,27 +137,37 @@ impl BoundRule {
         &self.output_schema
     }
 
-    /// The rows of a batch that hit; `None` when there are none. A condition that is NULL is no hit.
+    /// The rows of a batch that hit, with their output; `None` when there are none.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<Option<Hits>, EvaluateError> {
-        self.run(batch).map_err(|source| EvaluateError {
-            rule: self.rule.clone(),
-            rows: batch.num_rows(),
-            source,
-        })
-    }
-
-    fn run(&self, batch: &RecordBatch) -> Result<Option<Hits>, DataFusionError> {
-        let condition = self.condition.evaluate(batch)?.into_array(batch.num_rows())?;
-        let rows = match as_boolean_array(&condition) {
-            Ok(holds) => hit_rows(holds)?,
-            // A condition that folded to NULL has no type.
-            Err(_) if condition.null_count() == condition.len() => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let rows = self.matches(batch)?;
         if rows.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Hits { output: self.project(batch, &rows)?, rows }))
+        Ok(Some(Hits { output: self.output(batch, &rows)?, rows }))
+    }
+
+    /// The rows of a batch that hit, ascending. A condition that is NULL is no hit.
+    pub fn matches(&self, batch: &RecordBatch) -> Result<Vec<u32>, EvaluateError> {
+        self.condition(batch).map_err(|source| self.failed(batch.num_rows(), source))
+    }
+
+    /// What the rule's SELECT says of these rows of a batch, in their order.
+    pub fn output(&self, batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch, EvaluateError> {
+        self.project(batch, rows).map_err(|source| self.failed(rows.len(), source))
+    }
+
+    fn failed(&self, rows: usize, source: DataFusionError) -> EvaluateError {
+        EvaluateError { rule: self.rule.clone(), rows, source }
+    }
+
+    fn condition(&self, batch: &RecordBatch) -> Result<Vec<u32>, DataFusionError> {
+        let condition = self.condition.evaluate(batch)?.into_array(batch.num_rows())?;
+        match as_boolean_array(&condition) {
+            Ok(holds) => hit_rows(holds),
+            // A condition that folded to NULL has no type.
+            Err(_) if condition.null_count() == condition.len() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The output columns for some rows of a batch.

@@ -7,6 +7,7 @@
 mod failure;
 pub mod preflight;
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -304,7 +305,7 @@ impl Source for KafkaSource {
         &mut self,
         timeout: Duration,
         records_max: usize,
-        take: &mut dyn FnMut(&RecordRef<'_>),
+        take: &mut dyn FnMut(&RecordRef<'_>) -> ControlFlow<()>,
     ) -> Vec<Notice> {
         let until = Instant::now() + timeout;
         let mut taken = 0;
@@ -318,7 +319,7 @@ impl Source for KafkaSource {
                     let Some(slot) = self.positions.slot(message.topic(), partition) else { continue };
                     self.positions.read(slot, offset);
                     let Some((topic, _, source)) = self.positions.place(slot) else { continue };
-                    take(&RecordRef {
+                    let flow = take(&RecordRef {
                         source,
                         slot,
                         topic,
@@ -329,6 +330,9 @@ impl Source for KafkaSource {
                         envelope: &Borrowed(&message),
                     });
                     taken += 1;
+                    if flow.is_break() {
+                        break;
+                    }
                 }
                 Some(Err(error)) => {
                     let notices = self.notices();
@@ -425,7 +429,7 @@ impl Source for KafkaSource {
         let until = Instant::now() + patience;
         self.consumer.context().inbox().at_rest = None;
         while Instant::now() < until {
-            for notice in self.poll(SETTLE_POLL, usize::MAX, &mut |_| {}) {
+            for notice in self.poll(SETTLE_POLL, usize::MAX, &mut |_| ControlFlow::Continue(())) {
                 let done = match notice {
                     Notice::Assigned => self.assign(),
                     Notice::Revoked | Notice::Lost => self.unassign(),

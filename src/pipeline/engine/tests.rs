@@ -60,10 +60,10 @@ fn run_within(
         });
         rejected += u64::from(matches!(pushed, Pushed::Rejected(_)));
         if usize::try_from(offset).expect("positive") % every == every - 1 || engine.is_full() {
-            findings.extend(engine.search(now));
+            findings.extend(engine.search_all(now));
         }
     }
-    findings.extend(engine.search(now));
+    findings.extend(engine.search_all(now));
     Run { findings, tally: engine.take_tally(), rejected }
 }
 
@@ -82,6 +82,61 @@ fn any_batching_gives_the_same_alerts_in_the_same_order() {
     let later = run(&compiled, RECORDS, 100, 8);
     let ids = |run: &Run| run.findings.iter().map(|finding| finding.alert.id).collect::<Vec<_>>();
     assert_eq!(ids(&whole), ids(&later), "the time of detection is no part of an alert's id");
+}
+
+/// I-1, I-3: an epoch that is full ends behind a whole record, and what follows is the same as in one go.
+#[test]
+fn a_search_with_little_room_ends_behind_a_record_and_goes_on_there() {
+    let compiled = compiled();
+    let whole = run(&compiled, RECORDS, usize::MAX, 7);
+    let ids = |findings: &[Finding]| findings.iter().map(|finding| finding.alert.id).collect::<Vec<_>>();
+    for room in [1, 5_000, 40_000] {
+        let mut engine = Engine::new(Arc::clone(&compiled), EngineLimits::from(&Config::default().limits));
+        let (mut findings, mut through, mut rounds) = (Vec::new(), 0, 0);
+        let telemetry = Telemetry::new(3, 1_790_000_000_000_000, RECORDS);
+        for (offset, record) in (0i64..).zip(telemetry) {
+            let source = compiled.pipeline.sources.iter().position(|source| *source.id == *record.source);
+            let source = source.expect("a source");
+            engine.push(&RecordRef {
+                source,
+                slot: source,
+                topic: &Arc::from(record.source),
+                partition: 0,
+                offset,
+                timestamp_ms: Some(1_790_000_000_000),
+                payload: Some(&record.value),
+                envelope: &NoEnvelope,
+            });
+            // One record is pushed while others wait: it takes its turn.
+            if offset == 400 {
+                let first = engine.search(7, room);
+                assert!(!engine.is_drained(), "room {room}");
+                through += first.records;
+                findings.extend(first.findings);
+            }
+        }
+        loop {
+            assert_eq!(engine.search(7, 0).findings.len(), 0, "no room, no alerts");
+            let searched = engine.search(7, room);
+            through += searched.records;
+            let most = searched.findings.iter().map(|finding| finding.alert.value.len()).max().unwrap_or(0);
+            assert!(searched.bytes < room + compiled.rules.rules().len() * most.max(1), "room {room}");
+            let last = searched.findings.last().map_or(0, |finding| finding.position.offset);
+            assert!(
+                i64::try_from(through).expect("small") > last,
+                "an alert is out before its record is through"
+            );
+            findings.extend(searched.findings);
+            rounds += 1;
+            if engine.is_drained() {
+                break;
+            }
+        }
+        assert_eq!(through as u64, RECORDS, "room {room}");
+        assert_eq!(ids(&findings), ids(&whole.findings), "room {room}");
+        assert!(rounds > 2, "room {room}: {rounds}");
+        assert_eq!(engine.take_tally(), whole.tally, "room {room}");
+    }
 }
 
 /// I-2: every record is events, a reject or a tombstone, and the tally says so.
@@ -118,7 +173,7 @@ fn the_organisation_comes_from_the_source_alone() {
         payload: Some(claim),
         envelope: &NoEnvelope,
     });
-    let findings = engine.search(0);
+    let findings = engine.search_all(0);
     assert!(!findings.is_empty());
     for finding in findings {
         assert_eq!(finding.source, source);
@@ -150,9 +205,9 @@ fn a_discarded_batch_leaves_nothing_behind() {
     let event = br#"{"Channel":"Security","EventID":1102}"#;
     assert_eq!(push(&mut engine, event), Pushed::Events(1));
     engine.discard();
-    assert!(engine.search(0).is_empty());
+    assert!(engine.search_all(0).is_empty());
     assert_eq!(push(&mut engine, event), Pushed::Events(1));
-    assert_eq!(engine.search(0).len(), 1);
+    assert_eq!(engine.search_all(0).len(), 1);
 }
 
 /// I-2: alerts that do not show all are counted, the cut record apart from the rest.

@@ -1,0 +1,262 @@
+//! Searching a batch: conditions over the whole batch, alerts as far as there is room for them.
+//!
+//! Owns the hits that are still to become alerts. A batch in which everything matches has many more alerts than fit
+//! into memory or into a transaction; so they are made in the order of their records, and a caller that has had
+//! enough seals its epoch behind the last record that is through, and asks again. Called by the parent's callers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use serde_json::{Map, Value as Json};
+
+use super::{Compiled, Engine, Finding};
+use crate::detect::alert::{self, AlertInput};
+use crate::detect::run::RuleFailure;
+use crate::normalise::layout::Layout;
+use crate::record::{Position, TimeMicros};
+
+/// Hits whose outputs are made together; more only when one record has more.
+const HITS_TOGETHER: usize = 256;
+
+/// What a search brought.
+#[derive(Debug, Default)]
+pub struct Searched {
+    /// In the order of events, then of rules, whatever the batching (I-3).
+    pub findings: Vec<Finding>,
+    /// So many more records of the batch are through: all their findings are out.
+    pub records: usize,
+    /// Bytes of the alerts.
+    pub bytes: usize,
+}
+
+/// The hits of a batch, and what their outputs are made from.
+pub(super) struct Matched {
+    batches: Vec<Option<RecordBatch>>,
+    /// By event, then rule.
+    pending: Vec<Pending>,
+    /// The first that is not yet an alert.
+    next: usize,
+}
+
+/// A hit that is to become an alert.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    event: u32,
+    rule: u32,
+    row: u32,
+    table: u16,
+    view: u16,
+}
+
+impl Engine {
+    /// False while hits wait to become alerts: more records would only make them wait longer.
+    pub fn is_drained(&self) -> bool {
+        self.matched.is_none()
+    }
+
+    /// Searches the whole batch and empties it.
+    pub fn search_all(&mut self, now: TimeMicros) -> Vec<Finding> {
+        self.search(now, usize::MAX).findings
+    }
+
+    /// Makes alerts of the batch's hits until they have `bytes_max` bytes; the record that goes beyond is finished.
+    /// When the batch is through it is emptied and the engine [drained](Self::is_drained). `now` is the time of the
+    /// alerts.
+    pub fn search(&mut self, now: TimeMicros, bytes_max: usize) -> Searched {
+        let compiled = Arc::clone(&self.compiled);
+        let mut failures = Vec::new();
+        let mut matched = match self.matched.take() {
+            Some(matched) => matched,
+            None => self.matched(&compiled, &mut failures),
+        };
+        let mut searched = Searched::default();
+        loop {
+            while matched.next < matched.pending.len() && searched.bytes < bytes_max {
+                self.alerts(&compiled, &mut matched, now, bytes_max, &mut searched, &mut failures);
+            }
+            // Records that were pushed while the rest waited.
+            let more =
+                matched.next == matched.pending.len() && self.tables.iter().any(|table| !table.is_empty());
+            if !more {
+                break;
+            }
+            matched = self.matched(&compiled, &mut failures);
+        }
+        for failure in failures {
+            let entry = self.tally.rule_failures.entry(failure.rule).or_default();
+            entry.0 += 1;
+            entry.1 = failure.why;
+        }
+        let through = match matched.pending.get(matched.next) {
+            Some(hit) => self.record_of(hit).unwrap_or(self.through),
+            None => self.pushed,
+        };
+        searched.records = through - self.through;
+        self.through = through;
+        if matched.next < matched.pending.len() {
+            self.matched = Some(matched);
+        } else {
+            self.clear();
+        }
+        searched
+    }
+
+    /// Makes alerts of some hits.
+    fn alerts(
+        &mut self,
+        compiled: &Compiled,
+        matched: &mut Matched,
+        now: TimeMicros,
+        bytes_max: usize,
+        searched: &mut Searched,
+        failures: &mut Vec<RuleFailure>,
+    ) {
+        let end = self.together(matched);
+        let hits = matched.pending.get(matched.next..end).unwrap_or_default();
+        let outputs = outputs(compiled, &matched.batches, hits, failures);
+        let mut taken = 0;
+        for (hit, output) in hits.iter().zip(outputs) {
+            // What is over the limit waits, from the beginning of its record on.
+            if searched.bytes >= bytes_max && self.begins_record(matched, matched.next + taken) {
+                break;
+            }
+            taken += 1;
+            let Some(output) = output else { continue };
+            let finding = self.finding(compiled, *hit, output, now);
+            searched.bytes += finding.as_ref().map_or(0, |finding| finding.alert.value.len());
+            searched.findings.extend(finding);
+        }
+        matched.next += taken;
+    }
+
+    /// The conditions, over all tables of the batch.
+    fn matched(&mut self, compiled: &Compiled, failures: &mut Vec<RuleFailure>) -> Matched {
+        let mut pending = Vec::new();
+        let mut batches = Vec::with_capacity(self.tables.len());
+        for (table, builder) in self.tables.iter_mut().enumerate() {
+            // A builder's columns always have one length and their schema's types.
+            let Some(Ok((batch, origins))) = (!builder.is_empty()).then(|| builder.finish()) else {
+                batches.push(None);
+                continue;
+            };
+            self.tally.rows[table] += batch.num_rows() as u64;
+            for hit in compiled.detector.matches(table, &batch, failures) {
+                let Some(origin) = origins.get(hit.row as usize) else { continue };
+                pending.push(Pending {
+                    event: origin.event,
+                    rule: u32::try_from(hit.rule).unwrap_or(u32::MAX),
+                    row: hit.row,
+                    table: u16::try_from(table).unwrap_or(u16::MAX),
+                    view: origin.view,
+                });
+            }
+            batches.push(Some(batch));
+        }
+        pending.sort_unstable_by_key(|hit| (hit.event, hit.rule, hit.view, hit.row));
+        // An event that is several rows of one table is still one event: one alert a rule.
+        pending.dedup_by_key(|hit| (hit.event, hit.rule));
+        Matched { batches, pending, next: 0 }
+    }
+
+    /// Where the hits end whose outputs are made together: not within a record.
+    fn together(&self, matched: &Matched) -> usize {
+        let mut end = (matched.next + HITS_TOGETHER).min(matched.pending.len());
+        while end < matched.pending.len() && !self.begins_record(matched, end) {
+            end += 1;
+        }
+        end
+    }
+
+    fn begins_record(&self, matched: &Matched, at: usize) -> bool {
+        let record = |at: usize| matched.pending.get(at).and_then(|hit| self.record_of(hit));
+        at == 0 || record(at - 1) != record(at)
+    }
+
+    /// The number in the batch of the record that a hit is in.
+    fn record_of(&self, hit: &Pending) -> Option<usize> {
+        let event = self.events.get(hit.event as usize)?;
+        Some(self.records.get(event.record)?.number)
+    }
+
+    fn finding(
+        &mut self,
+        compiled: &Compiled,
+        hit: Pending,
+        output: Map<String, Json>,
+        now: TimeMicros,
+    ) -> Option<Finding> {
+        let (rule, view) = (hit.rule as usize, hit.view);
+        let event = self.events.get(hit.event as usize)?;
+        let record = self.records.get(event.record)?;
+        let raw = self.arena.get(record.bytes.clone())?;
+        let source = compiled.pipeline.sources.get(record.source)?;
+        let feed = self.feeds.get_mut(record.source)?;
+        // Evidence shows all columns of the table; they are decoded again, for the few events that match.
+        let (decoder, layout) = feed.evidence.get_or_insert_with(|| {
+            let layout = Layout::new(&compiled.evidence, source.format);
+            (source.format.decoder(layout.fields(), self.limits.decode), layout)
+        });
+        let mut row = Vec::new();
+        let mut at = 0;
+        let _ = decoder.decode(raw, &mut |slots| {
+            if at == event.index {
+                row = layout.row(view, slots, source.zone);
+            }
+            at += 1;
+        });
+        let position = Position {
+            topic: Arc::clone(&record.topic),
+            partition: record.partition,
+            offset: record.offset,
+            index: event.index,
+        };
+        let organisation = compiled.pipeline.organisation_of(record.source);
+        let declared = compiled.rules.rules().get(rule)?;
+        let alert = alert::build(&AlertInput {
+            rule: &declared.meta,
+            rule_version: &declared.version,
+            org_id: &organisation.id,
+            org_name: &organisation.name,
+            source: &source.id,
+            tlp: organisation.tlp,
+            table: &declared.table,
+            row: &row,
+            output: &output,
+            position: &position,
+            event_time: event.event_time,
+            ingest_time: record.ingest_time,
+            now,
+            raw,
+            limits: &self.limits.alert,
+        });
+        *self.tally.alerts.entry((rule, record.source)).or_default() += 1;
+        self.tally.alerts_raw_cut += u64::from(alert.raw_cut);
+        self.tally.alerts_cut += u64::from(alert.cut);
+        Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
+    }
+}
+
+/// The outputs of some hits, in their order; those of one rule are made in one go.
+fn outputs(
+    compiled: &Compiled,
+    batches: &[Option<RecordBatch>],
+    hits: &[Pending],
+    failures: &mut Vec<RuleFailure>,
+) -> Vec<Option<Map<String, Json>>> {
+    let mut by_rule: HashMap<(u16, u32), Vec<usize>> = HashMap::new();
+    for (at, hit) in hits.iter().enumerate() {
+        by_rule.entry((hit.table, hit.rule)).or_default().push(at);
+    }
+    let mut outputs = vec![None; hits.len()];
+    for ((table, rule), places) in by_rule {
+        let (table, rule) = (usize::from(table), rule as usize);
+        let Some(Some(batch)) = batches.get(table) else { continue };
+        let rows: Vec<u32> = places.iter().map(|at| hits[*at].row).collect();
+        let made = compiled.detector.outputs(table, rule, batch, &rows, failures);
+        for (at, output) in places.into_iter().zip(made) {
+            outputs[at] = output;
+        }
+    }
+    outputs
+}

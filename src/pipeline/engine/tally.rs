@@ -1,0 +1,50 @@
+//! What happened to records and alerts, counted until somebody takes it.
+//!
+//! Owns the counts; the parent adds to them, `pipeline::watch` makes metrics of them when the epoch is committed, and
+//! `cli` its last lines.
+
+use std::collections::BTreeMap;
+
+use crate::decode::{Hint, RejectCode};
+
+/// What happened to records, by source; added up until it is taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceTally {
+    /// Records read.
+    pub records: u64,
+    /// Bytes of their values.
+    pub bytes: u64,
+    /// Events decoded.
+    pub events: u64,
+    /// Events that are a row of no table that a rule reads.
+    pub events_without_table: u64,
+    /// Those among them that do not look like the source's format.
+    pub unlike_format: BTreeMap<Hint, u64>,
+    /// Records with a null value.
+    pub tombstones: u64,
+    /// Values that did not fit their column.
+    pub values_unfit: u64,
+    /// Events without a time of their own: they took the record's.
+    pub times_missing: u64,
+    /// Records rejected, by code.
+    pub rejects: BTreeMap<RejectCode, u64>,
+}
+
+/// What happened since the tally was last taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By source index.
+    pub sources: Vec<SourceTally>,
+    /// Rows by table, in the projection's order.
+    pub rows: Vec<u64>,
+    /// Alerts by (rule, source).
+    pub alerts: BTreeMap<(usize, usize), u64>,
+    /// Alerts whose original record was cut.
+    pub alerts_raw_cut: u64,
+    /// Alerts of which anything else was cut.
+    pub alerts_cut: u64,
+    /// Rejects whose value was cut; the engine makes none, so whoever does counts them here.
+    pub rejects_cut: u64,
+    /// Rows that a rule could not judge, by rule, with the last reason.
+    pub rule_failures: BTreeMap<usize, (u64, String)>,
+}
