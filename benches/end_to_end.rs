@@ -1,7 +1,7 @@
 //! `noroshi run` against a bare rdkafka consumer of the same topic on the same cores, in one run.
 //!
-//! `scripts/kafka start`, then `NOROSHI_TEST_KAFKA=host:port cargo bench --bench end_to_end`. With `-- --soak 600`
-//! it instead feeds the process for so many seconds at full speed and reports its peak memory.
+//! `cargo bench --bench end_to_end` starts a broker of its own, unless `NOROSHI_TEST_KAFKA=host:port` names one. With
+//! `-- --soak 600` it instead feeds the process for so many seconds at full speed and reports its peak memory.
 
 mod telemetry;
 
@@ -17,7 +17,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-const RECORDS: usize = 240_000;
+const RECORDS: usize = 1_200_000;
+/// The part of the records over which the rate of `run` is taken: when the first are read its lanes are still joining
+/// their group, when the last are read one lane is done before the other.
+const STEADY: std::ops::Range<usize> = RECORDS * 4 / 10..RECORDS * 95 / 100;
 const ROUNDS: usize = 3;
 const PARTITIONS: i32 = 4;
 const LANES: usize = 2;
@@ -27,10 +30,8 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--test") {
         return;
     }
-    let Ok(servers) = std::env::var("NOROSHI_TEST_KAFKA") else {
-        println!("skipped: NOROSHI_TEST_KAFKA names no broker; scripts/kafka start");
-        return;
-    };
+    let broker = Broker::start();
+    let servers = broker.servers.clone();
     let soak = arguments.iter().position(|argument| argument == "--soak");
     let soak = soak.and_then(|at| arguments.get(at + 1)?.parse::<u64>().ok());
     let id = format!("bench-{}", std::process::id());
@@ -60,7 +61,7 @@ fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline
     for round in 0..ROUNDS {
         bare.push(consume(servers, topic));
         let run = Run::start(servers, &pipeline(round));
-        let (rate, cpu_s) = run.rate(RECORDS as u64);
+        let (rate, cpu_s) = run.rate();
         ours.push(rate);
         cpu.push(cpu_s / RECORDS as f64 * 1e6);
         memory = memory.max(run.peak_kib());
@@ -162,6 +163,44 @@ fn consume(servers: &str, topic: &str) -> f64 {
     RECORDS as f64 / began.elapsed().as_secs_f64()
 }
 
+/// The broker that the environment names, or one that is started for this run.
+struct Broker {
+    servers: String,
+    own: Option<PathBuf>,
+}
+
+impl Broker {
+    fn start() -> Self {
+        if let Ok(servers) = std::env::var("NOROSHI_TEST_KAFKA") {
+            return Self { servers, own: None };
+        }
+        let folder = std::env::temp_dir().join(format!("noroshi-bench-kafka-{}", std::process::id()));
+        let output = Self::script("start", &folder);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let servers = text.lines().find_map(|line| line.strip_prefix("NOROSHI_TEST_KAFKA="));
+        let servers = servers.expect("scripts/kafka start tells the broker's address").to_owned();
+        Self { servers, own: Some(folder) }
+    }
+
+    fn script(what: &str, folder: &Path) -> std::process::Output {
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka"))
+            .args([what, "--dir"])
+            .arg(folder)
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("scripts/kafka runs")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.own {
+            Self::script("stop", folder);
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
 struct Run {
     child: Child,
     http: String,
@@ -201,19 +240,18 @@ impl Run {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
-    /// Records committed a second, from the first committed epoch on, and CPU seconds for all of it.
-    fn rate(&self, total: u64) -> (f64, f64) {
-        let first = loop {
-            let records = self.records();
-            if records > 0 {
-                break (Instant::now(), records);
+    /// Records committed a second over the steady part, and CPU seconds for all.
+    fn rate(&self) -> (f64, f64) {
+        let reached = |records: usize| loop {
+            let now = self.records();
+            if now >= records as u64 {
+                break (Instant::now(), now);
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        while self.records() < total {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        ((total - first.1) as f64 / first.0.elapsed().as_secs_f64(), self.cpu_s())
+        let ((began, first), (ended, last)) = (reached(STEADY.start), reached(STEADY.end));
+        reached(RECORDS);
+        ((last - first) as f64 / (ended - began).as_secs_f64(), self.cpu_s())
     }
 
     fn cpu_s(&self) -> f64 {

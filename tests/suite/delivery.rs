@@ -393,3 +393,48 @@ fn a_record_of_ten_megabytes_is_cut_and_its_neighbours_alert() {
     let (status, log) = running.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
 }
+
+/// Rules that match everything make many more alerts than an epoch may hold: it ends behind a whole record, memory stays
+/// bounded, and no alert is lost or double, also when the process is killed in the middle (I-1, I-8).
+#[test]
+fn an_epoch_holds_only_so_many_alerts_and_the_rest_follows() {
+    const RECORDS: i64 = 2_000;
+    const RULES: usize = 5;
+    const EPOCH_BYTES: usize = 256 << 10;
+    let Some(broker) = broker() else { return };
+    let rules = tempfile::tempdir().expect("a folder");
+    for rule in 0..RULES {
+        let text = format!(
+            "/*---\nid: every-{rule}\ntitle: Everything, {rule}\n---*/\n\
+             SELECT Image, CommandLine FROM process_activity WHERE Image IS NOT NULL\n"
+        );
+        fs::write(rules.path().join(format!("{rule}.sql")), text).expect("a rule");
+    }
+    let setup = Setup::new(broker, rules.path(), "earliest");
+    let event = br#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\a.exe","CommandLine":"a -b"}"#;
+    broker.produce(&setup.topic("power"), (0..RECORDS).map(|_| Record::new(0, event.to_vec())));
+
+    let small = format!("epoch.bytes_max={EPOCH_BYTES}");
+    let total = usize::try_from(RECORDS).expect("few") * RULES;
+    let mut running = setup.run(broker, 1, &[&small, super::stopping::SESSION]);
+    running.runs_until("some alerts are out", || setup.committed(broker) > 0);
+    running.kill();
+    assert!(setup.committed(broker) < RECORDS, "killed in the middle");
+    let mut running = setup.run(broker, 1, &[&small, super::stopping::SESSION]);
+    running.runs_until("all input is committed", || setup.committed(broker) == RECORDS);
+
+    let alerts = broker.read_committed(&setup.alerts, total, WAIT_MAX);
+    let pairs: BTreeSet<Pair> = alerts.iter().map(|alert| identity(alert).0).collect();
+    assert_eq!((alerts.len(), pairs.len()), (total, total));
+    let bytes: usize = alerts.iter().map(|alert| alert.payload().map_or(0, <[u8]>::len)).sum();
+    let metrics = super::process::get(&running.http(), "/metrics").1;
+    let second = metrics
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("noroshi_epochs_total{outcome=\"committed\"} ")?.parse::<usize>().ok()
+        })
+        .sum::<usize>();
+    assert!(second > 1 && second >= bytes / EPOCH_BYTES / 4, "{second} epochs for {bytes} bytes\n{metrics}");
+    let (status, log) = running.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
