@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use super::clock::SystemClock;
 use super::cycle::{CycleLimits, Exit};
 use super::engine::{Compiled, Engine, EngineLimits};
 use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
 use crate::config::Config;
 use crate::config::kafka::{self, ClientSettings, TokenSource};
 use crate::diagnostic::Diagnostic;
+use crate::record::wall_clock;
 use crate::sink::kafka::{KafkaSink, ProducerSettings};
+use crate::source::audit::Stamp;
 use crate::source::kafka::KafkaSource;
 use crate::source::kafka::preflight::{Preflight, PreflightError, TopicState};
 
@@ -111,6 +114,11 @@ impl Service {
                 lane,
                 settings,
                 consumer,
+                writer: self.config.kafka.transactional_id(
+                    &self.compiled.pipeline.name,
+                    &self.instance,
+                    lane,
+                ),
                 group: self.config.kafka.group_id(&self.compiled.pipeline.name),
                 token: TokenSource::new(&self.config),
                 compiled: Arc::clone(&self.compiled),
@@ -186,6 +194,8 @@ struct LaneBody<E> {
     lane: u32,
     settings: ProducerSettings,
     consumer: ClientSettings,
+    /// The transactional id.
+    writer: String,
     group: String,
     token: TokenSource,
     compiled: Arc<Compiled>,
@@ -203,12 +213,15 @@ impl<E: LaneEvents> LaneBody<E> {
             Err(error) => return Exit::Failed(error.to_string()),
         };
         let pipeline = Arc::clone(&self.compiled.pipeline);
-        let source = match KafkaSource::new(&self.consumer, self.token, &self.group, pipeline) {
+        let life = u64::try_from(wall_clock() / 1_000).unwrap_or(0);
+        let me = Stamp { writer: self.writer, life, epoch: 0 };
+        let source = match KafkaSource::new(&self.consumer, self.token, &self.group, me.clone(), pipeline) {
             Ok(source) => source,
             Err(error) => return Exit::Failed(error.to_string()),
         };
         let engine = Engine::new(self.compiled, EngineLimits::from(&self.config.limits));
-        let lane = Lane::new(source, sink, engine, self.events, lane_limits(&self.config));
+        let limits = lane_limits(&self.config);
+        let lane = Lane::new((source, sink), engine, self.events, limits, me, SystemClock::default());
         let (exit, source, sink) = lane.run(&self.stop);
         // The consumer leaves the group first, so that others take over while the producer winds up.
         drop(source);

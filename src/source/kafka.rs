@@ -22,6 +22,7 @@ use rdkafka::{ClientConfig, ClientContext, Statistics};
 
 use self::failure::failure;
 use super::assignment::{Begin, Facts, Positions, begin};
+use super::audit::{Audit, Committed, Stamp, audit};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::Pipeline;
@@ -132,6 +133,8 @@ pub struct KafkaSource {
     consumer: BaseConsumer<LaneContext>,
     pipeline: Arc<Pipeline>,
     group: String,
+    /// What this lane's commits are stamped with; the epoch is the caller's to say.
+    me: Stamp,
     /// The id of a static member.
     instance: Option<String>,
     positions: Positions,
@@ -147,6 +150,7 @@ impl KafkaSource {
         config: &ClientConfig,
         token: TokenSource,
         group: &str,
+        me: Stamp,
         pipeline: Arc<Pipeline>,
     ) -> Result<Self, SourceError> {
         let context =
@@ -160,6 +164,7 @@ impl KafkaSource {
             consumer,
             pipeline,
             group: group.to_owned(),
+            me,
             instance: config.get("group.instance.id").map(str::to_owned),
             positions: Positions::default(),
             granted: None,
@@ -204,6 +209,21 @@ impl KafkaSource {
         self.consumer
             .committed_offsets(list, ANSWER_TIMEOUT)
             .map_err(|error| kafka("reading the group's committed offsets", &error))
+    }
+
+    /// Compares what the broker says of some partitions with what this lane believes.
+    fn compare(&self, found: &TopicPartitionList, epoch: u64, open: bool) -> Result<(), SourceError> {
+        let me = Stamp { epoch, ..self.me.clone() };
+        for element in found.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let committed = plain(element.offset())
+                .map(|offset| Committed { offset, stamp: Stamp::parse(element.metadata()) });
+            let believed = self.positions.believed(topic, partition);
+            if let Audit::Contradiction(what) = audit(&me, believed, committed.as_ref(), open) {
+                return Err(SourceError::Contradiction { topic: topic.to_owned(), partition, what });
+            }
+        }
+        Ok(())
     }
 
     /// The offsets at which the partitions of an assignment begin, and those of them that are not committed yet.
@@ -388,12 +408,22 @@ impl Source for KafkaSource {
         done.map_err(|error| kafka("giving partitions back", &error))
     }
 
-    fn rewind(&mut self) -> Result<(), SourceError> {
+    fn audit(&mut self, epoch: u64) -> Result<(), SourceError> {
         let list = self.owned_list();
         if list.count() == 0 {
             return Ok(());
         }
         let committed = self.committed_now(list)?;
+        self.compare(&committed, epoch, false)
+    }
+
+    fn rewind(&mut self, epoch: u64, unknown: bool) -> Result<(), SourceError> {
+        let list = self.owned_list();
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let committed = self.committed_now(list)?;
+        self.compare(&committed, epoch, unknown)?;
         let back = self.positions.rewind(|topic, partition| {
             committed.find_partition(topic, partition).and_then(|element| plain(element.offset()))
         });
