@@ -4,22 +4,22 @@
 //! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
+mod context;
 mod failure;
 pub mod preflight;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
-use rdkafka::client::OAuthToken;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientConfig, ClientContext, Statistics};
 
+use self::context::{Inbox, LaneContext, Pending};
 use self::failure::failure;
 use super::assignment::{Begin, Facts, Positions, begin};
 use super::audit::{Audit, Committed, Stamp, audit};
@@ -34,99 +34,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const RESTLESS: Duration = Duration::from_secs(10);
 /// One look at the group while it comes to rest.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
-
-/// A rebalance that librdkafka has announced; it goes on once the lane has carried it out.
-#[derive(Debug, Clone)]
-enum Pending {
-    Assign(TopicPartitionList),
-    Revoke(TopicPartitionList),
-    Lost(TopicPartitionList),
-}
-
-/// What callbacks leave for the lane.
-#[derive(Default)]
-struct Inbox {
-    pending: Vec<Pending>,
-    troubles: Vec<String>,
-    /// Whether a broker is connected, by the latest statistics.
-    answering: Option<bool>,
-    /// Whether the group is at rest, by the latest statistics; `None` when they are older than the last look.
-    at_rest: Option<bool>,
-    ends: Vec<(String, i32, i64)>,
-}
-
-/// Error reports kept between two polls; more say nothing new.
-const TROUBLES_MAX: usize = 8;
-
-/// The consumer's context: callbacks only note things down, they run inside `poll`.
-pub struct LaneContext {
-    inbox: Mutex<Inbox>,
-    closing: AtomicBool,
-    token: TokenSource,
-}
-
-impl LaneContext {
-    fn inbox(&self) -> std::sync::MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for LaneContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let mut inbox = self.inbox();
-        if inbox.troubles.len() < TROUBLES_MAX {
-            inbox.troubles.push(format!("{error} ({reason})"));
-        }
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let mut inbox = self.inbox();
-        let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
-        inbox.answering =
-            Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
-        inbox.at_rest = statistics.cgrp.as_ref().map(|group| group.join_state == "steady");
-        inbox.ends.clear();
-        for (name, topic) in &statistics.topics {
-            for (id, partition) in &topic.partitions {
-                if *id >= 0 && partition.ls_offset >= 0 {
-                    inbox.ends.push((name.clone(), *id, partition.ls_offset));
-                }
-            }
-        }
-    }
-
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-    }
-
-    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.token.token()
-    }
-}
-
-impl ConsumerContext for LaneContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RespErr, partitions: &mut TopicPartitionList) {
-        if self.closing.load(Ordering::Acquire) {
-            // The consumer is being dropped: nothing is open any more, let it go.
-            let _ = match consumer.rebalance_protocol() {
-                rdkafka::consumer::RebalanceProtocol::Cooperative => {
-                    consumer.incremental_unassign(partitions)
-                }
-                _ => consumer.unassign(),
-            };
-            return;
-        }
-        let list = partitions.clone();
-        let pending = match err {
-            RespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Pending::Assign(list),
-            _ if consumer.assignment_lost() => Pending::Lost(list),
-            _ => Pending::Revoke(list),
-        };
-        self.inbox().pending.push(pending);
-    }
-}
 
 /// The consumer of a lane.
 pub struct KafkaSource {
