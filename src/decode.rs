@@ -109,8 +109,8 @@ pub enum RejectCode {
     NotAnEvent,
     /// More events in one record than `limits.events_per_record_max`.
     TooManyEvents,
-    /// A stage failed on this record.
-    Internal,
+    /// A stage panicked on this record.
+    Panic,
 }
 
 impl RejectCode {
@@ -123,7 +123,7 @@ impl RejectCode {
         Self::TooDeep,
         Self::NotAnEvent,
         Self::TooManyEvents,
-        Self::Internal,
+        Self::Panic,
     ];
 
     /// The code as it stands in headers and metrics.
@@ -136,7 +136,7 @@ impl RejectCode {
             Self::TooDeep => "too_deep",
             Self::NotAnEvent => "not_an_event",
             Self::TooManyEvents => "too_many_events",
-            Self::Internal => "internal",
+            Self::Panic => "panic",
         }
     }
 }

@@ -5,7 +5,9 @@
 pub mod cycle;
 pub mod definition;
 pub mod engine;
+pub mod flood;
 pub mod lane;
 mod open;
+mod outlets;
 pub mod service;
 pub mod watch;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 pub use self::bounds::{ALERT_BYTES_MIN, AlertLimits};
 use self::bounds::{Allowance, Cutter, raw_text};
 pub use self::identity::alert_id;
+pub(super) use self::identity::source_alert_id;
 use self::identity::{header, key};
 use super::attack::attacks;
 use super::evidence;
@@ -124,7 +125,11 @@ pub struct Alert {
 /// The value takes at most `alert_bytes_max` bytes, or [`ALERT_BYTES_MIN`] where that is more. What had to be cut
 /// for it is named in `unmapped.noroshi.cut`.
 pub fn build(input: &AlertInput<'_>) -> Alert {
-    let id = alert_id(&input.rule.id, input.rule_version, input.org_id, &[input.position]);
+    build_as(input, alert_id(&input.rule.id, input.rule_version, input.org_id, &[input.position]))
+}
+
+/// The same with an id that is made otherwise.
+pub(super) fn build_as(input: &AlertInput<'_>, id: Uuid) -> Alert {
     let bytes_max = input.limits.alert_bytes_max.max(ALERT_BYTES_MIN);
     let (mut value, mut cuts) = (Vec::new(), Cuts::default());
     for allowance in Allowance::ladder(input.limits) {

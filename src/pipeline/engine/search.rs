@@ -11,10 +11,13 @@ use arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value as Json};
 
 use super::{Compiled, Engine, Finding};
+use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::{self, AlertInput};
 use crate::detect::run::RuleFailure;
 use crate::normalise::layout::Layout;
+use crate::observe::panics::{Panicked, caught};
 use crate::record::{Position, TimeMicros};
+use crate::source::{LostEnvelope, RecordRef};
 
 /// Hits whose outputs are made together; more only when one record has more.
 const HITS_TOGETHER: usize = 256;
@@ -28,6 +31,45 @@ pub struct Searched {
     pub records: usize,
     /// Bytes of the alerts.
     pub bytes: usize,
+    /// Records among those that turned out to be none to alert on; none of their findings is above.
+    pub spoilt: Vec<Spoilt>,
+}
+
+/// A record on which a stage panicked after it had been decoded. Its key and headers are gone by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoilt {
+    /// Which of the records that were not yet through, from 0.
+    pub at: usize,
+    /// Index of its source.
+    pub source: usize,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Kafka's timestamp of the record, milliseconds.
+    pub timestamp_ms: Option<i64>,
+    /// The value.
+    pub payload: Vec<u8>,
+    /// Why.
+    pub reject: Reject,
+}
+
+impl Spoilt {
+    /// The record as far as it is known.
+    pub fn record(&self) -> RecordRef<'_> {
+        RecordRef {
+            source: self.source,
+            slot: 0,
+            topic: &self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            payload: Some(&self.payload),
+            envelope: &LostEnvelope,
+        }
+    }
 }
 
 /// The hits of a batch, and what their outputs are made from.
@@ -115,19 +157,61 @@ impl Engine {
         let end = self.together(matched);
         let hits = matched.pending.get(matched.next..end).unwrap_or_default();
         let outputs = outputs(compiled, &matched.batches, hits, failures);
-        let mut taken = 0;
+        let (mut taken, mut spoilt) = (0, None);
         for (hit, output) in hits.iter().zip(outputs) {
             // What is over the limit waits, from the beginning of its record on.
             if searched.bytes >= bytes_max && self.begins_record(matched, matched.next + taken) {
                 break;
             }
             taken += 1;
-            let Some(output) = output else { continue };
-            let finding = self.finding(compiled, *hit, output, now);
-            searched.bytes += finding.as_ref().map_or(0, |finding| finding.alert.value.len());
-            searched.findings.extend(finding);
+            let record = self.events.get(hit.event as usize).map(|event| event.record);
+            let Some(output) = output.filter(|_| spoilt.is_none() || spoilt != record) else { continue };
+            match caught(|| self.finding(compiled, *hit, output, now)) {
+                Ok(None) => {}
+                Ok(Some(finding)) => {
+                    searched.bytes += finding.alert.value.len();
+                    self.tally.note(&finding);
+                    searched.findings.push(finding);
+                }
+                Err(panicked) => {
+                    spoilt = record;
+                    self.spoil(record, &panicked, searched);
+                }
+            }
         }
         matched.next += taken;
+    }
+
+    /// Takes a record's findings back, and rejects it: it is either alerted on whole or not at all.
+    fn spoil(&mut self, record: Option<usize>, panicked: &Panicked, searched: &mut Searched) {
+        let Some(record) = record.and_then(|record| self.records.get(record)) else { return };
+        let of_it = |position: &Position| {
+            position.offset == record.offset
+                && position.partition == record.partition
+                && position.topic == record.topic
+        };
+        while let Some(finding) = searched.findings.pop_if(|finding| of_it(&finding.position)) {
+            searched.bytes -= finding.alert.value.len();
+            self.tally.withdraw(&finding);
+        }
+        if let Some(feed) = self.feeds.get_mut(record.source) {
+            // Nobody knows what its decoder was in the middle of.
+            feed.evidence = None;
+        }
+        let reject = Reject { code: RejectCode::Panic, detail: panicked.to_string() };
+        if let Some(source) = self.tally.sources.get_mut(record.source) {
+            *source.rejects.entry(reject.code).or_default() += 1;
+        }
+        searched.spoilt.push(Spoilt {
+            at: record.number - self.through,
+            source: record.source,
+            topic: Arc::clone(&record.topic),
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.ingest_time.map(|time| time.div_euclid(1_000)),
+            payload: self.arena.get(record.bytes.clone()).unwrap_or_default().to_vec(),
+            reject,
+        });
     }
 
     /// The conditions, over all tables of the batch.
@@ -230,9 +314,6 @@ impl Engine {
             raw,
             limits: &self.limits.alert,
         });
-        *self.tally.alerts.entry((rule, record.source)).or_default() += 1;
-        self.tally.alerts_raw_cut += u64::from(alert.raw_cut);
-        self.tally.alerts_cut += u64::from(alert.cut);
         Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
     }
 }
