@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::clock::SystemClock;
 use super::cycle::{CycleLimits, Exit};
 use super::engine::{Compiled, Engine, EngineLimits};
+use super::flood::FloodLimits;
 use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
 use crate::config::Config;
 use crate::config::kafka::{self, ClientSettings, TokenSource};
@@ -266,5 +267,6 @@ fn lane_limits(config: &Config) -> LaneLimits {
         poll_records_max: POLL_RECORDS_MAX,
         reject_bytes_max: usize::try_from(config.limits.reject_bytes_max).unwrap_or(usize::MAX),
         notes_max: NOTES_MAX,
+        flood: FloodLimits::from(&config.rejects),
     }
 }
