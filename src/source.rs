@@ -12,6 +12,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pipeline::definition::Pipeline;
+
 /// Index of a partition in the lane's list of partitions; stable while the lane lives.
 pub type PartitionSlot = usize;
 
@@ -107,9 +109,6 @@ pub enum SourceError {
         /// Source.
         source_id: String,
     },
-    /// A topic that no source declares.
-    #[error("the topic `{0}` belongs to no source")]
-    Unknown(String),
     /// Kafka refused or did not answer.
     #[error("{what}: {why}")]
     Kafka {
@@ -146,6 +145,11 @@ pub trait Source {
     fn pause(&mut self) -> Result<(), SourceError>;
     /// Fetches again.
     fn resume(&mut self) -> Result<(), SourceError>;
+    /// From here on records belong to the sources of this pipeline; topics that it reads in addition are subscribed to,
+    /// those that it no longer reads are given up. Called while nothing is open and nothing in flight.
+    fn declare(&mut self, _pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {
+        Ok(())
+    }
     /// Before the source is dropped for good: waits, at most this long, until the group is at rest. A member that
     /// leaves in the middle of a rebalance stays behind as a dead one, and the others wait for it.
     fn settle(&mut self, _patience: Duration) {}

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
+use super::definition::Pipeline;
 use super::engine::{Engine, Pushed, Tally};
 use super::open::{Leaving, Open};
+use super::slot::{Generation, Slot};
 use crate::decode::Reject;
 use crate::record::{TimeMicros, wall_clock};
 use crate::sink::dead_letter::{self, DeadLetter};
@@ -61,6 +63,8 @@ pub trait LaneEvents {
     fn trouble(&mut self, _what: &str) {}
     /// Whether any broker answers has changed.
     fn answering(&mut self, _answering: bool) {}
+    /// From here on the lane runs another rule set: what ended before was of the former one.
+    fn adopted(&mut self, _generation: &Generation) {}
     /// It was asked to stop.
     fn stopping(&mut self) {}
     /// It has ended.
@@ -103,10 +107,30 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents> {
     cycle: Cycle,
     open: Open,
     flight: Option<Flight>,
-    alert_topics: Vec<Arc<str>>,
-    reject_topics: Vec<Arc<str>>,
+    topics: OutputTopics,
+    /// Where newer rule sets come from.
+    slot: Option<Arc<Slot>>,
+    /// Number of the newest that the cycle knows of.
+    offered: u64,
     began: Instant,
     asked: u8,
+}
+
+/// Where what comes of a source's records goes, by source.
+struct OutputTopics {
+    alerts: Vec<Arc<str>>,
+    rejects: Vec<Arc<str>>,
+}
+
+impl OutputTopics {
+    fn of(pipeline: &Pipeline) -> Self {
+        let of = |template: &crate::sink::route::TopicTemplate| {
+            (0..pipeline.sources.len())
+                .map(|source| Arc::from(template.topic(&pipeline.organisation_of(source).id)))
+                .collect()
+        };
+        Self { alerts: of(&pipeline.alerts), rejects: of(&pipeline.rejects) }
+    }
 }
 
 struct Flight {
@@ -118,16 +142,11 @@ struct Flight {
 impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     /// Puts a lane together.
     pub fn new(source: S, sink: K, engine: Engine, events: E, limits: LaneLimits) -> Self {
-        let pipeline = Arc::clone(&engine.compiled().pipeline);
-        let of = |template: &crate::sink::route::TopicTemplate| {
-            (0..pipeline.sources.len())
-                .map(|source| Arc::from(template.topic(&pipeline.organisation_of(source).id)))
-                .collect()
-        };
         Self {
             cycle: Cycle::new(limits.cycle, 1),
-            alert_topics: of(&pipeline.alerts),
-            reject_topics: of(&pipeline.rejects),
+            topics: OutputTopics::of(&engine.compiled().pipeline),
+            slot: None,
+            offered: 0,
             source,
             sink,
             engine,
@@ -138,6 +157,12 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             began: Instant::now(),
             asked: 0,
         }
+    }
+
+    /// Takes newer rule sets from the slot; the engine runs that with this number.
+    #[must_use]
+    pub fn following(self, slot: Arc<Slot>, number: u64) -> Self {
+        Self { slot: Some(slot), offered: number, ..self }
     }
 
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
@@ -161,6 +186,9 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     return exit;
                 }
             }
+            if let Some(exit) = self.look_for_rules() {
+                return exit;
+            }
             let (source, open_bytes) = (&self.source, self.open.output_bytes());
             self.events.beat(&|| source.status(), open_bytes);
             if let Some(exit) = self.collect(Duration::ZERO) {
@@ -175,6 +203,16 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 return exit;
             }
         }
+    }
+
+    /// Tells the cycle of a newer rule set, once.
+    fn look_for_rules(&mut self) -> Option<Exit> {
+        let newest = self.slot.as_ref().map_or(0, |slot| slot.number());
+        if newest <= self.offered {
+            return None;
+        }
+        self.offered = newest;
+        self.step(Event::Offered)
     }
 
     /// Takes what the source has.
@@ -217,20 +255,20 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     fn poll(&mut self, timeout: Duration, records_max: usize) -> (Vec<Notice>, u64, u64) {
         let (mut records, mut bytes) = (0u64, 0u64);
         let (engine, open) = (&mut self.engine, &mut self.open);
-        let (limits, reject_topics, alert_topics) = (&self.limits, &self.reject_topics, &self.alert_topics);
+        let (limits, topics) = (&self.limits, &self.topics);
         let notices = self.source.poll(timeout, records_max, &mut |record| {
             records += 1;
             bytes += record.payload.map_or(0, |payload| payload.len() as u64);
             let rejected = match engine.push(record) {
                 Pushed::Rejected(reject) => {
-                    Some(dead_letter_of(engine, record, &reject, reject_topics, limits.reject_bytes_max))
+                    Some(dead_letter_of(engine, record, &reject, &topics.rejects, limits.reject_bytes_max))
                 }
                 Pushed::Events(_) | Pushed::Tombstone => None,
             };
             open.take(record, rejected);
             if engine.is_full() {
                 let room = open.room(limits.cycle.bytes_max);
-                open.add(engine.search(wall_clock(), room), alert_topics, limits.notes_max);
+                open.add(engine.search(wall_clock(), room), &topics.alerts, limits.notes_max);
             }
             if engine.is_drained() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -308,6 +346,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     self.events.paused(false);
                     self.source.resume()
                 }
+                Action::Adopt => self.adopt(),
                 Action::Exit(exit) => return Some(exit),
             };
             if let Err(error) = done {
@@ -336,7 +375,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     fn seal(&mut self, number: u64) -> Option<Exit> {
         let room = self.open.room(self.limits.cycle.bytes_max);
         let searched = self.engine.search(wall_clock(), room);
-        self.open.add(searched, &self.alert_topics, self.limits.notes_max);
+        self.open.add(searched, &self.topics.alerts, self.limits.notes_max);
         let Leaving { outputs, offsets, notes, rejects_cut, since } = self.open.leave();
         let group = self.source.group();
         let tally = Tally { rejects_cut, ..self.engine.take_tally() };
@@ -347,6 +386,18 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             // It is full from the beginning: nothing is read before these are through.
             records => self.step(Event::Added { records, bytes: self.limits.cycle.bytes_max }),
         }
+    }
+
+    /// Exchanges all that belongs to a rule set. Nothing is open and nothing in flight, so no epoch has two (I-8).
+    fn adopt(&mut self) -> Result<(), SourceError> {
+        let Some(newest) = self.slot.as_ref().map(|slot| slot.newest()) else { return Ok(()) };
+        self.offered = newest.number;
+        let pipeline = Arc::clone(&newest.compiled.pipeline);
+        self.with_patience(|source| source.declare(&pipeline))?;
+        self.engine = self.engine.renewed(Arc::clone(&newest.compiled));
+        self.topics = OutputTopics::of(&pipeline);
+        self.events.adopted(&newest);
+        Ok(())
     }
 
     fn discard(&mut self, discarded: u64) {
@@ -373,3 +424,7 @@ fn dead_letter_of(
     let org_id = &pipeline.organisation_of(record.source).id;
     dead_letter::output(&topics[record.source], record, reject, org_id, &source.id, bytes_max)
 }
+
+#[cfg(test)]
+#[path = "lane/tests.rs"]
+mod tests;
