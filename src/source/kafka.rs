@@ -41,6 +41,8 @@ const SETTLE_POLL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 enum Pending {
     Assign(TopicPartitionList),
+    /// Taken; where the group begins is still to be committed.
+    Begin(Vec<Beginning>),
     Revoke(TopicPartitionList),
     Lost(TopicPartitionList),
 }
@@ -193,7 +195,7 @@ impl KafkaSource {
         }
         if let Some(pending) = next {
             notices.push(match &pending {
-                Pending::Assign(_) => Notice::Assigned,
+                Pending::Assign(_) | Pending::Begin(_) => Notice::Assigned,
                 Pending::Revoke(_) => Notice::Revoked,
                 Pending::Lost(_) => Notice::Lost,
             });
@@ -263,6 +265,7 @@ impl Drop for KafkaSource {
                     self.consumer.incremental_unassign(list)
                 }
                 Pending::Revoke(_) | Pending::Lost(_) => self.consumer.unassign(),
+                Pending::Begin(_) => Ok(()),
             };
         }
     }
@@ -342,21 +345,26 @@ impl Source for KafkaSource {
     }
 
     fn assign(&mut self) -> Result<(), SourceError> {
-        let Some(Pending::Assign(list)) = self.granted.clone() else { return Ok(()) };
-        let found = match list.count() {
-            0 => Vec::new(),
-            _ => begin::beginnings(&self.consumer, &self.group, &self.pipeline, &list)?,
-        };
-        let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
-        self.take(&found);
-        let done = if self.cooperative() {
-            self.consumer.incremental_assign(&assigned)
-        } else {
-            self.consumer.assign(&assigned)
-        };
-        done.map_err(|error| kafka("taking partitions", &error))?;
-        self.commit_beginnings(&found)?;
-        self.granted = None;
+        if let Some(Pending::Assign(list)) = self.granted.clone() {
+            let found = match list.count() {
+                0 => Vec::new(),
+                _ => begin::beginnings(&self.consumer, &self.group, &self.pipeline, &list)?,
+            };
+            let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
+            self.take(&found);
+            let done = if self.cooperative() {
+                self.consumer.incremental_assign(&assigned)
+            } else {
+                self.consumer.assign(&assigned)
+            };
+            done.map_err(|error| kafka("taking partitions", &error))?;
+            self.granted = Some(Pending::Begin(found));
+        }
+        // A group that moves on meanwhile refuses the commit; when it is tried again, the partitions are taken already.
+        if let Some(Pending::Begin(found)) = &self.granted {
+            self.commit_beginnings(found)?;
+            self.granted = None;
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use crate::source::SourceError;
 use crate::source::assignment::{Begin, Facts, begin};
 
 /// Where one partition begins.
+#[derive(Debug, Clone)]
 pub struct Beginning {
     pub topic: String,
     pub partition: i32,
