@@ -2,6 +2,7 @@
 //!
 //! Owns the order of things. The stages own what is done to the data; `source` and `sink` own Kafka.
 
+pub mod clock;
 pub mod cycle;
 pub mod definition;
 pub mod engine;

@@ -4,6 +4,7 @@
 //! given back is `pipeline::cycle`'s. Called by `pipeline::lane` and `cli`.
 
 pub mod assignment;
+pub mod audit;
 pub mod files;
 pub mod kafka;
 pub mod pattern;
@@ -109,6 +110,18 @@ pub enum SourceError {
         /// Source.
         source_id: String,
     },
+    /// What the lane believes is committed and what the broker says cannot both be right.
+    #[error(
+        "{topic}/{partition}: {what}; the lane stops, as going on could lose or double alerts: see docs/guarantees.md"
+    )]
+    Contradiction {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// The difference.
+        what: String,
+    },
     /// Kafka refused or did not answer.
     #[error("{what}: {why}")]
     Kafka {
@@ -139,8 +152,11 @@ pub trait Source {
     fn assign(&mut self) -> Result<(), SourceError>;
     /// Gives back the partitions of the last `Revoked` or `Lost`.
     fn unassign(&mut self) -> Result<(), SourceError>;
-    /// Goes back to what is committed.
-    fn rewind(&mut self) -> Result<(), SourceError>;
+    /// Goes back to what is committed. `epoch` is the one that the sink had last; with `unknown`, nobody knows whether
+    /// it was committed, and what the broker says of it is believed.
+    fn rewind(&mut self, epoch: u64, unknown: bool) -> Result<(), SourceError>;
+    /// Compares what the lane believes is committed, up to this epoch, with what the broker says.
+    fn audit(&mut self, epoch: u64) -> Result<(), SourceError>;
     /// Stops fetching without leaving the group.
     fn pause(&mut self) -> Result<(), SourceError>;
     /// Fetches again.

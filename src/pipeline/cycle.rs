@@ -227,7 +227,7 @@ impl Cycle {
         self.in_flight = false;
         match end {
             EpochEnd::Committed => self.aborts = 0,
-            EpochEnd::Rewound(reason) => {
+            EpochEnd::Rewound(reason) | EpochEnd::Unknown(reason) => {
                 self.aborts += 1;
                 // What is open was read after what was lost: order in a partition demands both again.
                 self.discard(actions);

@@ -7,17 +7,19 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Clock;
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
 use super::definition::Pipeline;
 use super::engine::{Engine, Pushed, Tally};
 use super::open::{Leaving, Open};
 use super::slot::{Generation, Slot};
 use crate::decode::Reject;
-use crate::record::{TimeMicros, wall_clock};
+use crate::record::TimeMicros;
 use crate::sink::dead_letter::{self, DeadLetter};
 use crate::sink::{Ended, Epoch, EpochEnd, Sink};
+use crate::source::audit::Stamp;
 use crate::source::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
@@ -28,6 +30,9 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(7);
 const BROKER_TRIES: u32 = 5;
 /// Pause between them: an answer may also be a quick no.
 const BROKER_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the lane believes is committed is compared with the broker after each so many epochs, and after any doubt.
+const AUDIT_EVERY_EPOCHS: u64 = 64;
 
 /// Asks lanes to stop: once to finish, twice to leave at once.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +103,7 @@ pub struct LaneLimits {
 }
 
 /// A lane.
-pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents> {
+pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> {
     source: S,
     sink: K,
     engine: Engine,
@@ -112,7 +117,12 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents> {
     slot: Option<Arc<Slot>>,
     /// Number of the newest that the cycle knows of.
     offered: u64,
-    began: Instant,
+    clock: C,
+    /// Who commits; with the epoch's number it is the stamp beside the offsets.
+    me: Stamp,
+    /// The epoch that the sink had last, and whether its outcome is unknown.
+    last: u64,
+    unknown: bool,
     asked: u8,
 }
 
@@ -136,12 +146,13 @@ impl OutputTopics {
 struct Flight {
     tally: Tally,
     notes: Vec<FindingNote>,
-    since: Option<Instant>,
+    since: Option<Millis>,
 }
 
-impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
-    /// Puts a lane together.
-    pub fn new(source: S, sink: K, engine: Engine, events: E, limits: LaneLimits) -> Self {
+impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
+    /// Puts a lane together; `me` is what its commits are stamped with.
+    pub fn new(parts: (S, K), engine: Engine, events: E, limits: LaneLimits, me: Stamp, clock: C) -> Self {
+        let (source, sink) = parts;
         Self {
             cycle: Cycle::new(limits.cycle, 1),
             topics: OutputTopics::of(&engine.compiled().pipeline),
@@ -154,7 +165,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             limits,
             open: Open::default(),
             flight: None,
-            began: Instant::now(),
+            clock,
+            me,
+            last: 0,
+            unknown: false,
             asked: 0,
         }
     }
@@ -177,32 +191,37 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     fn turn(&mut self, stop: &Stop) -> Exit {
         loop {
-            let asked = stop.asked();
-            if asked > self.asked {
-                self.asked = asked;
-                self.events.stopping();
-                let event = if asked > 1 { Event::StopNow } else { Event::Stop };
-                if let Some(exit) = self.step(event) {
-                    return exit;
-                }
-            }
-            if let Some(exit) = self.look_for_rules() {
-                return exit;
-            }
-            let (source, open_bytes) = (&self.source, self.open.output_bytes());
-            self.events.beat(&|| source.status(), open_bytes);
-            if let Some(exit) = self.collect(Duration::ZERO) {
-                return exit;
-            }
-            let wants = self.cycle.wants_records() && self.engine.is_drained();
-            let exit = if wants { self.read() } else { self.wait() };
-            if let Some(exit) = exit {
-                return exit;
-            }
-            if let Some(exit) = self.step(Event::Tick) {
+            if let Some(exit) = self.turn_once(stop) {
                 return exit;
             }
         }
+    }
+
+    /// One turn of the loop; a simulation turns it by hand.
+    pub fn turn_once(&mut self, stop: &Stop) -> Option<Exit> {
+        let asked = stop.asked();
+        if asked > self.asked {
+            self.asked = asked;
+            self.events.stopping();
+            let event = if asked > 1 { Event::StopNow } else { Event::Stop };
+            if let Some(exit) = self.step(event) {
+                return Some(exit);
+            }
+        }
+        if let Some(exit) = self.look_for_rules() {
+            return Some(exit);
+        }
+        let (source, open_bytes) = (&self.source, self.open.output_bytes());
+        self.events.beat(&|| source.status(), open_bytes);
+        if let Some(exit) = self.collect(Duration::ZERO) {
+            return Some(exit);
+        }
+        let wants = self.cycle.wants_records() && self.engine.is_drained();
+        let exit = if wants { self.read() } else { self.wait() };
+        if exit.is_some() {
+            return exit;
+        }
+        self.step(Event::Tick)
     }
 
     /// Tells the cycle of a newer rule set, once.
@@ -236,7 +255,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 return Some(exit);
             }
         } else if self.asked > 0 || self.cycle.records() == 0 {
-            std::thread::sleep(Duration::from_millis(1));
+            self.clock.sleep(Duration::from_millis(1));
         }
         let (notices, records, bytes) = if self.cycle.is_paused() {
             // Paused partitions hand on nothing; if one record slips through, it is taken, not lost.
@@ -256,6 +275,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
         let (mut records, mut bytes) = (0u64, 0u64);
         let (engine, open) = (&mut self.engine, &mut self.open);
         let (limits, topics) = (&self.limits, &self.topics);
+        let (clock, now) = (&self.clock, self.clock.now());
         let notices = self.source.poll(timeout, records_max, &mut |record| {
             records += 1;
             bytes += record.payload.map_or(0, |payload| payload.len() as u64);
@@ -265,10 +285,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 }
                 Pushed::Events(_) | Pushed::Tombstone => None,
             };
-            open.take(record, rejected);
+            open.take(record, rejected, now);
             if engine.is_full() {
                 let room = open.room(limits.cycle.bytes_max);
-                open.add(engine.search(wall_clock(), room), &topics.alerts, limits.notes_max);
+                open.add(engine.search(clock.wall(), room), &topics.alerts, limits.notes_max);
             }
             if engine.is_drained() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -317,8 +337,16 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
         if ended.end == EpochEnd::Committed {
             self.source.committed(&ended.offsets);
         }
-        let age = flight.since.map(|since| since.elapsed()).unwrap_or_default();
-        self.events.ended(&ended, &flight.tally, &flight.notes, age);
+        self.unknown = matches!(ended.end, EpochEnd::Unknown(_));
+        let age = flight.since.map(|since| Duration::from_millis(self.now().saturating_sub(since)));
+        self.events.ended(&ended, &flight.tally, &flight.notes, age.unwrap_or_default());
+        let due = ended.doubtful || ended.number.is_multiple_of(AUDIT_EVERY_EPOCHS);
+        if ended.end == EpochEnd::Committed
+            && due
+            && let Err(error) = self.with_patience(|source| source.audit(ended.number))
+        {
+            return Some(Exit::Failed(error.to_string()));
+        }
         self.step(Event::Ended(ended.end))
     }
 
@@ -335,7 +363,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     self.discard(records);
                     Ok(())
                 }
-                Action::Rewind => self.with_patience(S::rewind),
+                Action::Rewind => {
+                    let (last, unknown) = (self.last, self.unknown);
+                    self.with_patience(|source| source.rewind(last, unknown))
+                }
                 Action::Assign => self.with_patience(S::assign),
                 Action::Unassign => self.source.unassign(),
                 Action::Pause => {
@@ -364,7 +395,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 Err(error @ SourceError::Kafka { .. }) if tries < BROKER_TRIES && self.asked == 0 => {
                     self.events.trouble(&error.to_string());
                     tries += 1;
-                    std::thread::sleep(BROKER_PAUSE);
+                    self.clock.sleep(BROKER_PAUSE);
                 }
                 done => return done,
             }
@@ -374,13 +405,15 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     /// Hands what is whole to the sink; what waits opens the next epoch.
     fn seal(&mut self, number: u64) -> Option<Exit> {
         let room = self.open.room(self.limits.cycle.bytes_max);
-        let searched = self.engine.search(wall_clock(), room);
+        let searched = self.engine.search(self.clock.wall(), room);
         self.open.add(searched, &self.topics.alerts, self.limits.notes_max);
         let Leaving { outputs, offsets, notes, rejects_cut, since } = self.open.leave();
         let group = self.source.group();
         let tally = Tally { rejects_cut, ..self.engine.take_tally() };
         self.flight = Some(Flight { tally, notes, since });
-        self.sink.submit(Epoch { number, outputs, offsets, group });
+        self.last = number;
+        let stamp = Stamp { epoch: number, ..self.me.clone() }.to_string();
+        self.sink.submit(Epoch { number, outputs, stamp, offsets, group });
         match self.open.waiting() {
             0 => None,
             // It is full from the beginning: nothing is read before these are through.
@@ -408,7 +441,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     }
 
     fn now(&self) -> Millis {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.clock.now()
     }
 }
 

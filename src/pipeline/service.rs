@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use super::clock::SystemClock;
 use super::cycle::{CycleLimits, Exit};
 use super::definition::Pipeline;
 use super::engine::{Engine, EngineLimits};
@@ -15,8 +16,10 @@ use super::slot::{Generation, Slot};
 use crate::config::Config;
 use crate::config::kafka::{self, ClientSettings, TokenSource};
 use crate::diagnostic::Diagnostic;
+use crate::record::wall_clock;
 use crate::sink::kafka::{KafkaSink, ProducerSettings};
 use crate::source::SourceError;
+use crate::source::audit::Stamp;
 use crate::source::kafka::KafkaSource;
 use crate::source::kafka::preflight::{Preflight, PreflightError, TopicState};
 
@@ -141,6 +144,7 @@ impl Service {
                 settings,
                 consumer,
                 group: self.group(),
+                writer: self.config.kafka.transactional_id(&self.name, &self.instance, lane),
                 token: TokenSource::new(&self.config),
                 first: first.clone(),
                 slot: Arc::clone(&self.slot),
@@ -230,6 +234,8 @@ struct LaneBody<E> {
     lane: u32,
     settings: ProducerSettings,
     consumer: ClientSettings,
+    /// The transactional id.
+    writer: String,
     group: String,
     token: TokenSource,
     first: Generation,
@@ -248,12 +254,15 @@ impl<E: LaneEvents> LaneBody<E> {
             Err(error) => return Exit::Failed(error.to_string()),
         };
         let pipeline = Arc::clone(&self.first.compiled.pipeline);
-        let source = match KafkaSource::new(&self.consumer, self.token, &self.group, pipeline) {
+        let life = u64::try_from(wall_clock() / 1_000).unwrap_or(0);
+        let me = Stamp { writer: self.writer, life, epoch: 0 };
+        let source = match KafkaSource::new(&self.consumer, self.token, &self.group, me.clone(), pipeline) {
             Ok(source) => source,
             Err(error) => return Exit::Failed(error.to_string()),
         };
         let engine = Engine::new(self.first.compiled, EngineLimits::from(&self.config.limits));
-        let lane = Lane::new(source, sink, engine, self.events, lane_limits(&self.config))
+        let limits = lane_limits(&self.config);
+        let lane = Lane::new((source, sink), engine, self.events, limits, me, SystemClock::default())
             .following(self.slot, self.first.number);
         let (exit, source, sink) = lane.run(&self.stop);
         // The consumer leaves the group first, so that others take over while the producer winds up.

@@ -243,8 +243,12 @@ impl LaneEvents for Watch {
                 self.tell_unlike(tally);
                 self.observed.health.broker_answers();
             }
-            EpochEnd::Rewound(why) | EpochEnd::Fenced(why) | EpochEnd::Failed(why) => {
-                let outcome = if ended.replaced { Outcome::Unknown } else { Outcome::Aborted };
+            EpochEnd::Rewound(why)
+            | EpochEnd::Unknown(why)
+            | EpochEnd::Fenced(why)
+            | EpochEnd::Failed(why) => {
+                let unknown = matches!(ended.end, EpochEnd::Unknown(_));
+                let outcome = if unknown { Outcome::Unknown } else { Outcome::Aborted };
                 metrics.epoch(outcome, age);
                 self.observed.health.error("epoch_aborted", why);
                 tracing::warn!(
@@ -349,7 +353,15 @@ mod tests {
     }
 
     fn ended(end: EpochEnd) -> Ended {
-        Ended { number: 1, end, offsets: Vec::new(), took: Duration::ZERO, retries: 0, replaced: false }
+        Ended {
+            number: 1,
+            end,
+            offsets: Vec::new(),
+            took: Duration::ZERO,
+            retries: 0,
+            replaced: false,
+            doubtful: false,
+        }
     }
 
     #[test]

@@ -163,6 +163,12 @@ impl Positions {
         }
     }
 
+    /// What this lane believes is committed of a partition that it has, or had.
+    pub fn believed(&self, topic: &str, partition: i32) -> Option<i64> {
+        let place = self.places.iter().find(|place| place.partition == partition && *place.topic == *topic);
+        place?.committed
+    }
+
     /// Where each owned partition goes back to, given what the broker says is committed now.
     pub fn rewind(&mut self, committed: impl Fn(&str, i32) -> Option<i64>) -> Vec<(Arc<str>, i32, i64)> {
         let read = self.places.iter_mut().filter(|place| place.is_read());

@@ -5,26 +5,27 @@
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
 mod begin;
+mod context;
 mod failure;
 pub mod preflight;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
-use rdkafka::client::OAuthToken;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientConfig, ClientContext, Statistics};
 
 use self::begin::{Beginning, at_beginnings};
+use self::context::{Inbox, LaneContext, Pending};
 use self::failure::failure;
 use super::assignment::Positions;
+use super::audit::{Audit, Committed, Stamp, audit};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::Pipeline;
@@ -37,106 +38,13 @@ const RESTLESS: Duration = Duration::from_secs(10);
 /// One look at the group while it comes to rest.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
 
-/// A rebalance that librdkafka has announced; it goes on once the lane has carried it out.
-#[derive(Debug, Clone)]
-enum Pending {
-    Assign(TopicPartitionList),
-    /// Taken; where the group begins is still to be committed.
-    Begin(Vec<Beginning>),
-    Revoke(TopicPartitionList),
-    Lost(TopicPartitionList),
-}
-
-/// What callbacks leave for the lane.
-#[derive(Default)]
-struct Inbox {
-    pending: Vec<Pending>,
-    troubles: Vec<String>,
-    /// Whether a broker is connected, by the latest statistics.
-    answering: Option<bool>,
-    /// Whether the group is at rest, by the latest statistics; `None` when they are older than the last look.
-    at_rest: Option<bool>,
-    ends: Vec<(String, i32, i64)>,
-}
-
-/// Error reports kept between two polls; more say nothing new.
-const TROUBLES_MAX: usize = 8;
-
-/// The consumer's context: callbacks only note things down, they run inside `poll`.
-pub struct LaneContext {
-    inbox: Mutex<Inbox>,
-    closing: AtomicBool,
-    token: TokenSource,
-}
-
-impl LaneContext {
-    fn inbox(&self) -> std::sync::MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for LaneContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let mut inbox = self.inbox();
-        if inbox.troubles.len() < TROUBLES_MAX {
-            inbox.troubles.push(format!("{error} ({reason})"));
-        }
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let mut inbox = self.inbox();
-        let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
-        inbox.answering =
-            Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
-        inbox.at_rest = statistics.cgrp.as_ref().map(|group| group.join_state == "steady");
-        inbox.ends.clear();
-        for (name, topic) in &statistics.topics {
-            for (id, partition) in &topic.partitions {
-                if *id >= 0 && partition.ls_offset >= 0 {
-                    inbox.ends.push((name.clone(), *id, partition.ls_offset));
-                }
-            }
-        }
-    }
-
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-    }
-
-    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.token.token()
-    }
-}
-
-impl ConsumerContext for LaneContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RespErr, partitions: &mut TopicPartitionList) {
-        if self.closing.load(Ordering::Acquire) {
-            // The consumer is being dropped: nothing is open any more, let it go.
-            let _ = match consumer.rebalance_protocol() {
-                rdkafka::consumer::RebalanceProtocol::Cooperative => {
-                    consumer.incremental_unassign(partitions)
-                }
-                _ => consumer.unassign(),
-            };
-            return;
-        }
-        let list = partitions.clone();
-        let pending = match err {
-            RespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Pending::Assign(list),
-            _ if consumer.assignment_lost() => Pending::Lost(list),
-            _ => Pending::Revoke(list),
-        };
-        self.inbox().pending.push(pending);
-    }
-}
-
 /// The consumer of a lane.
 pub struct KafkaSource {
     consumer: BaseConsumer<LaneContext>,
     pipeline: Arc<Pipeline>,
     group: String,
+    /// What this lane's commits are stamped with; the epoch is the caller's to say.
+    me: Stamp,
     /// The id of a static member.
     instance: Option<String>,
     positions: Positions,
@@ -152,6 +60,7 @@ impl KafkaSource {
         config: &ClientConfig,
         token: TokenSource,
         group: &str,
+        me: Stamp,
         pipeline: Arc<Pipeline>,
     ) -> Result<Self, SourceError> {
         let context =
@@ -165,6 +74,7 @@ impl KafkaSource {
             consumer,
             pipeline,
             group: group.to_owned(),
+            me,
             instance: config.get("group.instance.id").map(str::to_owned),
             positions: Positions::default(),
             granted: None,
@@ -210,6 +120,21 @@ impl KafkaSource {
         for Beginning { topic, partition, source, at, committed } in beginnings {
             self.positions.take(topic, *partition, *source, *at, *committed);
         }
+    }
+
+    /// Compares what the broker says of some partitions with what this lane believes.
+    fn compare(&self, found: &TopicPartitionList, epoch: u64, open: bool) -> Result<(), SourceError> {
+        let me = Stamp { epoch, ..self.me.clone() };
+        for element in found.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let committed = plain(element.offset())
+                .map(|offset| Committed { offset, stamp: Stamp::parse(element.metadata()) });
+            let believed = self.positions.believed(topic, partition);
+            if let Audit::Contradiction(what) = audit(&me, believed, committed.as_ref(), open) {
+                return Err(SourceError::Contradiction { topic: topic.to_owned(), partition, what });
+            }
+        }
+        Ok(())
     }
 
     /// Where a group begins is decided once: a restart before the first epoch begins at the same place, and `latest`
@@ -381,12 +306,22 @@ impl Source for KafkaSource {
         done.map_err(|error| kafka("giving partitions back", &error))
     }
 
-    fn rewind(&mut self) -> Result<(), SourceError> {
+    fn audit(&mut self, epoch: u64) -> Result<(), SourceError> {
         let list = self.owned_list();
         if list.count() == 0 {
             return Ok(());
         }
         let committed = begin::committed_now(&self.consumer, list)?;
+        self.compare(&committed, epoch, false)
+    }
+
+    fn rewind(&mut self, epoch: u64, unknown: bool) -> Result<(), SourceError> {
+        let list = self.owned_list();
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let committed = begin::committed_now(&self.consumer, list)?;
+        self.compare(&committed, epoch, unknown)?;
         let back = self.positions.rewind(|topic, partition| {
             committed.find_partition(topic, partition).and_then(|element| plain(element.offset()))
         });

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use super::*;
 use crate::config::Config;
 use crate::diagnostic::SourceFile;
+use crate::pipeline::clock::SystemClock;
 use crate::pipeline::engine::{Compiled, EngineLimits};
 use crate::rules::{self, RuleLimits, RuleSet};
-use crate::sink::Epoch;
+use crate::sink::{Epoch, Output};
 use crate::source::NoEnvelope;
 
 const RECORDS: i64 = 400;
@@ -114,8 +115,12 @@ impl Source for Records {
         Ok(())
     }
 
-    fn rewind(&mut self) -> Result<(), SourceError> {
+    fn rewind(&mut self, _: u64, _: bool) -> Result<(), SourceError> {
         self.next = self.committed;
+        Ok(())
+    }
+
+    fn audit(&mut self, _: u64) -> Result<(), SourceError> {
         Ok(())
     }
 
@@ -159,8 +164,6 @@ struct Log {
     committed: Committed,
 }
 
-use crate::sink::Output;
-
 impl Sink<()> for Log {
     fn submit(&mut self, epoch: Epoch<()>) {
         assert!(self.flight.is_none());
@@ -181,7 +184,15 @@ impl Sink<()> for Log {
             self.committed.lock().expect("a lock").push(outputs);
             EpochEnd::Committed
         };
-        Some(Ended { number, end, offsets, took: Duration::ZERO, retries: 0, replaced: false })
+        Some(Ended {
+            number,
+            end,
+            offsets,
+            took: Duration::ZERO,
+            retries: 0,
+            replaced: false,
+            doubtful: false,
+        })
     }
 }
 
@@ -273,7 +284,10 @@ fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
         reject_bytes_max: 1_000,
         notes_max: 10_000,
     };
-    let (exit, ..) = Lane::new(source, sink, engine, told, limits).following(slot, 1).run(&stop);
+    let me = Stamp { writer: "me".into(), life: 1, epoch: 0 };
+    let (exit, ..) = Lane::new((source, sink), engine, told, limits, me, SystemClock::default())
+        .following(slot, 1)
+        .run(&stop);
     assert_eq!(exit, Exit::Stopped);
     let (mut epochs, mut versions) = (Vec::new(), Vec::new());
     for outputs in committed.lock().expect("a lock").iter() {
