@@ -214,6 +214,15 @@ impl Engine {
         &self.compiled
     }
 
+    /// An engine over another compiled pipeline, with the same bounds; for a lane between two epochs.
+    pub fn renewed(&self, compiled: Arc<Compiled>) -> Self {
+        debug_assert!(
+            self.pushed == 0 && self.matched.is_none(),
+            "records wait for the rules that read them"
+        );
+        Self::new(compiled, self.limits.clone())
+    }
+
     /// Decodes a record and adds its rows to the batch. A record on which a stage panics is rejected, and leaves no row
     /// behind.
     pub fn push(&mut self, record: &RecordRef<'_>) -> Pushed {

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
+use super::definition::Pipeline;
 use super::engine::{Engine, Tally};
 use super::flood::FloodLimits;
 use super::open::{Leaving, Open};
 use super::outlets::Outlets;
+use super::slot::{Generation, Slot};
 use crate::record::TimeMicros;
 use crate::sink::{Ended, Epoch, EpochEnd, Sink};
 use crate::source::audit::Stamp;
@@ -70,6 +72,8 @@ pub trait LaneEvents {
     fn answering(&mut self, _answering: bool) {}
     /// The partitions in which rejects flood are others now.
     fn flooded(&mut self, _flooded: &[FloodNote]) {}
+    /// From here on the lane runs another rule set: what ended before was of the former one.
+    fn adopted(&mut self, _generation: &Generation) {}
     /// It was asked to stop.
     fn stopping(&mut self) {}
     /// It has ended.
@@ -128,6 +132,10 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> {
     outlets: Outlets,
     flooded: Vec<FloodNote>,
     looked_at: Option<Millis>,
+    /// Where newer rule sets come from.
+    slot: Option<Arc<Slot>>,
+    /// Number of the newest that the cycle knows of.
+    offered: u64,
     clock: C,
     /// Who commits; with the epoch's number it is the stamp beside the offsets.
     me: Stamp,
@@ -150,6 +158,8 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         Self {
             cycle: Cycle::new(limits.cycle, 1),
             outlets: Outlets::new(engine.compiled(), &limits),
+            slot: None,
+            offered: 0,
             source,
             sink,
             engine,
@@ -165,6 +175,12 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             unknown: false,
             asked: 0,
         }
+    }
+
+    /// Takes newer rule sets from the slot; the engine runs that with this number.
+    #[must_use]
+    pub fn following(self, slot: Arc<Slot>, number: u64) -> Self {
+        Self { slot: Some(slot), offered: number, ..self }
     }
 
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
@@ -196,6 +212,9 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                 return Some(exit);
             }
         }
+        if let Some(exit) = self.look_for_rules() {
+            return Some(exit);
+        }
         let (source, open_bytes) = (&self.source, self.open.output_bytes());
         self.events.beat(&|| source.status(), open_bytes);
         self.tell_floods();
@@ -208,6 +227,16 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             return exit;
         }
         self.step(Event::Tick)
+    }
+
+    /// Tells the cycle of a newer rule set, once.
+    fn look_for_rules(&mut self) -> Option<Exit> {
+        let newest = self.slot.as_ref().map_or(0, |slot| slot.number());
+        if newest <= self.offered {
+            return None;
+        }
+        self.offered = newest;
+        self.step(Event::Offered)
     }
 
     /// Takes what the source has.
@@ -343,6 +372,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                     self.events.paused(false);
                     self.source.resume()
                 }
+                Action::Adopt => self.adopt(),
                 Action::Exit(exit) => return Some(exit),
             };
             if let Err(error) = done {
@@ -405,6 +435,22 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         }
     }
 
+    /// Exchanges all that belongs to a rule set. Nothing is open and nothing in flight, so no epoch has two (I-8).
+    fn adopt(&mut self) -> Result<(), SourceError> {
+        let Some(newest) = self.slot.as_ref().map(|slot| slot.newest()) else { return Ok(()) };
+        self.offered = newest.number;
+        let pipeline = Arc::clone(&newest.compiled.pipeline);
+        self.with_patience(|source| source.declare(&pipeline))?;
+        self.engine = self.engine.renewed(Arc::clone(&newest.compiled));
+        self.outlets = Outlets::new(&newest.compiled, &self.limits);
+        // Nothing is open; which source a partition is may be another now, so floods are counted anew.
+        self.open = Open::new(self.limits.flood);
+        self.flooded.clear();
+        self.events.flooded(&[]);
+        self.events.adopted(&newest);
+        Ok(())
+    }
+
     fn discard(&mut self, discarded: u64) {
         self.events.discarded(discarded);
         self.engine.discard();
@@ -416,3 +462,6 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         self.clock.now()
     }
 }
+#[cfg(test)]
+#[path = "lane/tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ mod kafka;
 mod ocsf;
 mod oracle;
 mod process;
+mod reload;
 mod routing;
 mod security;
 mod stopping;
