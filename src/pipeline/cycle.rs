@@ -115,6 +115,9 @@ pub struct Cycle {
     paused: bool,
     giving: Option<Giving>,
     stopping: Option<Millis>,
+    /// Open work was discarded: partitions that stay must be read again from what is committed, and that is known
+    /// only when nothing is in flight.
+    owes_rewind: bool,
     aborts: u32,
     left: bool,
 }
@@ -133,6 +136,7 @@ impl Cycle {
             paused: false,
             giving: None,
             stopping: None,
+            owes_rewind: false,
             aborts: 0,
             left: false,
         }
@@ -140,7 +144,8 @@ impl Cycle {
 
     /// Whether the lane may take more records now.
     pub fn wants_records(&self) -> bool {
-        !self.left && !self.is_full() && self.giving.is_none() && self.stopping.is_none() && !self.paused
+        let leaving = self.left || self.giving.is_some() || self.stopping.is_some();
+        !leaving && !self.is_full() && !self.paused && !self.owes_rewind
     }
 
     /// Records of the open epoch.
@@ -227,6 +232,7 @@ impl Cycle {
                     let why = format!("{} transactions in a row were aborted; last: {reason}", self.aborts);
                     self.exit(Exit::Failed(why), actions);
                 } else {
+                    self.owes_rewind = false;
                     actions.push(Action::Rewind);
                 }
             }
@@ -238,6 +244,10 @@ impl Cycle {
     /// What follows from the state, whatever the event was.
     fn settle(&mut self, now: Millis, actions: &mut Vec<Action>) {
         let must_empty = self.giving.is_some() || self.stopping.is_some();
+        if self.owes_rewind && !self.in_flight {
+            // What slipped in since is behind a gap.
+            self.discard(actions);
+        }
         if self.records > 0 && !self.in_flight && (must_empty || self.is_due(now)) {
             actions.push(Action::Seal(self.number));
             self.number += 1;
@@ -258,6 +268,11 @@ impl Cycle {
                 actions.push(Action::Unassign);
             }
             _ => {}
+        }
+        let may_rewind = !self.in_flight && self.giving.is_none();
+        if self.owes_rewind && may_rewind && self.stopping.is_none() {
+            self.owes_rewind = false;
+            actions.push(Action::Rewind);
         }
         match self.stopping {
             Some(_) if idle => return self.exit(Exit::Stopped, actions),
@@ -295,6 +310,7 @@ impl Cycle {
     fn discard(&mut self, actions: &mut Vec<Action>) {
         if self.records > 0 {
             actions.push(Action::Discard(self.records));
+            self.owes_rewind = true;
         }
         self.clear_open();
     }
