@@ -5,6 +5,7 @@
 
 pub mod dead_letter;
 pub mod kafka;
+pub mod replay;
 pub mod route;
 pub mod transaction;
 

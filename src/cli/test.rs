@@ -17,7 +17,7 @@ use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Finding, Compiled, Engine, EngineLimits, Pushed};
+use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed};
 use crate::printable;
 use crate::rules::meta::{Expect, Given, RuleTest};
 use crate::rules::{self, Rule, RuleLimits, RuleSet};

@@ -17,7 +17,8 @@ pub const RULE_ID: &str = "noroshi.reject-flood";
 /// Its version: part of its alerts' ids.
 const RULE_VERSION: &str = "1";
 
-static RULE: LazyLock<RuleMeta> = LazyLock::new(|| RuleMeta {
+static RULE: LazyLock<RuleMeta> = LazyLock::new(|| {
+    RuleMeta {
     id: RULE_ID.into(),
     title: "Most records of a source cannot be read".into(),
     description: Some(
@@ -40,6 +41,7 @@ static RULE: LazyLock<RuleMeta> = LazyLock::new(|| RuleMeta {
     entity: vec!["source".into()],
     suppress: None,
     tests: Vec::new(),
+}
 });
 
 /// What stands for a table: the alert is about none.
@@ -149,7 +151,7 @@ mod tests {
             ("/severity", json!("High")),
             ("/message", json!("Most records of a source cannot be read (source=windows)")),
             ("/metadata/tenant_uid", json!("power")),
-            ("/finding_info/uid", json!("ALERT_ID")),
+            ("/finding_info/uid", json!(alert.id.to_string())),
             ("/finding_info/analytic/uid", json!(RULE_ID)),
             ("/evidences/0/data/output/rejects", json!(100)),
             ("/evidences/0/data/output/records", json!(130)),

@@ -4,6 +4,7 @@
 //! come next; it decides nothing itself. While it commits one epoch, the lane fills the next.
 
 pub mod create;
+pub mod replay;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};

@@ -4,6 +4,7 @@
 //! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
+pub mod bounded;
 mod failure;
 pub mod preflight;
 

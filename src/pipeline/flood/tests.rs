@@ -53,13 +53,16 @@ fn floods_begin_are_told_once_and_end() {
         ),
         (
             "the next flood in another window is told again",
-            vec![Put(0, 4, 0, Some(0)), Put(20, 0, 0, None), Is(false, 0), Put(0, 4, 2_000, None), Put(0, 4, 2_000, Some(2_000))],
+            vec![Put(0, 4, 0, Some(0)), Put(20, 0, 0, None), Is(false, 0), Put(0, 4, 2_000, Some(2_000))],
         ),
         (
             "in the same window it is not",
             vec![Put(0, 4, 0, Some(0)), Put(20, 0, 0, None), Is(false, 0), Put(0, 90, 0, None), Is(true, 0)],
         ),
-        ("silence ends it for those who look", vec![Put(0, 4, 0, Some(0)), Is(true, 999), Is(false, 1_000), Is(true, 0)]),
+        (
+            "silence ends it for those who look",
+            vec![Put(0, 4, 0, Some(0)), Is(true, 999), Is(false, 1_000), Is(true, 0)],
+        ),
         ("records without a time count as of now", vec![Put(0, 3, 900, None), Timeless(0, 1, Some(0))]),
         ("no timestamps at all", vec![Timeless(0, 4, Some(0)), Is(true, 0)]),
         ("late ones count as of now", vec![Put(0, 2, 2_500, None), Put(0, 2, 1_700, Some(2_000))]),
@@ -69,23 +72,61 @@ fn floods_begin_are_told_once_and_end() {
         ),
         (
             "two that agree do, onwards",
-            vec![Put(0, 3, 0, None), Put(0, 2, 9_000, None), Put(0, 2, 9_000, None), Put(0, 1, 9_000, Some(9_000))],
+            vec![
+                Put(0, 3, 0, None),
+                Put(2, 0, 9_000, None),
+                Put(0, 3, 9_000, None),
+                Put(0, 1, 9_000, Some(9_000)),
+            ],
         ),
         ("and back", vec![Put(0, 3, 90_000, None), Put(2, 0, 500, None), Put(0, 4, 500, Some(0))]),
+        (
+            "a clock that is little behind moves nothing back",
+            vec![Put(0, 3, 9_500, None), Put(0, 1, 7_000, Some(9_000))],
+        ),
         ("before 1970", vec![Put(0, 4, -1, Some(-1_000))]),
-        ("the ends of time", vec![Put(1, 0, i64::MIN, None), Put(2, 0, i64::MAX, None), Put(2, 4, 0, Some(0))]),
+        (
+            "the ends of time",
+            vec![Put(1, 0, i64::MIN, None), Put(2, 0, i64::MAX, None), Put(2, 4, 0, Some(0))],
+        ),
         // Epochs: what is not committed is counted again.
         (
             "an aborted epoch is told again, with the same window",
-            vec![Put(0, 4, 0, Some(0)), Seal, Rewind, Is(false, 0), Put(0, 4, 0, Some(0)), Seal, Committed, Is(true, 0)],
+            vec![
+                Put(0, 4, 0, Some(0)),
+                Seal,
+                Rewind,
+                Is(false, 0),
+                Put(0, 4, 0, Some(0)),
+                Seal,
+                Committed,
+                Is(true, 0),
+            ],
         ),
         (
             "a committed one is not",
-            vec![Put(0, 4, 0, Some(0)), Seal, Committed, Put(0, 1, 0, None), Rewind, Is(true, 0), Put(0, 9, 0, None)],
+            vec![
+                Put(0, 4, 0, Some(0)),
+                Seal,
+                Committed,
+                Put(0, 1, 0, None),
+                Rewind,
+                Is(true, 0),
+                Put(0, 9, 0, None),
+            ],
         ),
         (
             "what is open goes, what is in flight stays",
-            vec![Put(0, 3, 0, None), Seal, Put(0, 1, 0, Some(0)), Discard, Is(false, 0), Put(0, 1, 0, Some(0)), Committed, Is(true, 0)],
+            vec![
+                Put(0, 3, 0, None),
+                Seal,
+                Put(0, 1, 0, Some(0)),
+                Discard,
+                Is(false, 0),
+                Put(0, 1, 0, Some(0)),
+                Committed,
+                Is(true, 0),
+            ],
         ),
         (
             "an abort takes both",
