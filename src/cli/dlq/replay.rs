@@ -226,7 +226,7 @@ impl Replay<'_> {
             None => None,
             Some(at) => {
                 let organisation = &pipeline.organisation_of(at).id;
-                let partitions = self.letters.reader.bounds(topic).map_err(super::unreadable)?.len();
+                let partitions = self.letters.reader.partitions(topic).map_err(super::unreadable)?.len();
                 Some(Input {
                     source: pipeline.sources[at].id.to_string(),
                     org_id: organisation.to_string(),

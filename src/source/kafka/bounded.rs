@@ -108,29 +108,40 @@ impl BoundedReader {
         // No member of the group: the name is for rights only.
         config.remove("group.instance.id");
         let context = Context { last: Mutex::new(None), token };
-        let consumer = config
+        let consumer: BaseConsumer<Context> = config
             .create_with_context(context)
             .map_err(|error| ReadError { topic: String::new(), why: error.to_string() })?;
+        // An OAUTHBEARER token is asked for through an event. Later polls would take records.
+        let _ = consumer.poll(Duration::ZERO);
         Ok(Self { consumer })
+    }
+
+    /// The partitions of a topic. May be asked for while reading.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, ReadError> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(topic), PATIENCE)
+            .map_err(|error| self.failed(topic, error.to_string()))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty())
+        else {
+            return Err(self.failed(topic, "there is no such topic, or no right to it".into()));
+        };
+        let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+        partitions.sort_unstable();
+        Ok(partitions)
     }
 
     /// The partitions of a topic, with what is in them now.
     pub fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, ReadError> {
-        let failed = |error: &KafkaError| self.failed(topic, error.to_string());
-        // Serves a token's first refresh.
-        let _ = self.consumer.poll(Duration::ZERO);
-        let metadata = self.consumer.fetch_metadata(Some(topic), PATIENCE).map_err(|error| failed(&error))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let ids = found.filter(|found| found.error().is_none()).map(|found| found.partitions());
-        let ids =
-            ids.ok_or_else(|| self.failed(topic, "there is no such topic, or no right to it".into()))?;
         let mut bounds = Vec::new();
-        for partition in ids.iter().map(|partition| partition.id()) {
-            let (low, high) =
-                self.consumer.fetch_watermarks(topic, partition, PATIENCE).map_err(|error| failed(&error))?;
+        for partition in self.partitions(topic)? {
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(topic, partition, PATIENCE)
+                .map_err(|error| self.failed(topic, error.to_string()))?;
             bounds.push(Bounds { topic: topic.to_owned(), partition, offsets: low..high });
         }
-        bounds.sort_by_key(|bounds| bounds.partition);
         Ok(bounds)
     }
 
