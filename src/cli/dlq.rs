@@ -151,7 +151,7 @@ pub fn main(args: &DlqArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
 /// A reject as it is met on the walk.
 struct Met {
     stored: Stored,
-    letter: Letter,
+    letter: Box<Letter>,
     /// It was sent in again.
     replayed: bool,
 }

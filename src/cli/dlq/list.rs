@@ -233,7 +233,7 @@ mod tests {
             value: Some(vec![0; 5]),
             headers: Vec::new(),
         };
-        Met { stored, letter, replayed }
+        Met { stored, letter: Box::new(letter), replayed }
     }
 
     #[test]

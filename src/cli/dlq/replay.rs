@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn refusals_are_named_and_counted() {
         let stored = stored(Vec::new(), b"abcdef", 3);
-        let met = Met { letter: letter(&stored), stored, replayed: false };
+        let met = Met { letter: Box::new(letter(&stored)), stored, replayed: false };
         let mut report = Report { sent: 2, before: 1, ..Report::default() };
         for _ in 0..NAMED_MAX + 2 {
             report.refuse(&met, Refusal::Cut);

@@ -162,7 +162,7 @@ mod tests {
     fn a_reject_is_shown_whole_and_cannot_steer_a_terminal() {
         let kept = vec![header("kept", "\u{1b}[2J"), ("none".to_owned(), None)];
         let stored = stored(kept, b"\xff\x1b]0;x\x07{\nend", 100);
-        let met = Met { letter: letter(&stored), stored, replayed: true };
+        let met = Met { letter: Box::new(letter(&stored)), stored, replayed: true };
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             page(&met, false, 11),

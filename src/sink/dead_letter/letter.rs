@@ -76,7 +76,7 @@ pub struct Letter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A reject.
-    Letter(Letter),
+    Letter(Box<Letter>),
     /// The reject at this offset of the same partition was sent in again.
     Replayed(i64),
     /// Something that we have not written.
@@ -97,7 +97,7 @@ pub fn read(stored: &Stored) -> Entry {
     let (Some((partition, offset)), Some(code), Some(id)) = (place(), find(CODE), find(ID)) else {
         return Entry::Foreign;
     };
-    Entry::Letter(Letter {
+    Entry::Letter(Box::new(Letter {
         id,
         topic: text(TOPIC),
         partition,
@@ -111,7 +111,7 @@ pub fn read(stored: &Stored) -> Entry {
         cut: find(VALUE_BYTES).map(|bytes| (bytes, text(VALUE_SHA256))),
         envelope_lost: find(ENVELOPE_BYTES),
         headers: at,
-    })
+    }))
 }
 
 /// The mark's headers and key. It lies in the partition of the reject that it is about, behind it: so retention takes it

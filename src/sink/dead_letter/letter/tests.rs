@@ -53,7 +53,7 @@ pub(crate) fn header(name: &str, value: &str) -> Header {
 
 pub(crate) fn letter(stored: &Stored) -> Letter {
     match read(stored) {
-        Entry::Letter(letter) => letter,
+        Entry::Letter(letter) => *letter,
         other => panic!("{other:?}"),
     }
 }
