@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -39,6 +41,7 @@ fn main() {
     std::fs::create_dir_all(&folder).expect("a folder");
     let topic = format!("{id}.in");
     let pipeline = |name: &str| write_pipeline(&folder, name, &topic);
+    create_input(&topic, &servers);
     create_topics(&pipeline(&format!("{id}-topics")), &servers);
     let (what, records) = telemetry::windows(60_000);
     let bytes: usize = records.iter().map(Vec::len).sum();
@@ -297,6 +300,22 @@ fn write_pipeline(folder: &Path, name: &str, topic: &str) -> PathBuf {
     );
     std::fs::write(path.join("pipeline.toml"), text).expect("writes");
     path
+}
+
+/// The input topic keeps so little that ten minutes at full speed fit into the broker's memory.
+fn create_input(topic: &str, servers: &str) {
+    let mut config = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> =
+        config.set("bootstrap.servers", servers).create().expect("an admin client");
+    let topic = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))
+        .set(
+            "retention.bytes",
+            if std::env::args().any(|argument| argument == "--soak") { "536870912" } else { "-1" },
+        )
+        .set("segment.bytes", "67108864");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("an answer");
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
 }
 
 fn create_topics(pipeline: &Path, servers: &str) {

@@ -3,6 +3,7 @@
 //! Owns the transactional producer, the outcome of its calls, routing and the dead-letter record. What is in
 //! an alert is `detect`'s, when an epoch ends is `pipeline::cycle`'s.
 
+pub mod carry;
 pub mod dead_letter;
 pub mod kafka;
 pub mod replay;
@@ -37,6 +38,8 @@ pub struct Epoch<G> {
     pub number: u64,
     /// Alerts and rejects, in the order of their records.
     pub outputs: Vec<Output>,
+    /// What stands beside the offsets: who committed them, and in which epoch.
+    pub stamp: String,
     /// Next offset to read of each partition that records came from.
     pub offsets: Vec<(Arc<str>, i32, i64)>,
     /// The group's identity at the time of sealing.
@@ -48,9 +51,10 @@ pub struct Epoch<G> {
 pub enum EpochEnd {
     /// All of it is visible.
     Committed,
-    /// None of it is visible, or it was not known and the producer has been replaced: what the group has
-    /// committed is the truth.
+    /// None of it is visible.
     Rewound(String),
+    /// It was not known, and the producer has been replaced: what the group has committed is the truth.
+    Unknown(String),
     /// Another process has taken over this lane's identity.
     Fenced(String),
     /// It cannot go on; the reason is for the operator.
@@ -72,6 +76,8 @@ pub struct Ended {
     pub retries: u32,
     /// Whether the producer was replaced.
     pub replaced: bool,
+    /// Whether anything about the producer was in doubt: what is believed is to be compared with the broker.
+    pub doubtful: bool,
 }
 
 /// A sink that publishes epochs one after the other, each whole or not at all.

@@ -4,6 +4,7 @@
 //! given back is `pipeline::cycle`'s. Called by `pipeline::lane` and `cli`.
 
 pub mod assignment;
+pub mod audit;
 pub mod files;
 pub mod kafka;
 pub mod pattern;
@@ -11,6 +12,8 @@ pub mod pattern;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::pipeline::definition::Pipeline;
 
 /// Index of a partition in the lane's list of partitions; stable while the lane lives.
 pub type PartitionSlot = usize;
@@ -128,9 +131,18 @@ pub enum SourceError {
         /// Source.
         source_id: String,
     },
-    /// A topic that no source declares.
-    #[error("the topic `{0}` belongs to no source")]
-    Unknown(String),
+    /// What the lane believes is committed and what the broker says cannot both be right.
+    #[error(
+        "{topic}/{partition}: {what}; the lane stops, as going on could lose or double alerts: see docs/guarantees.md"
+    )]
+    Contradiction {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// The difference.
+        what: String,
+    },
     /// Kafka refused or did not answer.
     #[error("{what}: {why}")]
     Kafka {
@@ -161,12 +173,20 @@ pub trait Source {
     fn assign(&mut self) -> Result<(), SourceError>;
     /// Gives back the partitions of the last `Revoked` or `Lost`.
     fn unassign(&mut self) -> Result<(), SourceError>;
-    /// Goes back to what is committed.
-    fn rewind(&mut self) -> Result<(), SourceError>;
+    /// Goes back to what is committed. `epoch` is the one that the sink had last; with `unknown`, nobody knows whether
+    /// it was committed, and what the broker says of it is believed.
+    fn rewind(&mut self, epoch: u64, unknown: bool) -> Result<(), SourceError>;
+    /// Compares what the lane believes is committed, up to this epoch, with what the broker says.
+    fn audit(&mut self, epoch: u64) -> Result<(), SourceError>;
     /// Stops fetching without leaving the group.
     fn pause(&mut self) -> Result<(), SourceError>;
     /// Fetches again.
     fn resume(&mut self) -> Result<(), SourceError>;
+    /// From here on records belong to the sources of this pipeline; topics that it reads in addition are subscribed to,
+    /// those that it no longer reads are given up. Called while nothing is open and nothing in flight.
+    fn declare(&mut self, _pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {
+        Ok(())
+    }
     /// Before the source is dropped for good: waits, at most this long, until the group is at rest. A member that
     /// leaves in the middle of a rebalance stays behind as a dead one, and the others wait for it.
     fn settle(&mut self, _patience: Duration) {}

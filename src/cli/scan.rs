@@ -384,7 +384,8 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
             printable::line(why, MESSAGE_COLUMNS_MAX)
         );
     }
-    let unfed = super::check::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
+    let unfed =
+        crate::pipeline::load::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
     if !unfed.is_empty() && terminal.live {
         let _ = writeln!(err, "{} rules read tables that this source does not feed", unfed.len());
     }

@@ -1,4 +1,4 @@
-//! The settings beside Kafka and the limits: lanes, epochs, transactions, HTTP, logs, shutdown.
+//! The settings beside Kafka and the limits: lanes, epochs, transactions, reload, HTTP, logs, shutdown.
 //!
 //! Owns shape, documentation and defaults. Cross checks are in `config::check`.
 
@@ -134,6 +134,22 @@ impl Default for Log {
 pub enum LogFormat {
     Human,
     Json,
+}
+
+/// Changed rules, tables and pipelines while the process runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// How often the files of the pipeline are looked at, in milliseconds: at least 100, or 0 for only when the
+    /// process gets a SIGHUP. A change is taken when two looks in a row, at most a second apart, find the same files.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub interval_ms: u64,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { interval_ms: 5_000 }
+    }
 }
 
 /// The end of the process.

@@ -97,8 +97,10 @@ pub struct AlertInput<'a> {
     pub ingest_time: Option<TimeMicros>,
     /// Now: the alert's own time.
     pub now: TimeMicros,
-    /// The bytes of the record.
+    /// The bytes of the event.
     pub raw: &'a [u8],
+    /// Where they stand in the record, when it holds other events besides.
+    pub raw_from: Option<usize>,
     /// Bounds.
     pub limits: &'a AlertLimits,
 }
@@ -377,6 +379,8 @@ fn noroshi(
         "raw_data_cut": raw_cut,
     });
     set(&mut noroshi, "ingest_time", input.ingest_time.map(|time| json!(millis(time))));
+    let range = input.raw_from.map(|from| json!([from, from + input.raw.len()]));
+    set(&mut noroshi, "raw_data_range", range);
     let names = cut.into_names();
     set(&mut noroshi, "cut", (!names.is_empty()).then(|| json!(names)));
     match noroshi {

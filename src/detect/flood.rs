@@ -115,6 +115,7 @@ pub fn reject_flood(input: &FloodInput<'_>) -> Alert {
         ingest_time: input.ingest_time,
         now: input.now,
         raw: &[],
+        raw_from: None,
         limits: input.limits,
     };
     build_as(&alert, id)

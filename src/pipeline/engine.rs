@@ -32,6 +32,9 @@ use crate::source::RecordRef;
 /// Bytes of records kept as evidence before the batch is searched.
 const BATCH_BYTES_MAX: usize = 32 << 20;
 
+/// Bytes of alerts of one record: as much as an epoch holds.
+const RECORD_ALERT_BYTES_MAX: usize = 64 << 20;
+
 /// Bounds of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineLimits {
@@ -43,6 +46,8 @@ pub struct EngineLimits {
     pub batch_rows_max: usize,
     /// Bytes of records kept as evidence after which the batch must be searched.
     pub batch_bytes_max: usize,
+    /// Bytes of alerts of one record, after which no more are made of it.
+    pub record_alert_bytes_max: usize,
 }
 
 impl From<&Limits> for EngineLimits {
@@ -57,6 +62,7 @@ impl From<&Limits> for EngineLimits {
             },
             batch_rows_max: limits.batch_rows_max as usize,
             batch_bytes_max: BATCH_BYTES_MAX,
+            record_alert_bytes_max: RECORD_ALERT_BYTES_MAX,
         }
     }
 }
@@ -206,6 +212,15 @@ impl Engine {
     /// What the engine runs.
     pub fn compiled(&self) -> &Arc<Compiled> {
         &self.compiled
+    }
+
+    /// An engine over another compiled pipeline, with the same bounds; for a lane between two epochs.
+    pub fn renewed(&self, compiled: Arc<Compiled>) -> Self {
+        debug_assert!(
+            self.pushed == 0 && self.matched.is_none(),
+            "records wait for the rules that read them"
+        );
+        Self::new(compiled, self.limits.clone())
     }
 
     /// Decodes a record and adds its rows to the batch. A record on which a stage panics is rejected, and leaves no row

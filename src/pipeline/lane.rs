@@ -7,15 +7,18 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Clock;
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
 use super::engine::{Engine, Tally};
 use super::flood::FloodLimits;
 use super::open::{Leaving, Open};
 use super::outlets::Outlets;
+use super::slot::{Generation, Slot};
 use crate::record::TimeMicros;
 use crate::sink::{Ended, Epoch, EpochEnd, Sink};
+use crate::source::audit::Stamp;
 use crate::source::{Notice, PartitionStatus, Source, SourceError};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
@@ -27,8 +30,10 @@ const BROKER_TRIES: u32 = 5;
 /// Pause between them: an answer may also be a quick no.
 const BROKER_PAUSE: Duration = Duration::from_millis(500);
 
+/// What the lane believes is committed is compared with the broker after each so many epochs, and after any doubt.
+const AUDIT_EVERY_EPOCHS: u64 = 64;
 /// How often floods are looked for.
-const FLOODS_EVERY: Duration = Duration::from_millis(250);
+const FLOODS_EVERY_MS: Millis = 250;
 
 /// Asks lanes to stop: once to finish, twice to leave at once.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +71,8 @@ pub trait LaneEvents {
     fn answering(&mut self, _answering: bool) {}
     /// The partitions in which rejects flood are others now.
     fn flooded(&mut self, _flooded: &[FloodNote]) {}
+    /// From here on the lane runs another rule set: what ended before was of the former one.
+    fn adopted(&mut self, _generation: &Generation) {}
     /// It was asked to stop.
     fn stopping(&mut self) {}
     /// It has ended.
@@ -112,7 +119,7 @@ pub struct LaneLimits {
 }
 
 /// A lane.
-pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents> {
+pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> {
     source: S,
     sink: K,
     engine: Engine,
@@ -123,22 +130,35 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents> {
     flight: Option<Flight>,
     outlets: Outlets,
     flooded: Vec<FloodNote>,
-    looked_at: Option<Instant>,
+    looked_at: Option<Millis>,
+    /// Where newer rule sets come from.
+    slot: Option<Arc<Slot>>,
+    /// Number of the newest that the cycle knows of.
+    offered: u64,
+    clock: C,
+    /// Who commits; with the epoch's number it is the stamp beside the offsets.
+    me: Stamp,
+    /// The epoch that the sink had last, and whether its outcome is unknown.
+    last: u64,
+    unknown: bool,
     asked: u8,
 }
 
 struct Flight {
     tally: Tally,
     notes: Vec<FindingNote>,
-    since: Option<Instant>,
+    since: Option<Millis>,
 }
 
-impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
-    /// Puts a lane together.
-    pub fn new(source: S, sink: K, engine: Engine, events: E, limits: LaneLimits) -> Self {
+impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
+    /// Puts a lane together; `me` is what its commits are stamped with.
+    pub fn new(parts: (S, K), engine: Engine, events: E, limits: LaneLimits, me: Stamp, clock: C) -> Self {
+        let (source, sink) = parts;
         Self {
             cycle: Cycle::new(limits.cycle, 1),
-            outlets: Outlets::new(engine.compiled(), &limits, Instant::now()),
+            outlets: Outlets::new(engine.compiled(), &limits),
+            slot: None,
+            offered: 0,
             source,
             sink,
             engine,
@@ -148,8 +168,18 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             flooded: Vec::new(),
             looked_at: None,
             flight: None,
+            clock,
+            me,
+            last: 0,
+            unknown: false,
             asked: 0,
         }
+    }
+
+    /// Takes newer rule sets from the slot; the engine runs that with this number.
+    #[must_use]
+    pub fn following(self, slot: Arc<Slot>, number: u64) -> Self {
+        Self { slot: Some(slot), offered: number, ..self }
     }
 
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
@@ -164,30 +194,48 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     fn turn(&mut self, stop: &Stop) -> Exit {
         loop {
-            let asked = stop.asked();
-            if asked > self.asked {
-                self.asked = asked;
-                self.events.stopping();
-                let event = if asked > 1 { Event::StopNow } else { Event::Stop };
-                if let Some(exit) = self.step(event) {
-                    return exit;
-                }
-            }
-            let (source, open_bytes) = (&self.source, self.open.output_bytes());
-            self.events.beat(&|| source.status(), open_bytes);
-            self.tell_floods();
-            if let Some(exit) = self.collect(Duration::ZERO) {
-                return exit;
-            }
-            let wants = self.cycle.wants_records() && self.engine.is_drained();
-            let exit = if wants { self.read() } else { self.wait() };
-            if let Some(exit) = exit {
-                return exit;
-            }
-            if let Some(exit) = self.step(Event::Tick) {
+            if let Some(exit) = self.turn_once(stop) {
                 return exit;
             }
         }
+    }
+
+    /// One turn of the loop; a simulation turns it by hand.
+    pub fn turn_once(&mut self, stop: &Stop) -> Option<Exit> {
+        let asked = stop.asked();
+        if asked > self.asked {
+            self.asked = asked;
+            self.events.stopping();
+            let event = if asked > 1 { Event::StopNow } else { Event::Stop };
+            if let Some(exit) = self.step(event) {
+                return Some(exit);
+            }
+        }
+        if let Some(exit) = self.look_for_rules() {
+            return Some(exit);
+        }
+        let (source, open_bytes) = (&self.source, self.open.output_bytes());
+        self.events.beat(&|| source.status(), open_bytes);
+        self.tell_floods();
+        if let Some(exit) = self.collect(Duration::ZERO) {
+            return Some(exit);
+        }
+        let wants = self.cycle.wants_records() && self.engine.is_drained();
+        let exit = if wants { self.read() } else { self.wait() };
+        if exit.is_some() {
+            return exit;
+        }
+        self.step(Event::Tick)
+    }
+
+    /// Tells the cycle of a newer rule set, once.
+    fn look_for_rules(&mut self) -> Option<Exit> {
+        let newest = self.slot.as_ref().map_or(0, |slot| slot.number());
+        if newest <= self.offered {
+            return None;
+        }
+        self.offered = newest;
+        self.step(Event::Offered)
     }
 
     /// Takes what the source has.
@@ -211,7 +259,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 return Some(exit);
             }
         } else if self.asked > 0 || self.cycle.records() == 0 {
-            std::thread::sleep(Duration::from_millis(1));
+            self.clock.sleep(Duration::from_millis(1));
         }
         let (notices, records, bytes) = if self.cycle.is_paused() {
             // Paused partitions hand on nothing; if one record slips through, it is taken, not lost.
@@ -229,11 +277,11 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     fn poll(&mut self, timeout: Duration, records_max: usize) -> (Vec<Notice>, u64, u64) {
         let (mut records, mut bytes) = (0u64, 0u64);
-        let (engine, open, outlets) = (&mut self.engine, &mut self.open, &self.outlets);
+        let (engine, open, outlets, clock) = (&mut self.engine, &mut self.open, &self.outlets, &self.clock);
         let notices = self.source.poll(timeout, records_max, &mut |record| {
             records += 1;
             bytes += record.payload.map_or(0, |payload| payload.len() as u64);
-            outlets.take(engine, open, record);
+            outlets.take(engine, open, record, clock);
             if engine.is_drained() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         bytes += self.open.take_unreported();
@@ -282,8 +330,16 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
             self.source.committed(&ended.offsets);
             self.open.floods().committed();
         }
-        let age = flight.since.map(|since| since.elapsed()).unwrap_or_default();
-        self.events.ended(&ended, &flight.tally, &flight.notes, age);
+        self.unknown = matches!(ended.end, EpochEnd::Unknown(_));
+        let age = flight.since.map(|since| Duration::from_millis(self.now().saturating_sub(since)));
+        self.events.ended(&ended, &flight.tally, &flight.notes, age.unwrap_or_default());
+        let due = ended.doubtful || ended.number.is_multiple_of(AUDIT_EVERY_EPOCHS);
+        if ended.end == EpochEnd::Committed
+            && due
+            && let Err(error) = self.with_patience(|source| source.audit(ended.number))
+        {
+            return Some(Exit::Failed(error.to_string()));
+        }
         self.step(Event::Ended(ended.end))
     }
 
@@ -302,7 +358,8 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 }
                 Action::Rewind => {
                     self.open.floods().rewind();
-                    self.with_patience(S::rewind)
+                    let (last, unknown) = (self.last, self.unknown);
+                    self.with_patience(|source| source.rewind(last, unknown))
                 }
                 Action::Assign => self.with_patience(S::assign),
                 Action::Unassign => self.unassign(),
@@ -314,6 +371,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                     self.events.paused(false);
                     self.source.resume()
                 }
+                Action::Adopt => self.adopt(),
                 Action::Exit(exit) => return Some(exit),
             };
             if let Err(error) = done {
@@ -331,7 +389,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
                 Err(error @ SourceError::Kafka { .. }) if tries < BROKER_TRIES && self.asked == 0 => {
                     self.events.trouble(&error.to_string());
                     tries += 1;
-                    std::thread::sleep(BROKER_PAUSE);
+                    self.clock.sleep(BROKER_PAUSE);
                 }
                 done => return done,
             }
@@ -340,12 +398,14 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     /// Hands what is whole to the sink; what waits opens the next epoch.
     fn seal(&mut self, number: u64) -> Option<Exit> {
-        self.outlets.search(&mut self.engine, &mut self.open);
+        self.outlets.search(&mut self.engine, &mut self.open, &self.clock);
         let Leaving { outputs, offsets, notes, rejects_cut, since } = self.open.leave();
         let group = self.source.group();
         let tally = Tally { rejects_cut, ..self.engine.take_tally() };
         self.flight = Some(Flight { tally, notes, since });
-        self.sink.submit(Epoch { number, outputs, offsets, group });
+        self.last = number;
+        let stamp = Stamp { epoch: number, ..self.me.clone() }.to_string();
+        self.sink.submit(Epoch { number, outputs, stamp, offsets, group });
         match self.open.waiting() {
             0 => None,
             // It is full from the beginning: nothing is read before these are through.
@@ -362,15 +422,32 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
 
     /// Tells of floods when they begin and end, seldom enough to cost nothing.
     fn tell_floods(&mut self) {
-        if self.looked_at.is_some_and(|at| at.elapsed() < FLOODS_EVERY) {
+        let now = self.now();
+        if self.looked_at.is_some_and(|at| now < at + FLOODS_EVERY_MS) {
             return;
         }
-        self.looked_at = Some(Instant::now());
-        let flooded = self.open.flooded(self.now());
+        self.looked_at = Some(now);
+        let flooded = self.open.flooded(now);
         if flooded != self.flooded {
             self.events.flooded(&flooded);
             self.flooded = flooded;
         }
+    }
+
+    /// Exchanges all that belongs to a rule set. Nothing is open and nothing in flight, so no epoch has two (I-8).
+    fn adopt(&mut self) -> Result<(), SourceError> {
+        let Some(newest) = self.slot.as_ref().map(|slot| slot.newest()) else { return Ok(()) };
+        self.offered = newest.number;
+        let pipeline = Arc::clone(&newest.compiled.pipeline);
+        self.with_patience(|source| source.declare(&pipeline))?;
+        self.engine = self.engine.renewed(Arc::clone(&newest.compiled));
+        self.outlets = Outlets::new(&newest.compiled, &self.limits);
+        // Nothing is open; which source a partition is may be another now, so floods are counted anew.
+        self.open = Open::new(self.limits.flood);
+        self.flooded.clear();
+        self.events.flooded(&[]);
+        self.events.adopted(&newest);
+        Ok(())
     }
 
     fn discard(&mut self, discarded: u64) {
@@ -381,6 +458,9 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents> Lane<S, K, E> {
     }
 
     fn now(&self) -> Millis {
-        self.outlets.now()
+        self.clock.now()
     }
 }
+#[cfg(test)]
+#[path = "lane/tests.rs"]
+mod tests;

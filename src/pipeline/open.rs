@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::cycle::Millis;
 use super::engine::{Finding, Searched};
@@ -50,7 +49,7 @@ pub(super) struct Open {
     output_bytes: u64,
     /// Of these, not yet reported to the cycle.
     unreported_bytes: u64,
-    since: Option<Instant>,
+    since: Option<Millis>,
     floods: Floods,
     /// Which partition a slot is.
     places: BTreeMap<usize, (Arc<str>, i32)>,
@@ -63,7 +62,7 @@ pub(super) struct Leaving {
     pub(super) offsets: Vec<(Arc<str>, i32, i64)>,
     pub(super) notes: Vec<FindingNote>,
     pub(super) rejects_cut: u64,
-    pub(super) since: Option<Instant>,
+    pub(super) since: Option<Millis>,
 }
 
 impl Open {
@@ -73,8 +72,8 @@ impl Open {
     }
 
     /// A record was read, and perhaps rejected.
-    pub(super) fn take(&mut self, record: &RecordRef<'_>, reject: Option<DeadLetter>) {
-        self.since.get_or_insert_with(Instant::now);
+    pub(super) fn take(&mut self, record: &RecordRef<'_>, reject: Option<DeadLetter>, now: Millis) {
+        self.since.get_or_insert(now);
         let reject = reject.map(|DeadLetter { output, cut }| {
             self.rejects_cut += u64::from(cut);
             self.grow(output.value.as_ref().map_or(0, Vec::len));

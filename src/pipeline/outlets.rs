@@ -4,9 +4,8 @@
 //! whole is `open`'s. Called by `pipeline::lane`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::cycle::Millis;
+use super::clock::Clock;
 use super::engine::{Compiled, Engine, Pushed};
 use super::flood::FloodLimits;
 use super::lane::LaneLimits;
@@ -14,7 +13,7 @@ use super::open::{Noticed, Open};
 use crate::decode::Reject;
 use crate::detect::alert::Alert;
 use crate::detect::flood::{FloodInput, reject_flood};
-use crate::record::wall_clock;
+use crate::record::TimeMicros;
 use crate::sink::dead_letter::{self, DeadLetter};
 use crate::sink::route::TopicTemplate;
 use crate::source::RecordRef;
@@ -27,12 +26,11 @@ pub(super) struct Outlets {
     epoch_bytes_max: u64,
     notes_max: usize,
     flood: FloodLimits,
-    began: Instant,
 }
 
 impl Outlets {
-    /// Those of a pipeline. `began` is when the lane's clock was 0.
-    pub(super) fn new(compiled: &Compiled, limits: &LaneLimits, began: Instant) -> Self {
+    /// Those of a pipeline.
+    pub(super) fn new(compiled: &Compiled, limits: &LaneLimits) -> Self {
         let pipeline = &compiled.pipeline;
         let of = |template: &TopicTemplate| {
             (0..pipeline.sources.len())
@@ -46,31 +44,36 @@ impl Outlets {
             epoch_bytes_max: limits.cycle.bytes_max,
             notes_max: limits.notes_max,
             flood: limits.flood,
-            began,
         }
     }
 
     /// Takes a record into the epoch; searches when the batch is full.
-    pub(super) fn take(&self, engine: &mut Engine, open: &mut Open, record: &RecordRef<'_>) {
+    pub(super) fn take(
+        &self,
+        engine: &mut Engine,
+        open: &mut Open,
+        record: &RecordRef<'_>,
+        clock: &impl Clock,
+    ) {
         let rejected = match engine.push(record) {
             Pushed::Rejected(reject) => Some(self.dead_letter(engine.compiled(), record, &reject)),
             Pushed::Events(_) | Pushed::Tombstone => None,
         };
-        open.take(record, rejected);
+        open.take(record, rejected, clock.now());
         if engine.is_full() {
-            self.search(engine, open);
+            self.search(engine, open, clock);
         }
     }
 
     /// Searches as far as there is room in the epoch.
-    pub(super) fn search(&self, engine: &mut Engine, open: &mut Open) {
-        let mut searched = engine.search(wall_clock(), open.room(self.epoch_bytes_max));
+    pub(super) fn search(&self, engine: &mut Engine, open: &mut Open, clock: &impl Clock) {
+        let mut searched = engine.search(clock.wall(), open.room(self.epoch_bytes_max));
         let compiled = engine.compiled();
         for spoilt in std::mem::take(&mut searched.spoilt) {
             open.spoil(spoilt.at, self.dead_letter(compiled, &spoilt.record(), &spoilt.reject));
         }
-        for noticed in open.add(searched, &self.alerts, self.notes_max, self.now()) {
-            let alert = self.flood(engine, &noticed);
+        for noticed in open.add(searched, &self.alerts, self.notes_max, clock.now()) {
+            let alert = self.flood(engine, &noticed, clock.wall());
             if let Some(topic) = self.alerts.get(noticed.source) {
                 open.publish(topic, alert);
             }
@@ -85,7 +88,7 @@ impl Outlets {
         dead_letter::output(topic, record, reject, org_id, &source.id, self.reject_bytes_max)
     }
 
-    fn flood(&self, engine: &Engine, noticed: &Noticed) -> Alert {
+    fn flood(&self, engine: &Engine, noticed: &Noticed, now: TimeMicros) -> Alert {
         let pipeline = &engine.compiled().pipeline;
         let organisation = pipeline.organisation_of(noticed.source);
         reject_flood(&FloodInput {
@@ -95,17 +98,12 @@ impl Outlets {
             tlp: organisation.tlp,
             position: &noticed.position,
             ingest_time: noticed.timestamp_ms.and_then(|ms| ms.checked_mul(1_000)),
-            now: wall_clock(),
+            now,
             window_start_ms: noticed.began.window_start_ms,
             window_ms: self.flood.window_ms,
             records: noticed.began.counts.records,
             rejects: noticed.began.counts.rejects,
             limits: &engine.limits().alert,
         })
-    }
-
-    /// The lane's clock.
-    pub(super) fn now(&self) -> Millis {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

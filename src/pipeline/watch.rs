@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, FloodNote, LaneEvents};
+use super::slot::Generation;
 use crate::config::Config;
 use crate::decode::Hint;
 use crate::detect::flood;
@@ -38,12 +39,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Registers everything for a compiled pipeline and this process's name among those that run it.
-    pub fn new(config: &Config, compiled: &Compiled, instance: &str) -> Self {
-        let pipeline = &compiled.pipeline;
-        let sources: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
-        let tables: Vec<&str> =
-            compiled.projection.tables().iter().map(|projected| projected.table.name.as_str()).collect();
+    /// Registers everything for what runs first and this process's name among those that run it.
+    pub fn new(config: &Config, first: &Generation, instance: &str) -> Self {
+        let pipeline = &first.compiled.pipeline;
+        let (sources, tables) = names(&first.compiled);
         let clock: Clock = Arc::new(wall_clock);
         let metrics = Metrics::new(&sources, &tables, config.limits.metric_series_max, clock());
         let settings = HealthSettings {
@@ -54,12 +53,44 @@ impl Observed {
             errors_max: config.limits.status_errors_max,
         };
         let health = Health::new(settings, clock);
-        let active = compiled.rules.rules().iter().filter(|rule| rule.enabled).count() as u64;
-        let version = compiled.rules.version().to_owned();
-        metrics.rule_set(&version, active, 0);
-        health.rule_set(RuleSetStatus { version, rules: active, parked: Vec::new() });
-        Self { metrics, health }
+        let observed = Self { metrics, health };
+        observed.runs(first);
+        observed
     }
+
+    /// A rule set is active from now on.
+    fn runs(&self, generation: &Generation) {
+        let rules = &generation.compiled.rules;
+        let active = rules.rules().iter().filter(|rule| rule.enabled).count() as u64;
+        let version = rules.version().to_owned();
+        let newer = self.health.rule_set(RuleSetStatus {
+            generation: generation.number,
+            version: version.clone(),
+            content: generation.content.to_string(),
+            loaded_ms: generation.loaded.div_euclid(1_000),
+            rules: active,
+            parked: Vec::new(),
+        });
+        if newer {
+            self.metrics.rule_set(&version, active, 0);
+            self.metrics.rule_set_loaded(generation.loaded);
+        }
+    }
+}
+
+/// The names of sources and tables, in the order of their indexes.
+fn names(compiled: &Compiled) -> (Vec<&str>, Vec<&str>) {
+    let tables = compiled.projection.tables().iter();
+    (
+        compiled.pipeline.sources.iter().map(|source| &*source.id).collect(),
+        tables.map(|projected| projected.table.name.as_str()).collect(),
+    )
+}
+
+/// Counts under the names of this generation.
+fn renamed(observed: Observed, generation: &Generation) -> Observed {
+    let (sources, tables) = names(&generation.compiled);
+    Observed { metrics: observed.metrics.renamed(&sources, &tables), ..observed }
 }
 
 /// Watches one lane.
@@ -67,6 +98,7 @@ pub struct Watch {
     lane: u32,
     observed: Observed,
     compiled: Arc<Compiled>,
+    generation: u64,
     state: LaneState,
     epochs: u64,
     paused: bool,
@@ -82,12 +114,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watcher for a lane.
-    pub fn new(lane: u32, observed: Observed, compiled: Arc<Compiled>) -> Self {
+    /// A watcher for a lane that begins with this generation.
+    pub fn new(lane: u32, observed: Observed, first: &Generation) -> Self {
         Self {
             lane,
-            observed,
-            compiled,
+            observed: renamed(observed, first),
+            compiled: Arc::clone(&first.compiled),
+            generation: first.number,
             state: LaneState::Joining,
             epochs: 0,
             paused: false,
@@ -178,7 +211,12 @@ impl Watch {
         self.owned = owned;
         metrics.open_epoch_bytes(self.lane, open_bytes);
         metrics.paused_partitions(self.lane, if self.paused { shown.len() as u64 } else { 0 });
-        let status = LaneStatus { state: self.state, epochs: self.epochs, partitions: shown };
+        let status = LaneStatus {
+            state: self.state,
+            epochs: self.epochs,
+            generation: self.generation,
+            partitions: shown,
+        };
         self.observed.health.update_lane(self.lane, status);
     }
 
@@ -213,8 +251,12 @@ impl LaneEvents for Watch {
                 self.tell_unlike(tally);
                 self.observed.health.broker_answers();
             }
-            EpochEnd::Rewound(why) | EpochEnd::Fenced(why) | EpochEnd::Failed(why) => {
-                let outcome = if ended.replaced { Outcome::Unknown } else { Outcome::Aborted };
+            EpochEnd::Rewound(why)
+            | EpochEnd::Unknown(why)
+            | EpochEnd::Fenced(why)
+            | EpochEnd::Failed(why) => {
+                let unknown = matches!(ended.end, EpochEnd::Unknown(_));
+                let outcome = if unknown { Outcome::Unknown } else { Outcome::Aborted };
                 metrics.epoch(outcome, age);
                 self.observed.health.error("epoch_aborted", why);
                 tracing::warn!(
@@ -293,6 +335,17 @@ impl LaneEvents for Watch {
         self.flooded = flooded.iter().map(|note| note.source).collect();
     }
 
+    fn adopted(&mut self, generation: &Generation) {
+        self.observed = renamed(self.observed.clone(), generation);
+        self.observed.runs(generation);
+        self.compiled = Arc::clone(&generation.compiled);
+        self.generation = generation.number;
+        // Which source an index means, and its format, may be others now.
+        self.unlike.clear();
+        self.shown_at = None;
+        tracing::debug!(lane = self.lane, generation = generation.number, "The lane runs a newer rule set.");
+    }
+
     fn stopping(&mut self) {
         self.turn_to(LaneState::Draining);
     }
@@ -316,6 +369,7 @@ mod tests {
     use crate::diagnostic::SourceFile;
     use crate::pipeline::definition::Pipeline;
     use crate::pipeline::engine::{Engine, EngineLimits, Pushed};
+    use crate::pipeline::slot::Slot;
     use crate::rules::RuleSet;
     use crate::source::{NoEnvelope, RecordRef};
 
@@ -324,12 +378,20 @@ mod tests {
         let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
         let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
         let compiled = Arc::new(compiled.expect("compiles"));
-        let observed = Observed::new(&Config::default(), &compiled, "a");
-        Watch::new(0, observed, compiled)
+        let first = Slot::new(compiled, "", 0).newest();
+        Watch::new(0, Observed::new(&Config::default(), &first, "a"), &first)
     }
 
     fn ended(end: EpochEnd) -> Ended {
-        Ended { number: 1, end, offsets: Vec::new(), took: Duration::ZERO, retries: 0, replaced: false }
+        Ended {
+            number: 1,
+            end,
+            offsets: Vec::new(),
+            took: Duration::ZERO,
+            retries: 0,
+            replaced: false,
+            doubtful: false,
+        }
     }
 
     #[test]

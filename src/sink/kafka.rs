@@ -3,8 +3,10 @@
 //! Owns the rdkafka producer from its creation to its drop (I-10) and makes the calls that `transaction` says
 //! come next; it decides nothing itself. While it commits one epoch, the lane fills the next.
 
+mod crash;
 pub mod create;
 pub mod replay;
+mod wire;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -17,9 +19,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header as KafkaHeader, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, Statistics};
 
-use super::transaction::{Call, Facts, Next, Progress, Verdict, next, verdict};
+use self::wire::Wire;
+use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
+use super::transaction::{Call, Facts, Verdict, verdict};
 use super::{Ended, Epoch, EpochEnd, Output, Sink};
 use crate::config::kafka::TokenSource;
 
@@ -29,10 +33,8 @@ const REPORT_WAIT: Duration = Duration::from_micros(500);
 const IDLE_POLL: Duration = Duration::from_millis(200);
 /// The same error of the client is logged again after this time.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
-/// Pause before a call is made again.
+/// Pause before initialisation is tried again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
-/// Pause before a producer is created again.
-const REPLACE_WAIT: Duration = Duration::from_millis(500);
 
 /// What a producer of this lane is made from.
 #[derive(Clone)]
@@ -69,6 +71,7 @@ struct SinkContext {
     report: Mutex<Report>,
     /// The last error that was logged, and when.
     told: Mutex<Option<(Option<RDKafkaErrorCode>, Instant)>>,
+    wire: Wire,
     token: TokenSource,
 }
 
@@ -85,11 +88,16 @@ impl ClientContext for SinkContext {
         // During an outage librdkafka reports the same several times a second.
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let code = error.rdkafka_error_code();
+        self.wire.error(code);
         let again = told.is_some_and(|(known, at)| known == code && at.elapsed() < TELL_AGAIN);
         if !again {
             *told = Some((code, Instant::now()));
             tracing::warn!(error = %error, reason, "The Kafka producer reports an error.");
         }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.wire.statistics(&statistics);
     }
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
@@ -140,7 +148,8 @@ impl KafkaSink {
                     return;
                 }
             };
-            let mut worker = Worker { settings, producer: Some(producer) };
+            let began = Instant::now();
+            let mut worker = Worker { settings, producer: Some(producer), left: Left::default(), began };
             loop {
                 match inbox.recv_timeout(IDLE_POLL) {
                     Ok(epoch) => {
@@ -202,6 +211,7 @@ impl Sink<ConsumerGroupMetadata> for KafkaSink {
                 took: Duration::ZERO,
                 retries: 0,
                 replaced: false,
+                doubtful: false,
             }),
         }
     }
@@ -210,6 +220,8 @@ impl Sink<ConsumerGroupMetadata> for KafkaSink {
 struct Worker {
     settings: ProducerSettings,
     producer: Option<BaseProducer<SinkContext>>,
+    left: Left,
+    began: Instant,
 }
 
 impl Worker {
@@ -219,63 +231,78 @@ impl Worker {
         }
     }
 
-    /// Carries one epoch to its end.
-    fn run(&mut self, epoch: Epoch<ConsumerGroupMetadata>) -> Ended {
-        let began = Instant::now();
-        let mut until = began + self.settings.try_for;
-        let mut progress = Progress { call: Call::Begin, commit_sent: false, out_of_time: false };
-        let (mut retries, mut replaced) = (0, false);
-        let mut reason = String::new();
-        let end = loop {
-            let (result, why) = match self.call(progress.call, &epoch, until) {
-                Ok(()) => (Verdict::Ok, String::new()),
-                Err((verdict, why)) => (verdict, why),
-            };
-            if result != Verdict::Ok {
-                tracing::warn!(epoch = epoch.number, call = ?progress.call, verdict = ?result, why, "A transaction call failed.");
-                reason = why;
-            }
-            progress.out_of_time = Instant::now() >= until;
-            match next(progress, result) {
-                Next::Call(call) => {
-                    if call == progress.call {
-                        retries += 1;
-                        std::thread::sleep(if call == Call::Replace { REPLACE_WAIT } else { RETRY_WAIT });
-                    } else if call == Call::Replace {
-                        replaced = true;
-                        until = Instant::now() + self.settings.replace_for;
-                    }
-                    progress.call = call;
-                    progress.commit_sent |= call == Call::Commit;
-                }
-                Next::Committed => break EpochEnd::Committed,
-                Next::Aborted => break EpochEnd::Rewound(reason),
-                Next::Indefinite => break EpochEnd::Rewound(format!("outcome unknown: {reason}")),
-                Next::Fenced => break EpochEnd::Fenced(fenced(&self.settings, &reason)),
-                Next::Refused => break EpochEnd::Failed(reason),
-            }
-        };
-        Ended { number: epoch.number, end, offsets: epoch.offsets, took: began.elapsed(), retries, replaced }
+    fn now(&self) -> Millis {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Carries one epoch to its end.
+    fn run(&mut self, epoch: Epoch<ConsumerGroupMetadata>) -> Ended {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let limits = CarryLimits {
+            try_for_ms: millis(self.settings.try_for),
+            replace_for_ms: millis(self.settings.replace_for),
+            replace_tainted: true,
+        };
+        let (left, now, began) = (std::mem::take(&mut self.left), self.now(), self.began);
+        // Statistics that came in the meantime are looked at before the transaction begins.
+        self.idle();
+        let mut carry = Carry::new(epoch, left, self, now, limits);
+        loop {
+            match carry.step(self, || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)) {
+                Step::Again(Duration::ZERO) => {}
+                Step::Again(pause) => std::thread::sleep(pause),
+                Step::Ended(ended) => {
+                    self.left = carry.left();
+                    return ended;
+                }
+            }
+        }
+    }
+}
+
+impl Calls<ConsumerGroupMetadata> for Worker {
     fn call(
         &mut self,
         call: Call,
         epoch: &Epoch<ConsumerGroupMetadata>,
-        until: Instant,
-    ) -> Result<(), (Verdict, String)> {
+        until: Millis,
+    ) -> Result<(), Failure> {
+        crash::point(false, call, epoch.number);
+        let made = self.make(call, epoch, until);
+        crash::point(true, call, epoch.number);
+        made
+    }
+
+    fn taint(&mut self) -> Option<String> {
+        self.producer.as_ref()?.context().wire.taint()
+    }
+
+    fn fenced(&self, why: &str) -> String {
+        fenced(&self.settings, why)
+    }
+}
+
+impl Worker {
+    fn make(
+        &mut self,
+        call: Call,
+        epoch: &Epoch<ConsumerGroupMetadata>,
+        until: Millis,
+    ) -> Result<(), Failure> {
+        let fail = |verdict: Verdict, why: String| Failure { verdict, why };
+        let until = self.began + Duration::from_millis(until);
         if call == Call::Replace {
             // The old producer must be gone before the new one is born, or they fence each other.
             self.producer = None;
             let made = create(&self.settings, until);
             let producer = made.map_err(|error| {
-                (if error.fenced { Verdict::Fenced } else { Verdict::Fatal }, error.to_string())
+                fail(if error.fenced { Verdict::Fenced } else { Verdict::Fatal }, error.to_string())
             })?;
             self.producer = Some(producer);
             return Ok(());
         }
         let Some(producer) = &self.producer else {
-            return Err((Verdict::Fatal, "there is no producer".into()));
+            return Err(fail(Verdict::Fatal, "there is no producer".into()));
         };
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
         let result = match call {
@@ -286,12 +313,15 @@ impl Worker {
             Call::Produce => return produce(producer, &epoch.outputs, until),
             Call::SendOffsets => {
                 let Some(group) = &epoch.group else {
-                    return Err((Verdict::Abort, "the consumer has left its group".into()));
+                    return Err(fail(Verdict::Abort, "the consumer has left its group".into()));
                 };
                 let mut list = TopicPartitionList::new();
                 for (topic, partition, offset) in &epoch.offsets {
-                    list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
-                        .map_err(|error| (Verdict::Abort, error.to_string()))?;
+                    let mut element = list.add_partition(topic, *partition);
+                    element
+                        .set_offset(Offset::Offset(*offset))
+                        .map_err(|error| fail(Verdict::Abort, error.to_string()))?;
+                    element.set_metadata(&epoch.stamp);
                 }
                 producer.send_offsets_to_transaction(&list, group, left)
             }
@@ -299,7 +329,7 @@ impl Worker {
             Call::Abort => producer.abort_transaction(left),
             Call::Replace => Ok(()),
         };
-        result.map_err(|error| (verdict(facts(&error)), error.to_string()))
+        result.map_err(|error| fail(verdict(facts(&error)), error.to_string()))
     }
 }
 
@@ -314,11 +344,8 @@ fn fenced(settings: &ProducerSettings, reason: &str) -> String {
 }
 
 /// Enqueues everything and waits until each record is delivered or has failed.
-fn produce(
-    producer: &BaseProducer<SinkContext>,
-    outputs: &[Output],
-    until: Instant,
-) -> Result<(), (Verdict, String)> {
+fn produce(producer: &BaseProducer<SinkContext>, outputs: &[Output], until: Instant) -> Result<(), Failure> {
+    let fail = |verdict: Verdict, why: &str| Failure { verdict, why: why.to_owned() };
     for output in outputs {
         let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
         for (key, value) in &output.headers {
@@ -337,7 +364,7 @@ fn produce(
                         return Err(delivery_failure(producer, &error, &output.topic));
                     }
                     if Instant::now() >= until {
-                        return Err((Verdict::Abort, "the producer's queue stays full".into()));
+                        return Err(fail(Verdict::Abort, "the producer's queue stays full"));
                     }
                     producer.poll(REPORT_WAIT);
                     record = back;
@@ -347,7 +374,7 @@ fn produce(
     }
     while producer.in_flight_count() > 0 {
         if Instant::now() >= until {
-            return Err((Verdict::Abort, "records were not delivered in time".into()));
+            return Err(fail(Verdict::Abort, "records were not delivered in time"));
         }
         producer.poll(REPORT_WAIT);
     }
@@ -361,25 +388,22 @@ fn produce(
     }
 }
 
-fn delivery_failure(
-    producer: &BaseProducer<SinkContext>,
-    error: &KafkaError,
-    topic: &str,
-) -> (Verdict, String) {
+fn delivery_failure(producer: &BaseProducer<SinkContext>, error: &KafkaError, topic: &str) -> Failure {
     if let Some((code, reason)) = producer.client().fatal_error() {
         producer.context().report().fatal = Some(code);
         let found = if is_fenced(code) { Verdict::Fenced } else { Verdict::Fatal };
-        return (found, format!("{code}: {reason}"));
+        return Failure { verdict: found, why: format!("{code}: {reason}") };
     }
     let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
     let why = format!("publishing to `{topic}`: {code}");
-    if is_fenced(code) {
-        (Verdict::Fenced, why)
+    let verdict = if is_fenced(code) {
+        Verdict::Fenced
     } else if is_refused(code) {
-        (Verdict::Refused, why)
+        Verdict::Refused
     } else {
-        (Verdict::Abort, why)
-    }
+        Verdict::Abort
+    };
+    Failure { verdict, why }
 }
 
 fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
@@ -391,6 +415,7 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
     let context = SinkContext {
         report: Mutex::new(Report::default()),
         told: Mutex::new(None),
+        wire: Wire::default(),
         token: settings.token.clone(),
     };
     let producer: BaseProducer<SinkContext> = settings

@@ -88,16 +88,36 @@ pub enum Next {
 pub struct Progress {
     /// The last call made.
     pub call: Call,
+    /// True once the transaction has begun: before that there is nothing to lose.
+    pub begun: bool,
+    /// True once the producer was replaced.
+    pub replaced: bool,
     /// True once a commit has been sent: from then on only a definite answer ends it.
     pub commit_sent: bool,
     /// True when the time for trying again is over.
     pub out_of_time: bool,
 }
 
+/// The first call of a transaction. A tainted producer may have a request under way that nobody waits for any more,
+/// and that could end this transaction instead of its own (Jepsen on Kafka); a new one of the same id fences it.
+pub fn first(tainted: bool) -> Call {
+    if tainted { Call::Replace } else { Call::Begin }
+}
+
+/// Whether a producer is tainted by a call's verdict: the outcome of a request that moves the transaction is not
+/// definite, or was not at first. What librdkafka retries by itself it tells in its statistics alone.
+pub fn taints(call: Call, verdict: Verdict) -> bool {
+    match call {
+        Call::SendOffsets | Call::Commit | Call::Abort => !matches!(verdict, Verdict::Ok | Verdict::Abort),
+        // Records that did not arrive make the transaction abort; they are part of no other.
+        Call::Begin | Call::Produce | Call::Replace => false,
+    }
+}
+
 /// What follows from a call's verdict.
 pub fn next(progress: Progress, verdict: Verdict) -> Next {
     use Call::{Abort, Begin, Commit, Produce, Replace, SendOffsets};
-    let Progress { call, commit_sent, out_of_time } = progress;
+    let Progress { call, begun, replaced, commit_sent, out_of_time } = progress;
     match (call, verdict) {
         (_, Verdict::Fenced) => Next::Fenced,
         (Begin, Verdict::Ok) => Next::Call(Produce),
@@ -106,12 +126,15 @@ pub fn next(progress: Progress, verdict: Verdict) -> Next {
         (Commit, Verdict::Ok) => Next::Committed,
         // librdkafka turns a commit into an abort only when the commit has not taken effect.
         (Abort, Verdict::Ok) => Next::Aborted,
+        (Replace, Verdict::Ok) if !begun => Next::Call(Begin),
         (Replace, Verdict::Ok) if commit_sent => Next::Indefinite,
         (Replace, Verdict::Ok) => Next::Aborted,
         // Without rights, going on would retry for ever. The open transaction dies with the producer.
         (_, Verdict::Refused) => Next::Refused,
         (Replace, _) if out_of_time => Next::Refused,
         (Replace, _) => Next::Call(Replace),
+        // A new producer that cannot begin either: the lane counts it as an abort, and gives up after some.
+        (Begin, Verdict::Fatal | Verdict::Abort) if replaced => Next::Aborted,
         (_, Verdict::Fatal) => Next::Call(Replace),
         (_, Verdict::Retry) if !out_of_time => Next::Call(call),
         // A commit without an answer is indefinite: an abort could contradict it (Jepsen on Kafka).
@@ -181,8 +204,34 @@ mod tests {
             (SendOffsets, false, false, V::Refused, Refused),
             (Replace, false, false, V::Fenced, Fenced),
         ] {
-            let progress = Progress { call, commit_sent, out_of_time };
+            let begun = call != Begin;
+            let progress = Progress { call, begun, replaced: false, commit_sent, out_of_time };
             assert_eq!(next(progress, verdict), expect, "{progress:?} {verdict:?}");
+        }
+    }
+
+    /// A producer whose past is doubtful never begins a transaction.
+    #[test]
+    fn a_tainted_producer_is_replaced_before_it_begins() {
+        assert_eq!((first(false), first(true)), (Begin, Replace));
+        let mut progress =
+            Progress { call: Replace, begun: false, replaced: true, commit_sent: false, out_of_time: false };
+        assert_eq!(next(progress, Verdict::Ok), Next::Call(Begin));
+        progress.call = Begin;
+        assert_eq!(next(progress, Verdict::Fatal), Next::Aborted, "a second one is not tried");
+        for (call, verdict, expect) in [
+            (Commit, Verdict::Ok, false),
+            (Commit, Verdict::Retry, true),
+            (Commit, Verdict::Fatal, true),
+            (Commit, Verdict::Abort, false),
+            (Abort, Verdict::Retry, true),
+            (SendOffsets, Verdict::Retry, true),
+            (Produce, Verdict::Retry, false),
+            (Produce, Verdict::Abort, false),
+            (Begin, Verdict::Retry, false),
+            (Replace, Verdict::Fatal, false),
+        ] {
+            assert_eq!(taints(call, verdict), expect, "{call:?} {verdict:?}");
         }
     }
 
@@ -194,10 +243,18 @@ mod tests {
             [Verdict::Ok, Verdict::Retry, Verdict::Abort, Verdict::Fatal, Verdict::Fenced, Verdict::Refused];
         for call in [Begin, Produce, SendOffsets, Commit, Abort, Replace] {
             for verdict in verdicts {
-                let mut progress = Progress { call, commit_sent: call == Commit, out_of_time: true };
+                let mut progress = Progress {
+                    call,
+                    begun: call != Begin,
+                    replaced: false,
+                    commit_sent: call == Commit,
+                    out_of_time: true,
+                };
                 let mut steps = 0;
                 while let Next::Call(call) = next(progress, if steps < 4 { verdict } else { Verdict::Ok }) {
                     progress.commit_sent |= call == Commit;
+                    progress.begun |= call == Produce;
+                    progress.replaced |= call == Replace;
                     progress.call = call;
                     steps += 1;
                     assert!(steps < 12, "{call:?} {verdict:?} does not end");

@@ -145,6 +145,9 @@ metrics! {
     rule_errors Counter [rule] "" "Failures of a rule";
     rules Gauge [state] "" "Rules that are active, and rules that are parked after a failure";
     rule_set_info Gauge [version] "" "The version of the active rule set, as a label; always 1";
+    rule_set_loaded Single<Gauge> [] "seconds" "When the active rule set was read, in seconds since 1970";
+    reloads Counter [outcome] "" "Changed files that were taken (loaded) or refused; and looks asked for that found no change (unchanged)";
+    reload_refused Single<Gauge> [] "" "1 while the files hold a rule set that was refused, and the former one goes on";
     lag Gauge [topic partition] "records" "Records between what is committed and the end of the partition";
     rebalances Counter [kind] "" "Changes of the partitions that lanes own";
     paused_partitions Gauge [lane] "" "Partitions that are not read at the moment, because a queue is full or a source is paused";

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::Config;
+use crate::decode::RejectCode;
 use crate::demo::telemetry::{ATTACK, Telemetry};
 use crate::demo::{PIPELINE, RULES};
 use crate::diagnostic::SourceFile;
@@ -356,4 +357,67 @@ fn a_record_that_panics_a_stage_is_rejected_and_leaves_nothing_behind() {
         assert!(tally.rule_failures.is_empty(), "{:?}", tally.rule_failures);
         assert!(engine.is_drained());
     }
+}
+
+/// A record of many events: each alert shows its own, the record is decoded once for all of them, and one that would
+/// alert without end is stopped and kept.
+#[test]
+fn alerts_of_a_record_of_many_events_show_their_own_and_are_bounded() {
+    let compiled = compiled();
+    let source = compiled.pipeline.sources.iter().position(|source| &*source.id == "rail-windows");
+    let source = source.expect("rail");
+    let event = |number: usize| {
+        format!(r#"{{"Channel":"Security","EventID":{},"Hostname":"h{number}"}}"#, 1_100 + number % 3)
+    };
+    let events: Vec<String> = (0..300).map(event).collect();
+    let whole = EngineLimits::from(&Config::default().limits);
+    for (what, record) in [("a list", format!("[{}]", events.join(", "))), ("lines", events.join("\n"))] {
+        let mut engine = Engine::new(Arc::clone(&compiled), whole.clone());
+        push(&mut engine, source, record.as_bytes());
+        let searched = engine.search(0, usize::MAX);
+        assert_eq!(searched.findings.len(), 100, "{what}");
+        for finding in &searched.findings {
+            let value: serde_json::Value = serde_json::from_slice(&finding.alert.value).expect("JSON");
+            let own = &events[finding.position.index as usize];
+            assert_eq!(value["raw_data"], own.as_str(), "{what}");
+            let range = &value["unmapped"]["noroshi"]["raw_data_range"];
+            let at = |end: usize| usize::try_from(range[end].as_u64().expect("a place")).expect("small");
+            assert_eq!(&record[at(0)..at(1)], own, "{what}");
+        }
+        assert!(searched.spoilt.is_empty(), "{what}");
+
+        let first = searched.findings[0].alert.value.len();
+        let bounded = EngineLimits { record_alert_bytes_max: first * 10, ..whole.clone() };
+        let mut engine = Engine::new(Arc::clone(&compiled), bounded);
+        push(&mut engine, source, record.as_bytes());
+        push(&mut engine, source, events[2].as_bytes());
+        let searched = engine.search(0, usize::MAX);
+        let rejects: Vec<_> = searched.spoilt.iter().map(|spoilt| (spoilt.at, spoilt.reject.code)).collect();
+        assert_eq!(rejects, [(0, RejectCode::TooManyAlerts)], "{what}");
+        assert_eq!(searched.spoilt[0].payload, record.as_bytes(), "{what}");
+        assert!((10..13).contains(&searched.findings.len()), "{what}: {}", searched.findings.len());
+        assert_eq!(
+            searched.findings.last().map(|finding| finding.position.index),
+            Some(0),
+            "{what}: the next record"
+        );
+        assert_eq!(searched.records, 2, "{what}");
+        let tally = engine.take_tally();
+        assert_eq!(tally.sources[source].rejects[&RejectCode::TooManyAlerts], 1, "{what}");
+        assert_eq!(tally.alerts.values().sum::<u64>(), searched.findings.len() as u64, "{what}");
+    }
+}
+
+fn push(engine: &mut Engine, source: usize, payload: &[u8]) {
+    let record = RecordRef {
+        source,
+        slot: 0,
+        topic: &Arc::from("in.rail.windows"),
+        partition: 0,
+        offset: 0,
+        timestamp_ms: None,
+        payload: Some(payload),
+        envelope: &NoEnvelope,
+    };
+    assert!(matches!(engine.push(&record), Pushed::Events(_)));
 }

@@ -40,7 +40,7 @@ fn record(open: &mut Open, slot: usize, offset: i64, reject: Option<usize>) {
         payload: None,
         envelope: &NoEnvelope,
     };
-    open.take(&record, reject);
+    open.take(&record, reject, 3);
 }
 
 fn finding(bytes: usize) -> Finding {

@@ -20,9 +20,17 @@ fn broken() -> Vec<Broken> {
         (
             "rules/d-metadata.sql",
             "/*---\nid: d\ntitle: x\nlvel: high\nstatus: fine\n---*/\nSELECT 1\n".into(),
-            &[("D003", 4, 1, "`level`"), ("D006", 5, 9, "stable")],
+            &[
+                ("D003", 4, 1, "`level`"),
+                ("D006", 5, 9, "stable"),
+                ("Q006", 7, 1, "known tables"),
+                ("Q023", 7, 8, "WHERE"),
+            ],
         ),
-        ("rules/e-bare.sql", "SELECT Image FROM process_activity\n".into(), &[("R001", 1, 1, "/*---")]),
+        ("rules/e-bare.sql", "SELECT Image FROM process_activity\n".into(), &[
+            ("R001", 1, 1, "/*---"),
+            ("Q023", 1, 8, "WHERE"),
+        ]),
         ("rules/f-twin.sql", rule("a", &process("Image = 'x'")), &[("R002", 2, 5, "a-column.sql:2")]),
         (
             "rules/g-group.sql",

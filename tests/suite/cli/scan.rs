@@ -120,15 +120,16 @@ fn what_is_too_long_for_its_column_says_so() {
     let value = |chars: usize| hit().replace(r"C:\\", &format!(r"C:\\{}", "x".repeat(chars)));
     for (title, image, shown_title, shown_image) in [
         (
-            "狼".repeat(48),
+            // A wide character takes two columns.
+            "狼".repeat(24),
             value(53),
-            "狼".repeat(48),
+            "狼".repeat(24),
             format!(r"Image=C:\{}Windows\System32\cmd.exe", "x".repeat(53)),
         ),
         (
-            "狼".repeat(49),
+            "狼".repeat(25),
             value(54),
-            format!("{}…", "狼".repeat(47)),
+            format!("{}…", "狼".repeat(23)),
             format!(r"Image=C:\{}Windows\System32\cmd.e…", "x".repeat(54)),
         ),
     ] {

@@ -1,0 +1,172 @@
+//! Transactions over scripted calls: which calls are made, how it ends, and what the next one begins with.
+
+use std::collections::VecDeque;
+
+use super::Call::{Abort, Begin, Commit, Produce, Replace, SendOffsets};
+use super::*;
+
+const LIMITS: CarryLimits = CarryLimits { try_for_ms: 1_000, replace_for_ms: 500, replace_tainted: true };
+
+/// Answers as the script says, then with yes; each call takes 1 ms, one that is to be tried again 300 ms.
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<(Call, Verdict)>,
+    made: Vec<Call>,
+    now: std::rc::Rc<std::cell::Cell<Millis>>,
+    taint: Option<String>,
+}
+
+impl Calls<()> for Script {
+    fn call(&mut self, call: Call, _: &Epoch<()>, _: Millis) -> Result<(), Failure> {
+        self.made.push(call);
+        let scripted = self.answers.front().filter(|(at, _)| *at == call).map(|(_, verdict)| *verdict);
+        let verdict = scripted.unwrap_or(Verdict::Ok);
+        if scripted.is_some() {
+            self.answers.pop_front();
+        }
+        self.now.set(self.now.get() + if verdict == Verdict::Retry { 300 } else { 1 });
+        if call == Replace && verdict == Verdict::Ok {
+            self.taint = None;
+        }
+        if verdict == Verdict::Ok { Ok(()) } else { Err(Failure { verdict, why: "scripted".into() }) }
+    }
+
+    fn taint(&mut self) -> Option<String> {
+        self.taint.clone()
+    }
+
+    fn fenced(&self, why: &str) -> String {
+        why.to_owned()
+    }
+}
+
+fn run(script: &mut Script, left: Left, limits: CarryLimits) -> (Ended, Left) {
+    let epoch =
+        Epoch { number: 1, outputs: Vec::new(), stamp: String::new(), offsets: Vec::new(), group: None };
+    let now = std::rc::Rc::clone(&script.now);
+    let mut carry = Carry::new(epoch, left, script, now.get(), limits);
+    for _ in 0..100 {
+        if let Step::Ended(ended) = carry.step(script, || now.get()) {
+            return (ended, carry.left());
+        }
+    }
+    panic!("no end after {:?}", script.made);
+}
+
+#[test]
+fn what_is_called_how_it_ends_and_what_it_leaves() {
+    let rewound = || EpochEnd::Rewound("scripted".into());
+    let unknown = || EpochEnd::Unknown("scripted".into());
+    for (what, tainted, answers, made, end, doubtful, leaves) in [
+        (
+            "all well",
+            false,
+            vec![],
+            vec![Begin, Produce, SendOffsets, Commit],
+            EpochEnd::Committed,
+            false,
+            false,
+        ),
+        (
+            "a tainted producer is replaced before it begins",
+            true,
+            vec![],
+            vec![Replace, Begin, Produce, SendOffsets, Commit],
+            EpochEnd::Committed,
+            true,
+            false,
+        ),
+        (
+            "a commit that had to be asked twice is definite, and taints",
+            false,
+            vec![(Commit, Verdict::Retry)],
+            vec![Begin, Produce, SendOffsets, Commit, Commit],
+            EpochEnd::Committed,
+            true,
+            true,
+        ),
+        (
+            "offsets that had to be sent twice taint",
+            false,
+            vec![(SendOffsets, Verdict::Retry)],
+            vec![Begin, Produce, SendOffsets, SendOffsets, Commit],
+            EpochEnd::Committed,
+            true,
+            true,
+        ),
+        (
+            "a commit without an answer is unknown, and the new producer is not tainted",
+            false,
+            vec![(Commit, Verdict::Retry); 4],
+            vec![Begin, Produce, SendOffsets, Commit, Commit, Commit, Commit, Replace],
+            unknown(),
+            true,
+            false,
+        ),
+        (
+            "a fatal commit is unknown",
+            false,
+            vec![(Commit, Verdict::Fatal)],
+            vec![Begin, Produce, SendOffsets, Commit, Replace],
+            unknown(),
+            true,
+            false,
+        ),
+        (
+            "what must be aborted is aborted",
+            false,
+            vec![(Produce, Verdict::Abort)],
+            vec![Begin, Produce, Abort],
+            rewound(),
+            false,
+            false,
+        ),
+        (
+            "an abort that had to be asked twice taints",
+            false,
+            vec![(Produce, Verdict::Abort), (Abort, Verdict::Retry)],
+            vec![Begin, Produce, Abort, Abort],
+            rewound(),
+            true,
+            true,
+        ),
+        (
+            "a producer that cannot begin is replaced, and the transaction goes on",
+            false,
+            vec![(Begin, Verdict::Fatal)],
+            vec![Begin, Replace, Begin, Produce, SendOffsets, Commit],
+            EpochEnd::Committed,
+            true,
+            false,
+        ),
+        (
+            "a new one that cannot begin either is not replaced again",
+            true,
+            vec![(Begin, Verdict::Fatal)],
+            vec![Replace, Begin],
+            rewound(),
+            true,
+            false,
+        ),
+    ] {
+        let mut script = Script { answers: answers.into(), ..Script::default() };
+        let left = Left { taint: tainted.then(|| "before".to_owned()) };
+        let (ended, left) = run(&mut script, left, LIMITS);
+        assert_eq!(script.made, made, "{what}");
+        assert_eq!(ended.end, end, "{what}");
+        assert_eq!((ended.doubtful, left.taint.is_some()), (doubtful, leaves), "{what}");
+        assert_eq!(ended.replaced, made.contains(&Replace), "{what}");
+    }
+}
+
+#[test]
+fn what_the_connections_tell_taints_as_well() {
+    let mut script = Script { taint: Some("a connection was lost".into()), ..Script::default() };
+    run(&mut script, Left::default(), LIMITS);
+    assert_eq!(script.made[..2], [Replace, Begin]);
+    run(&mut script, Left::default(), LIMITS);
+    assert_eq!(script.made.iter().filter(|call| **call == Replace).count(), 1, "once is enough");
+    let mut off = Script { taint: Some("a connection was lost".into()), ..Script::default() };
+    run(&mut off, Left::default(), CarryLimits { replace_tainted: false, ..LIMITS });
+    assert!(!off.made.contains(&Replace));
+}

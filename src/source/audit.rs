@@ -1,0 +1,143 @@
+//! What a lane believes is committed, against what the broker says: a pure comparison.
+//!
+//! Owns the stamp that stands beside each committed offset, and what a difference means. Two parts of the system that
+//! must agree are compared while they run, not only in tests: a lost, a torn or somebody else's transaction shows
+//! here, whatever its cause. The Kafka adapter asks the broker; `pipeline::lane` stops when there is a contradiction.
+
+use std::fmt;
+
+/// Who committed an offset, and when in its own count. It travels as the offset's metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The transactional id.
+    pub writer: String,
+    /// Which life of it: the time at which the lane began, in milliseconds.
+    pub life: u64,
+    /// The epoch, from 1 in each life.
+    pub epoch: u64,
+}
+
+/// What each stamp begins with: the form's version.
+const FORM: &str = "noroshi/1";
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{FORM} {} {} {}", self.writer, self.life, self.epoch)
+    }
+}
+
+impl Stamp {
+    /// Reads a stamp; `None` for metadata that is not ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let (form, writer, life, epoch) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        if form != FORM || parts.next().is_some() {
+            return None;
+        }
+        Some(Self { writer: writer.to_owned(), life: life.parse().ok()?, epoch: epoch.parse().ok()? })
+    }
+}
+
+/// A committed offset with its stamp, if it has one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset.
+    pub offset: i64,
+    /// Who committed it.
+    pub stamp: Option<Stamp>,
+}
+
+/// What the comparison says of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audit {
+    /// The broker has what the lane believes.
+    Agrees,
+    /// Another lane has gone on from here: the group has moved the partition, and will tell.
+    Moved,
+    /// The two cannot both be right.
+    Contradiction(String),
+}
+
+/// Compares a partition. `me` is this lane's stamp, with the epoch last handed to the sink; while the outcome of that
+/// one is unknown (`open`), the broker may have it or not.
+pub fn audit(me: &Stamp, believed: Option<i64>, found: Option<&Committed>, open: bool) -> Audit {
+    let Some(believed) = believed else { return Audit::Agrees };
+    let Some(found) = found else {
+        return Audit::Contradiction(format!(
+            "offset {believed} was committed, and nothing is committed now"
+        ));
+    };
+    if found.offset == believed {
+        return Audit::Agrees;
+    }
+    let who = match &found.stamp {
+        None => "something that is not Noroshi".to_owned(),
+        Some(stamp) if stamp.writer != me.writer && found.offset > believed => return Audit::Moved,
+        Some(stamp) if stamp.writer == me.writer && stamp.life == me.life => {
+            if open && stamp.epoch == me.epoch && found.offset > believed {
+                return Audit::Agrees;
+            }
+            format!("this lane, in epoch {}", stamp.epoch)
+        }
+        Some(stamp) if stamp.writer == me.writer => {
+            format!("another process with the same identity `{}`", stamp.writer)
+        }
+        Some(stamp) => format!("the lane `{}`", stamp.writer),
+    };
+    Audit::Contradiction(format!(
+        "offset {believed} was committed in epoch {} at the latest, but the group has {}, committed by {who}",
+        me.epoch, found.offset
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(writer: &str, life: u64, epoch: u64) -> Stamp {
+        Stamp { writer: writer.into(), life, epoch }
+    }
+
+    #[test]
+    fn stamps_come_back_as_they_were_written() {
+        let made = stamp("noroshi-demo-a-0", 1_790_000_000_000, 42);
+        assert_eq!(made.to_string(), "noroshi/1 noroshi-demo-a-0 1790000000000 42");
+        assert_eq!(Stamp::parse(&made.to_string()), Some(made));
+        for text in ["", "x", "noroshi/2 a 1 2", "noroshi/1 a 1", "noroshi/1 a 1 2 3", "noroshi/1 a x 2"] {
+            assert_eq!(Stamp::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_difference_means() {
+        let me = stamp("a", 7, 5);
+        for (what, believed, found, open, expect) in [
+            ("nothing believed", None, Some((9, Some(stamp("b", 1, 1)))), false, "agrees"),
+            ("the same", Some(9), Some((9, Some(stamp("a", 7, 4)))), false, "agrees"),
+            ("the same, by whomever", Some(9), Some((9, None)), false, "agrees"),
+            ("gone", Some(9), None, false, "nothing is committed"),
+            ("the open epoch went through", Some(9), Some((12, Some(stamp("a", 7, 5)))), true, "agrees"),
+            ("the open epoch did not", Some(9), Some((9, Some(stamp("a", 7, 4)))), true, "agrees"),
+            ("an epoch that was not open", Some(9), Some((12, Some(stamp("a", 7, 5)))), false, "epoch 5"),
+            ("an older epoch came back", Some(9), Some((6, Some(stamp("a", 7, 3)))), true, "epoch 3"),
+            (
+                "a later life of the same name",
+                Some(9),
+                Some((12, Some(stamp("a", 8, 1)))),
+                true,
+                "same identity",
+            ),
+            ("another lane went on", Some(9), Some((12, Some(stamp("b", 1, 1)))), false, "moved"),
+            ("another lane went back", Some(9), Some((3, Some(stamp("b", 1, 1)))), false, "the lane `b`"),
+            ("somebody moved it by hand", Some(9), Some((3, None)), false, "not Noroshi"),
+        ] {
+            let found = found.map(|(offset, stamp)| Committed { offset, stamp });
+            let audit = audit(&me, believed, found.as_ref(), open);
+            match (&audit, expect) {
+                (Audit::Agrees, "agrees") | (Audit::Moved, "moved") => {}
+                (Audit::Contradiction(why), part) if why.contains(part) => {}
+                _ => panic!("{what}: {audit:?}, not {expect}"),
+            }
+        }
+    }
+}
