@@ -5,6 +5,7 @@
 
 mod crash;
 pub mod create;
+pub mod replay;
 mod wire;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};

@@ -5,6 +5,7 @@
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
 mod begin;
+pub mod bounded;
 mod context;
 mod failure;
 pub mod preflight;
