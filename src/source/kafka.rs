@@ -25,7 +25,7 @@ use super::assignment::{Begin, Facts, Positions, begin};
 use super::audit::{Audit, Committed, Stamp, audit};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
-use crate::pipeline::definition::Pipeline;
+use crate::pipeline::definition::{Pipeline, Start};
 
 /// How long the broker may take for an answer that a rebalance or a rewind waits for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -206,9 +206,13 @@ impl KafkaSource {
     }
 
     fn committed_now(&self, list: TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
-        self.consumer
-            .committed_offsets(list, ANSWER_TIMEOUT)
-            .map_err(|error| kafka("reading the group's committed offsets", &error))
+        let failed = |error: &KafkaError| kafka("reading the group's committed offsets", error);
+        let found = self.consumer.committed_offsets(list, ANSWER_TIMEOUT).map_err(|error| failed(&error))?;
+        // A partition with an error of its own has no offset in the answer, which must not pass for none committed.
+        match found.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(failed(&error)),
+            None => Ok(found),
+        }
     }
 
     /// Compares what the broker says of some partitions with what this lane believes.
@@ -226,7 +230,7 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// The offsets at which the partitions of an assignment begin, and those of them that are not committed yet.
+    /// The offsets at which the partitions of an assignment begin, and those of them that must be committed first.
     fn beginnings(
         &mut self,
         list: &TopicPartitionList,
@@ -262,7 +266,9 @@ impl KafkaSource {
                 }
             };
             self.positions.take(topic, partition, source, at, committed);
-            let lists = [Some(&mut assigned), Some(&mut fresh).filter(|_| committed.is_none())];
+            // The oldest record is the oldest at the next start as well; the newest is another one then.
+            let pinned = committed.is_none() && declared.start == Start::Latest;
+            let lists = [Some(&mut assigned), Some(&mut fresh).filter(|_| pinned)];
             for list in lists.into_iter().flatten() {
                 list.add_partition_offset(topic, partition, Offset::Offset(at))
                     .map_err(|error| kafka("preparing the assignment", &error))?;
@@ -385,8 +391,9 @@ impl Source for KafkaSource {
         };
         done.map_err(|error| kafka("taking partitions", &error))?;
         if fresh.count() > 0 {
-            // Where a group begins is decided once: a restart before the first epoch begins at the same place,
-            // and `latest` does not skip what came in between.
+            // Where a group begins is decided once: a restart before the first epoch does not skip what came in
+            // between. This is the only commit outside of a transaction; a copy of it that the network holds back
+            // beyond the first epoch would take the group back to its beginning, so there are no more than needed.
             self.consumer
                 .commit(&fresh, CommitMode::Sync)
                 .map_err(|error| kafka("committing where the group begins", &error))?;
