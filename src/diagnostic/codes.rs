@@ -41,7 +41,8 @@ codes! {
     S004 "A view fills a column that the table does not have."
     S005 "A column has the name of a system column."
     S006 "A transformation or a value does not fit the column's type."
-    S007 "An OCSF path does not begin with an attribute that evidence may hold, or clashes with another."
+    S007 "An OCSF path does not begin with an attribute that evidence may hold, leads to none that takes the column, or clashes with another."
+    S008 "An observable does not fit the column's type."
 
     P001 "Something that the pipeline names does not exist."
     P002 "An identifier is used twice."
