@@ -81,6 +81,11 @@ pub fn attacks(tags: &[String]) -> Vec<Value> {
     found
 }
 
+/// Whether Sigma's tag or the id is that of a tactic: `credential-access`, `credential_access`, `ta0006`.
+pub fn is_tactic(name: &str) -> bool {
+    tactic(&name.to_ascii_lowercase().replace('_', "-"), false).is_some()
+}
+
 fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut kept = Vec::new();
     for item in items {

@@ -59,6 +59,8 @@ codes! {
     R005 "The rule uses metadata whose feature is not available in this version."
     R006 "A tag is not a known ATT&CK tag form."
     R007 "No source of the pipeline feeds the rule's table."
+    R008 "A folder holds no rule."
+    R009 "A date is not a day, written as YYYY-MM-DD."
 
     Q001 "The SQL cannot be parsed."
     Q002 "The rule holds more than one statement."
@@ -92,6 +94,8 @@ codes! {
 
     T001 "A test's input cannot be read."
     T002 "A test expects something that the rule cannot return."
+    T003 "A row that a test gives has a column that the rule's table does not have, or a value that does not fit it."
+    T004 "A case has no input, or a file that belongs to no source of the pipeline."
 }
 
 const INTRODUCTION: &str = "\
