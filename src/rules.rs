@@ -13,12 +13,12 @@
 pub mod bind;
 mod file;
 pub mod functions;
-pub mod given;
 pub mod meta;
 mod metadata;
 mod plan;
 mod set;
 mod sql;
+pub mod tactics;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,7 +1,7 @@
 //! `noroshi run`: the service.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,12 +49,11 @@ pub struct RunArgs {
 /// Runs until it is stopped.
 pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
-    config.brokers()?;
     log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
-    let pipeline = Pipeline::load(&args.pipeline)?;
+    let pipeline = sound(&args.pipeline, &config)?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
     let compiled = Arc::new(compile(pipeline, &config, terminal)?);
     let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
@@ -91,6 +90,23 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let outcome = outcome(&ends);
     tracing::info!(?outcome, "Noroshi ends.");
     Ok(outcome)
+}
+
+/// The pipeline; or all that is wrong with it, its rules and the brokers' addresses, at once.
+fn sound(path: &Path, config: &Config) -> Result<Pipeline, CliError> {
+    let mut found: Vec<Diagnostic> = config.brokers().err().into_iter().collect();
+    let pipeline = Pipeline::look_at(path, &mut found);
+    match pipeline {
+        Some(pipeline) if !found.iter().any(Diagnostic::is_error) => Ok(pipeline),
+        pipeline => {
+            let rules = pipeline.iter().flat_map(|pipeline| {
+                let limits = RuleLimits::from(&config.limits);
+                rules::load(&pipeline.rules, &pipeline.catalog, &limits).diagnostics
+            });
+            found.extend(rules);
+            Err(found.into())
+        }
+    }
 }
 
 /// Reads and compiles the rules of a pipeline; warnings are shown, errors end the command.

@@ -7,11 +7,11 @@ use serde_json::{Map, Value as Json};
 
 use super::run;
 use crate::normalise::columns::{ColumnBuilder, cell};
+use crate::normalise::given::{self, Fault};
 use crate::normalise::projection::Projection;
 use crate::normalise::schema::ColumnType;
 use crate::normalise::time::ZoneOffset;
 use crate::rules::Rule;
-use crate::rules::given::{self, Fault};
 
 /// Why sample rows cannot be run.
 #[derive(Debug, thiserror::Error)]

@@ -6,12 +6,11 @@
 use std::path::Path;
 
 use super::file::RuleFile;
-use super::given;
 use super::meta::{Expect, Given, RuleScope, RuleTest};
-use crate::decode;
-use crate::detect::attack::is_tactic;
+use super::tactics::is_tactic;
 use crate::diagnostic::{Diagnostic, codes, suggest};
 use crate::document::{Spans, pointer_segment};
+use crate::normalise::given;
 use crate::normalise::schema::Table;
 use crate::normalise::time::{ZoneOffset, parse_text};
 
@@ -122,19 +121,10 @@ fn check_given(
                 .help("the path is relative to the rule"),
         );
     }
-    let known = decode::FORMATS.iter().map(|format| format.name());
-    let problem = match test.format.as_deref() {
-        None => Diagnostic::new(codes::T001, "a test on a file needs `format:`")
-            .at(spans.value(&pointer))
-            .help(format!("known formats: {}", known.collect::<Vec<_>>().join(", "))),
-        Some(name) if decode::format(name).is_none() => {
-            Diagnostic::new(codes::T001, format!("there is no format `{name}`"))
-                .at(spans.value(&format!("/tests/{at}/format")))
-                .help(suggest(name, known))
-        }
-        Some(_) => return,
-    };
-    found.push(problem);
+    if let Some((message, help)) = given::format_fault(test.format.as_deref()) {
+        let place = if test.format.is_some() { format!("/tests/{at}/format") } else { pointer };
+        found.push(Diagnostic::new(codes::T001, message).at(spans.value(&place)).help(help));
+    }
 }
 
 /// What a test expects and can never get: an output that the query does not return.

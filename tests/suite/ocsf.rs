@@ -248,7 +248,8 @@ fn the_attributes_that_paths_may_name_are_ocsf_s() {
                 entry.split_once(':').map_or((entry, None), |(name, object)| (name, Some(object)));
             let inner = inner.map(|inner| if inner.is_empty() { name } else { inner });
             let detail = schema.attribute(object, name).unwrap_or_else(|| panic!("no {object}.{name}"));
-            let kind = detail["object_type"].as_str().or(detail["type"].as_str()).expect("a type");
+            let kind =
+                ["object_type", "type"].iter().find_map(|key| detail.get(*key)?.as_str()).expect("a type");
             match inner {
                 // A proxy is described as an endpoint is.
                 Some(inner) => {
@@ -274,7 +275,7 @@ fn the_attributes_that_paths_may_name_are_ocsf_s() {
                         ],
                     };
                     assert!(expect.contains(&kind), "{object}.{name} is a {kind}");
-                    let list = detail["is_array"] == true;
+                    let list = detail.get("is_array") == Some(&json!(true));
                     assert_eq!(list, matches!(name, "hashes" | "to"), "{object}.{name}");
                 }
             }

@@ -44,7 +44,7 @@ fn the_tests_of_rules_pass_or_say_what_differs() {
         (
             "  - {name: n, given: [{Imagee: x}], expect: 0}\n".into(),
             2,
-            &["T003", "the table `process_activity` has no column `Imagee`; did you mean `Image`"],
+            &["T003", "the table `process_activity` has no column `Imagee`", "did you mean `Image`?"],
         ),
         (
             "  - {name: n, given: [{Image: x, ProcessId: four}, {event_time: soon}], expect: 0}\n".into(),

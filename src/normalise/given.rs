@@ -1,18 +1,18 @@
 //! Rows that somebody wrote by hand: the `given:` rows of a rule's tests.
 //!
-//! Owns what they may hold: columns of the rule's table, and values that fit them. A stray value of an event becomes
-//! NULL, but one in a test is a slip of its author. Called by `rules::file` to refuse such rows, and by
-//! `detect::sample`, which makes a batch of the others.
+//! Owns what they may hold: columns of the rule's table, and values that fit them; and which formats a file of records
+//! may have. A stray value of an event becomes NULL, but one in a test is a slip of its author. Called by
+//! `rules::metadata` to refuse such tests, and by `detect::sample`, which makes a batch of sound rows.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json};
 
-use crate::decode::Value;
+use super::columns::{Cell, cell};
+use super::schema::{ColumnType, SystemColumn, Table};
+use super::time::ZoneOffset;
+use crate::decode::{self, Value};
 use crate::diagnostic::suggest;
-use crate::normalise::columns::{Cell, cell};
-use crate::normalise::schema::{ColumnType, SystemColumn, Table};
-use crate::normalise::time::ZoneOffset;
 
 /// What is wrong with one value of one row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,21 @@ pub fn faults(table: &Table, rows: &[Map<String, Json>]) -> Vec<Fault> {
         }
     }
     found
+}
+
+/// Why records of a test's file cannot be read as that format: what is wrong, and what to do.
+pub fn format_fault(name: Option<&str>) -> Option<(String, String)> {
+    let known = decode::FORMATS.iter().map(|format| format.name());
+    match name {
+        None => {
+            let known = known.collect::<Vec<_>>().join(", ");
+            Some(("a test on a file needs `format:`".to_owned(), format!("known formats: {known}")))
+        }
+        Some(name) if decode::format(name).is_none() => {
+            Some((format!("there is no format `{name}`"), suggest(name, known)))
+        }
+        Some(_) => None,
+    }
 }
 
 /// The type of a column, declared or of the system; SQL does not tell cases apart.
