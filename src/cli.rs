@@ -3,6 +3,7 @@
 //! Owns arguments, help, exit codes, and how problems reach a person or a machine. Commands put the other
 //! modules together; nobody calls them but `main`.
 
+mod cases;
 mod check;
 mod completions;
 mod demo;

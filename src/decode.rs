@@ -163,7 +163,8 @@ pub type Slot = usize;
 
 /// The fields that some rule, key, condition or alert needs, as a trie over path segments.
 ///
-/// `a.b` finds `{"a":{"b":…}}` and also `{"a.b":…}`: some producers flatten their names.
+/// `a.b` finds `{"a":{"b":…}}` and also `{"a.b":…}`: some producers flatten their names. `a.0.b` also finds the `b` of
+/// the first item of the list `a`.
 #[derive(Debug, Clone, Default)]
 pub struct FieldSet {
     paths: Vec<String>,
@@ -177,6 +178,8 @@ pub struct FieldSet {
 pub struct FieldNode {
     /// Key → (slot of the value itself, node for what lies below it).
     pub children: HashMap<String, (Option<Slot>, Option<usize>)>,
+    /// So many items of a list may be wanted: one more than the highest index among the keys.
+    pub items: usize,
 }
 
 impl FieldSet {
@@ -205,6 +208,8 @@ impl FieldSet {
         let mut segments = path.split('.').peekable();
         while let Some(segment) = segments.next() {
             let fresh = self.nodes.len();
+            let items = segment.parse::<usize>().map_or(0, |index| index.saturating_add(1));
+            self.nodes[node].items = self.nodes[node].items.max(items);
             let entry = self.nodes[node].children.entry(segment.to_owned()).or_default();
             if segments.peek().is_none() {
                 entry.0 = Some(slot);

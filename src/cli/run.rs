@@ -54,7 +54,6 @@ pub struct RunArgs {
 /// Runs until it is stopped.
 pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
-    config.brokers()?;
     log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");

@@ -238,23 +238,35 @@ fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, slots: &mut Vec<V
     object(nodes, at, fields, 0, slots);
 }
 
-/// Recursion is bounded twice: by the trie's depth and by `check_depth`.
+/// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by `check_depth`.
 fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, slots: &mut [Value<'t>]) {
-    let Some(Node::Object { len, .. }) = nodes.get(at) else { return };
-    let wanted = &fields.node(level).children;
-    let mut at = at + 1;
-    for _ in 0..*len {
-        let Some(Node::String(key)) = nodes.get(at) else { return };
-        let value = at + 1;
-        if let Some((slot, below)) = wanted.get(*key) {
-            if let Some(slot) = slot {
-                slots[*slot] = scalar(nodes, value);
-            }
-            if let Some(below) = below {
-                object(nodes, value, fields, *below, slots);
+    let wanted = fields.node(level);
+    let take = |key: &str, value: usize, slots: &mut [Value<'t>]| {
+        let Some((slot, below)) = wanted.children.get(key) else { return };
+        if let Some(slot) = slot {
+            slots[*slot] = scalar(nodes, value);
+        }
+        if let Some(below) = below {
+            object(nodes, value, fields, *below, slots);
+        }
+    };
+    match nodes.get(at) {
+        Some(Node::Object { len, .. }) => {
+            let mut at = at + 1;
+            for _ in 0..*len {
+                let Some(Node::String(key)) = nodes.get(at) else { return };
+                take(key, at + 1, slots);
+                at += 1 + span(nodes, at + 1);
             }
         }
-        at = value + span(nodes, value);
+        Some(Node::Array { len, .. }) => {
+            let mut at = at + 1;
+            for item in 0..wanted.items.min(*len) {
+                take(&item.to_string(), at, slots);
+                at += span(nodes, at);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -19,6 +19,8 @@ use declared::{Labels, Registered};
 
 /// The value of every label of a series that takes what is beyond the bound.
 pub const OTHER: &str = "other";
+/// Series that are made before anything is counted take at most the bound divided by this.
+const FORESEEN_SHARE: u32 = 2;
 
 /// How an epoch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +117,12 @@ impl Metrics {
         for outcome in [Outcome::Committed, Outcome::Aborted, Outcome::Unknown] {
             all.epochs.get_or_create_owned(&label("outcome", outcome.as_str()));
         }
+        for what in [Cut::Alert, Cut::Reject, Cut::Raw] {
+            all.cuts.get_or_create_owned(&label("what", what.as_str()));
+        }
+        for kind in [Rebalance::Assigned, Rebalance::Revoked, Rebalance::Lost] {
+            all.rebalances.get_or_create_owned(&label("kind", kind.as_str()));
+        }
         for outcome in [Reload::Loaded, Reload::Refused, Reload::Unchanged] {
             all.reloads.get_or_create_owned(&label("outcome", outcome.as_str()));
         }
@@ -197,11 +205,27 @@ impl Metrics {
         self.1.tables.get(table).map(|rows| rows.inc_by(count));
     }
 
+    /// Makes the series of all sources for these codes, at 0: a rate shows a step from 0 to 1, and none from nothing.
+    pub fn foresee_rejects(&self, codes: impl IntoIterator<Item = &'static str> + Clone) {
+        for source in &self.1.sources {
+            for code in codes.clone() {
+                self.foresee(&self.0.all.rejects, reject_labels(source, code));
+            }
+        }
+    }
+
+    /// Makes the series of a rule, at 0, for the sources that feed it, each with its organisation.
+    pub fn foresee_rule<'a>(&self, rule: &str, sources: impl IntoIterator<Item = (usize, &'a str)>) {
+        self.foresee(&self.0.all.rule_errors, label("rule", rule));
+        for (source, organisation) in sources {
+            self.foresee(&self.0.all.alerts, self.alert_labels(rule, Some(source), organisation));
+        }
+    }
+
     /// Records of a source that were rejected with a code.
     pub fn rejects(&self, source: usize, code: &str, count: u64) {
         if let Some(source) = self.source(source) {
-            let labels = vec![("source", Arc::clone(&source.id)), ("code", Arc::from(code))];
-            self.bounded(&self.0.all.rejects, labels).inc_by(count);
+            self.bounded(&self.0.all.rejects, reject_labels(source, code)).inc_by(count);
         }
     }
 
@@ -215,11 +239,14 @@ impl Metrics {
 
     /// Alerts of a rule on a source's events. `source` is `None` for a rule over several sources.
     pub fn alerts(&self, rule: &str, source: Option<usize>, organisation: &str, count: u64) {
+        let labels = self.alert_labels(rule, source, organisation);
+        self.bounded(&self.0.all.alerts, labels).inc_by(count);
+    }
+
+    fn alert_labels(&self, rule: &str, source: Option<usize>, organisation: &str) -> Labels {
         let source = source.and_then(|source| self.source(source));
         let source = source.map_or_else(|| Arc::from(""), |source| Arc::clone(&source.id));
-        let labels =
-            vec![("rule", Arc::from(rule)), ("source", source), ("organisation", Arc::from(organisation))];
-        self.bounded(&self.0.all.alerts, labels).inc_by(count);
+        vec![("rule", Arc::from(rule)), ("source", source), ("organisation", Arc::from(organisation))]
     }
 
     /// Failures of a rule.
@@ -229,12 +256,7 @@ impl Metrics {
 
     /// Something was cut to its limit.
     pub fn cut(&self, what: Cut, count: u64) {
-        let what = match what {
-            Cut::Alert => "alert",
-            Cut::Reject => "reject",
-            Cut::Raw => "raw",
-        };
-        self.0.all.cuts.get_or_create(&label("what", what)).inc_by(count);
+        self.0.all.cuts.get_or_create(&label("what", what.as_str())).inc_by(count);
     }
 
     /// The rule set that is active from now on.
@@ -272,12 +294,7 @@ impl Metrics {
 
     /// Partitions came or went.
     pub fn rebalance(&self, kind: Rebalance) {
-        let kind = match kind {
-            Rebalance::Assigned => "assigned",
-            Rebalance::Revoked => "revoked",
-            Rebalance::Lost => "lost",
-        };
-        self.0.all.rebalances.get_or_create(&label("kind", kind)).inc();
+        self.0.all.rebalances.get_or_create(&label("kind", kind.as_str())).inc();
     }
 
     /// How many partitions of a lane are paused now.
@@ -327,6 +344,15 @@ impl Metrics {
         self.1.sources.get(source)
     }
 
+    /// Makes a series before anything is counted, while that leaves room for those that nobody foresees.
+    fn foresee(&self, family: &Family<Labels, Counter>, labels: Labels) {
+        let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
+        if *series < self.0.series_max / FORESEEN_SHARE && family.get(&labels).is_none() {
+            *series += 1;
+            family.get_or_create_owned(&labels);
+        }
+    }
+
     /// The series with these labels, or the one for all others once the bound is reached.
     fn bounded<M: Clone, C: MetricConstructor<M>>(&self, family: &Family<Labels, M, C>, labels: Labels) -> M {
         if let Some(metric) = family.get(&labels) {
@@ -355,6 +381,30 @@ impl Outcome {
             Self::Unknown => "unknown",
         }
     }
+}
+
+impl Cut {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Reject => "reject",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+impl Rebalance {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Assigned => "assigned",
+            Self::Revoked => "revoked",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+fn reject_labels(source: &Source, code: &str) -> Labels {
+    vec![("source", Arc::clone(&source.id)), ("code", Arc::from(code))]
 }
 
 fn label(name: &'static str, value: &str) -> Labels {

@@ -3,16 +3,19 @@
 //! Owns the translation of [`LaneEvents`] into counters, states and lines; decides nothing. One for each lane,
 //! made by `cli::run`.
 
+mod outage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, FloodNote, LaneEvents};
 use super::slot::Generation;
 use crate::config::Config;
-use crate::decode::Hint;
+use crate::decode::{Hint, RejectCode};
 use crate::detect::flood;
 use crate::observe::health::{
     Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
@@ -24,8 +27,6 @@ use crate::source::PartitionStatus;
 
 /// How often positions are copied out for `/status`.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
-/// The same trouble is told again after this time.
-const TROUBLE_EVERY: Duration = Duration::from_secs(10);
 /// A lane blocks longest in a rewind or an assignment that the broker does not answer: tries times 30 s.
 const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(180);
 
@@ -55,6 +56,7 @@ impl Observed {
         let health = Health::new(settings, clock);
         let observed = Self { metrics, health };
         observed.runs(first);
+        foresee(&observed.metrics, &first.compiled);
         observed
     }
 
@@ -93,6 +95,18 @@ fn renamed(observed: Observed, generation: &Generation) -> Observed {
     Observed { metrics: observed.metrics.renamed(&sources, &tables), ..observed }
 }
 
+/// Makes the series that rates are taken of, at 0: rejects, alerts and errors of rules.
+fn foresee(metrics: &Metrics, compiled: &Compiled) {
+    metrics.foresee_rejects(RejectCode::ALL.iter().map(|code| code.as_str()));
+    let pipeline = &compiled.pipeline;
+    for rule in compiled.rules.rules().iter().filter(|rule| rule.enabled) {
+        let sources = pipeline.sources.iter().enumerate();
+        let feeding = sources.filter(|(_, source)| rule.table.is_fed_by(source.format.name()));
+        let feeding = feeding.map(|(at, _)| (at, pipeline.organisation_of(at).id.as_str()));
+        metrics.foresee_rule(&rule.meta.id, feeding);
+    }
+}
+
 /// Watches one lane.
 pub struct Watch {
     lane: u32,
@@ -111,6 +125,8 @@ pub struct Watch {
     flooded: BTreeSet<usize>,
     /// The last trouble that was told, and when.
     trouble: Option<(String, Instant)>,
+    /// Whether and since when no broker answers.
+    outage: Outage,
 }
 
 impl Watch {
@@ -129,6 +145,15 @@ impl Watch {
             unlike: BTreeSet::new(),
             flooded: BTreeSet::new(),
             trouble: None,
+            outage: Outage::default(),
+        }
+    }
+
+    /// A broker has answered; says so when there was trouble before.
+    fn answered(&mut self) {
+        self.observed.health.broker_answers();
+        if let Some(took) = self.outage.answered(Instant::now()) {
+            tracing::info!(lane = self.lane, "Kafka answers again after {} s.", took.as_secs());
         }
     }
 
@@ -249,7 +274,7 @@ impl LaneEvents for Watch {
                 self.epochs += 1;
                 self.count(tally);
                 self.tell_unlike(tally);
-                self.observed.health.broker_answers();
+                self.answered();
             }
             EpochEnd::Rewound(why)
             | EpochEnd::Unknown(why)
@@ -282,7 +307,7 @@ impl LaneEvents for Watch {
         self.observed.metrics.rebalance(counted);
         tracing::info!(lane = self.lane, kind, "The group moved partitions.");
         if self.state == LaneState::Joining {
-            self.observed.health.broker_answers();
+            self.answered();
             self.turn_to(LaneState::Running);
         }
     }
@@ -295,19 +320,27 @@ impl LaneEvents for Watch {
 
     fn answering(&mut self, answering: bool) {
         if answering {
-            self.observed.health.broker_answers();
+            self.answered();
         } else {
             self.observed.health.broker_silent("no broker answers");
-            tracing::warn!(lane = self.lane, "No broker answers.");
+            if self.outage.silent(Instant::now()) {
+                tracing::warn!(lane = self.lane, "No broker answers.");
+            }
         }
     }
 
     fn trouble(&mut self, what: &str) {
-        // During an outage librdkafka reports the same several times a second.
-        let again =
-            self.trouble.as_ref().is_some_and(|(known, at)| known == what && at.elapsed() < TROUBLE_EVERY);
-        if !again {
-            self.trouble = Some((what.to_owned(), Instant::now()));
+        let told = if is_connection(what) {
+            self.outage.reported(Instant::now())
+        } else {
+            let known = self.trouble.as_ref();
+            let again = known.is_some_and(|(known, at)| known == what && at.elapsed() < AGAIN_AFTER);
+            if !again {
+                self.trouble = Some((what.to_owned(), Instant::now()));
+            }
+            !again
+        };
+        if told {
             self.observed.health.error("kafka", what);
             tracing::warn!(lane = self.lane, what, "Kafka reports trouble.");
         }

@@ -45,7 +45,9 @@ impl Oracle {
 
     /// How often a record's output must be there.
     fn expected(&self, fed: &Fed) -> u64 {
-        u64::from(fed.must != Must::Nothing && self.begins.get(&fed.tp).is_none_or(|begin| fed.offset >= *begin))
+        u64::from(
+            fed.must != Must::Nothing && self.begins.get(&fed.tp).is_none_or(|begin| fed.offset >= *begin),
+        )
     }
 }
 
@@ -222,7 +224,8 @@ impl State {
             let expected = self.oracle.expected(fed);
             if times != expected {
                 let (organisation, sequence) = (fed.organisation, fed.sequence);
-                wrong.push(format!("{organisation}-{sequence}: {:?} {times} times, not {expected}", fed.must));
+                wrong
+                    .push(format!("{organisation}-{sequence}: {:?} {times} times, not {expected}", fed.must));
             }
         }
         for what in wrong {

@@ -22,7 +22,7 @@ QueryType = { type = "string", category = "machine", ocsf = "query.type", descri
 TargetObject = { type = "string", category = "machine", ocsf = "reg_value.path", description = "." }
 Computer = { type = "string", category = "machine", ocsf = "device.hostname", observable = "hostname", description = "." }
 outcome = { type = "string", category = "machine", description = "." }
-Junk = { type = "string", category = "machine", ocsf = "nonsense.here", description = "." }
+Junk = { type = "string", category = "machine", description = "." }
 "#;
 
 const RULE: &str = r#"{

@@ -78,7 +78,7 @@ pub(super) struct ViewFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum FillFile {
-    /// A field, by its path (`alert.signature`).
+    /// A field, by its path (`alert.signature`); a number in it is an item of a list, from 0 (`dns.queries.0.rrname`).
     Field(String),
     /// The first of these fields that has a value.
     First(Vec<String>),

@@ -171,7 +171,9 @@ pub fn page() -> String {
          OpenMetrics text format. Labels never hold bytes of events: they are\nnames from the configuration, from \
          rules and of partitions. Series whose number is not fixed at the\nstart are bounded by \
          `limits.metric_series_max`; beyond it, updates go to series whose labels are all\n`other`, and \
-         `noroshi_series_overflow_total` counts them. Histograms have the buckets ",
+         `noroshi_series_overflow_total` counts them. Rejects by source and code, alerts by rule and source, and \
+         the\nerrors of rules are there from the start at 0, while they take no more than half of that bound. \
+         Histograms have the buckets ",
     );
     let buckets: Vec<String> = SECONDS_BUCKETS.iter().map(f64::to_string).collect();
     let _ =

@@ -152,6 +152,37 @@ fn a_partition_that_goes_frees_its_series() {
 }
 
 #[test]
+fn foreseen_series_begin_at_zero_and_leave_room_for_others() {
+    let metrics = metrics(16);
+    metrics.foresee_rejects(["syntax", "empty"]);
+    for rule in ["r1", "r2", "r3"] {
+        metrics.foresee_rule(rule, [(0, "rail-co"), (1, "power-co")]);
+    }
+    let text = metrics.encode();
+    for (name, expect) in [
+        (r#"noroshi_rejects_total{source="rail",code="syntax"}"#, Some(0.0)),
+        (r#"noroshi_rejects_total{source="power",code="empty"}"#, Some(0.0)),
+        (r#"noroshi_alerts_total{rule="r1",source="rail",organisation="rail-co"}"#, Some(0.0)),
+        (r#"noroshi_alerts_total{rule="r1",source="power",organisation="power-co"}"#, Some(0.0)),
+        (r#"noroshi_rule_errors_total{rule="r2"}"#, Some(0.0)),
+        // Eight are half of the bound.
+        (r#"noroshi_alerts_total{rule="r2",source="rail",organisation="rail-co"}"#, None),
+        (r#"noroshi_rule_errors_total{rule="r3"}"#, None),
+        (r#"noroshi_cuts_total{what="raw"}"#, Some(0.0)),
+        (r#"noroshi_rebalances_total{kind="lost"}"#, Some(0.0)),
+        ("noroshi_series_overflow_total", Some(0.0)),
+    ] {
+        assert_eq!(sample(&text, name), expect, "{name}");
+    }
+    metrics.rejects(0, "syntax", 2);
+    metrics.alerts("r3", Some(1), "power-co", 1);
+    let text = metrics.encode();
+    assert_eq!(sample(&text, r#"noroshi_rejects_total{source="rail",code="syntax"}"#), Some(2.0));
+    let alerts = r#"noroshi_alerts_total{rule="r3",source="power",organisation="power-co"}"#;
+    assert_eq!(sample(&text, alerts), Some(1.0));
+}
+
+#[test]
 fn threads_that_race_for_one_series_count_it_once() {
     let metrics = metrics(1);
     std::thread::scope(|scope| {

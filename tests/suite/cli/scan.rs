@@ -244,3 +244,39 @@ fn a_reader_that_leaves_ends_the_scan_quietly() {
     assert_eq!((child.wait().expect("ends").code(), err.as_str()), (Some(0), ""));
     assert_eq!(places(&first), [("many".to_owned(), 0, 0)]);
 }
+
+#[test]
+fn the_rule_on_long_names_sees_suricata_s_lists_of_questions() {
+    let done = finish(program().current_dir(repository()).args([
+        "scan",
+        "--rules",
+        "rules/network/dns_long_name.sql",
+        "--source",
+        "suricata-eve",
+        "--output",
+        "matches",
+        "tests/formats/suricata-eve/dns_activity/input.ndjson",
+    ]));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let records: Vec<Value> = done
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["record"].clone())
+        .collect();
+    assert_eq!(records, [6], "{}", done.out);
+}
+
+#[test]
+fn every_line_of_a_utf_16_file_is_told_as_such() {
+    let folder = Folder::new(&[("shell.sql", SHELL)]);
+    let text = format!("\u{feff}{}\r\n{}\r\n{}\r\n", hit(), miss(), hit());
+    for (name, bytes) in [
+        ("little", text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()),
+        ("big", text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ] {
+        folder.write(name, &bytes);
+        let done = folder.run(&[ARGS, &[name]].concat());
+        assert_eq!(done.err.matches("looks like UTF-16, not like JSON").count(), 3, "{name}: {}", done.err);
+        assert!(!done.err.contains("registry"), "{name}: {}", done.err);
+    }
+}
