@@ -13,7 +13,7 @@ use sha2::Digest as _;
 
 use super::delivery::{PARTITIONS, Setup, identity};
 use super::kafka::{Broker, Record, broker, unique};
-use super::process::{Running, WAIT_MAX, get, program};
+use super::process::{Running, get, program};
 use super::stopping::SESSION;
 
 /// Topic, partition, offset.
@@ -64,9 +64,9 @@ fn is_refused(running: &mut Running, address: &str, code: &str) {
 }
 
 /// By place: the version of each rule that alerted on it; fails when one alerted twice.
-fn judgements(broker: &Broker, alerts: &str, expected: usize) -> BTreeMap<Place, BTreeMap<String, String>> {
+fn judgements(broker: &Broker, alerts: &str) -> BTreeMap<Place, BTreeMap<String, String>> {
     let mut found: BTreeMap<Place, BTreeMap<String, String>> = BTreeMap::new();
-    for alert in broker.read_committed(alerts, expected, WAIT_MAX) {
+    for alert in broker.committed_now(alerts) {
         let ((rule, topic, partition, offset, _), _) = identity(&alert);
         let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
         let version = value["finding_info"]["analytic"]["version"].as_str().expect("a version").to_owned();
@@ -139,7 +139,7 @@ fn each_record_is_judged_by_one_rule_set_through_exchanges_and_a_kill() {
             }
         }
         let ends = Ends(&done);
-        scope.spawn(|| {
+        let load = scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 broker.produce(&topic, events(10));
                 produced.fetch_add(10 * PARTITIONS, Ordering::AcqRel);
@@ -185,16 +185,16 @@ fn each_record_is_judged_by_one_rule_set_through_exchanges_and_a_kill() {
         runs_generation(&mut running, &address, 2);
         progress(&mut running);
         drop(ends);
+        load.join().expect("the load");
         running.runs_until("all input is committed", || {
             usize::try_from(setup.committed(broker)).ok() == Some(produced.load(Ordering::Acquire))
-                && done.load(Ordering::Acquire)
         });
         let (ended, log) = running.terminate();
         assert_eq!(ended.code(), Some(0), "{log}");
     });
 
     let total = produced.load(Ordering::Acquire);
-    let found = judgements(broker, &setup.alerts, total);
+    let found = judgements(broker, &setup.alerts);
     assert_eq!(found.len(), total, "every record is judged");
     assert!(broker.committed_now(&setup.rejects).is_empty());
     let judges: Vec<BTreeMap<String, String>> = sets.iter().map(Set::judges).collect();
@@ -213,20 +213,15 @@ fn each_record_is_judged_by_one_rule_set_through_exchanges_and_a_kill() {
         // The fourth may have been killed before its first epoch.
         assert!(used.is_superset(&[0, 1, 2, 4].into()), "partition {partition} saw only {used:?}");
     }
-    assert_no_transaction_has_two(broker, &setup.alerts, total, &judges);
+    assert_no_transaction_has_two(broker, &setup.alerts, &judges);
 }
 
 /// A transaction ends with a marker that takes an offset of its own. So where a partition's alerts of two sets are
 /// neighbours, one transaction has both.
-fn assert_no_transaction_has_two(
-    broker: &Broker,
-    alerts: &str,
-    expected: usize,
-    sets: &[BTreeMap<String, String>],
-) {
+fn assert_no_transaction_has_two(broker: &Broker, alerts: &str, sets: &[BTreeMap<String, String>]) {
     let mut last: BTreeMap<i32, (i64, BTreeSet<usize>)> = BTreeMap::new();
     let mut neighbours = 0;
-    for alert in broker.read_committed(alerts, expected, WAIT_MAX) {
+    for alert in broker.committed_now(alerts) {
         let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
         let analytic = &value["finding_info"]["analytic"];
         let (rule, version) = (analytic["uid"].as_str(), analytic["version"].as_str());
@@ -319,7 +314,7 @@ impl<'b> Harbour<'b> {
     }
 
     fn assert_exactly_once(&self, org: &str) {
-        let found = judgements(self.broker, &self.alerts(org), self.total(org));
+        let found = judgements(self.broker, &self.alerts(org));
         let places: BTreeSet<Place> = found.into_keys().collect();
         let mut expected = BTreeSet::new();
         for partition in 0..i64::try_from(PARTITIONS).expect("few") {
