@@ -325,99 +325,109 @@ impl<'b> Harbour<'b> {
     }
 }
 
-/// Organisations and their topics come, go and come again, asked for by SIGHUP alone; what the broker lacks, or what
-/// would need a restart, is refused and the process goes on.
 #[test]
 fn organisations_come_and_go_without_a_restart() {
-    let Some(broker) = broker() else { return };
-    for protocol in ["classic", "consumer"] {
-        let mut harbour = Harbour::new(broker);
-        let earliest = "start = \"earliest\"\n";
-        let id = harbour.id.clone();
-        for org in ["power", "rail"] {
-            harbour.create(org);
-            harbour.produce(org, 20);
-        }
-        harbour.put(&id, &["power"], earliest);
-        let mut command = program();
-        command.args(["run", "--instance", "a", "--pipeline"]).arg(harbour.folder.path());
-        for setting in [
-            &format!("kafka.bootstrap_servers={}", broker.plaintext),
-            "lanes.count=2",
-            "http.listen=127.0.0.1:0",
-            "reload.interval_ms=0",
-            &format!("kafka.group_protocol={protocol}"),
-        ] {
-            command.args(["--set", setting]);
-        }
-        let mut running = Running::spawn(harbour.folder.path(), &mut command);
-        let address = running.http();
-        harbour.finish(&mut running, "power");
-        running.signal("HUP");
-        running.runs_until("it says that nothing has changed", || {
-            status(&address)["reload"]["outcome"] == "unchanged"
-        });
+    if let Some(broker) = broker() {
+        come_and_go(broker, "classic");
+    }
+}
 
-        // Before the others, so that each source has another index.
-        harbour.put(&id, &["rail", "power"], earliest);
-        running.signal("HUP");
-        runs_generation(&mut running, &address, 2);
-        harbour.produce("power", 10);
-        harbour.finish(&mut running, "rail");
-        harbour.finish(&mut running, "power");
+#[test]
+fn organisations_come_and_go_with_the_newer_group_protocol() {
+    if let Some(broker) = broker() {
+        come_and_go(broker, "consumer");
+    }
+}
 
-        for (what, name, orgs, start, code) in [
-            ("a topic that is not there", id.as_str(), &["rail", "power", "sea"][..], earliest, "P009"),
-            ("another name", "other", &["rail", "power"], earliest, "P008"),
-        ] {
-            harbour.put(name, orgs, start);
-            running.signal("HUP");
-            is_refused(&mut running, &address, code);
-            assert!(running.runs(), "{what}");
-        }
-        // The topic is there now, but nobody says where to begin on it.
-        harbour.create("sea");
-        harbour.produce("sea", 10);
-        harbour.put(&id, &["rail", "power", "sea"], "");
-        running.signal("HUP");
-        running.runs_until("it is refused for want of a beginning", || {
-            let message = &status(&address)["reload"]["problems"][0]["message"];
-            message.as_str().is_some_and(|text| text.contains("does not say where to begin"))
-        });
-        harbour.put(&id, &["rail", "power", "sea"], earliest);
-        running.signal("HUP");
-        runs_generation(&mut running, &address, 3);
-        harbour.finish(&mut running, "sea");
+/// Organisations and their topics come, go and come again, asked for by SIGHUP alone; what the broker lacks, or what
+/// would need a restart, is refused and the process goes on.
+fn come_and_go(broker: &Broker, protocol: &str) {
+    let mut harbour = Harbour::new(broker);
+    let earliest = "start = \"earliest\"\n";
+    let id = harbour.id.clone();
+    for org in ["power", "rail"] {
+        harbour.create(org);
+        harbour.produce(org, 20);
+    }
+    harbour.put(&id, &["power"], earliest);
+    let mut command = program();
+    command.args(["run", "--instance", "a", "--pipeline"]).arg(harbour.folder.path());
+    for setting in [
+        &format!("kafka.bootstrap_servers={}", broker.plaintext),
+        "lanes.count=2",
+        "http.listen=127.0.0.1:0",
+        "reload.interval_ms=0",
+        &format!("kafka.group_protocol={protocol}"),
+    ] {
+        command.args(["--set", setting]);
+    }
+    let mut running = Running::spawn(harbour.folder.path(), &mut command);
+    let address = running.http();
+    harbour.finish(&mut running, "power");
+    running.signal("HUP");
+    running.runs_until("it says that nothing has changed", || {
+        status(&address)["reload"]["outcome"] == "unchanged"
+    });
 
-        // Taken away: its partitions are given up, and what comes is not read.
-        harbour.put(&id, &["power", "sea"], earliest);
+    // Before the others, so that each source has another index.
+    harbour.put(&id, &["rail", "power"], earliest);
+    running.signal("HUP");
+    runs_generation(&mut running, &address, 2);
+    harbour.produce("power", 10);
+    harbour.finish(&mut running, "rail");
+    harbour.finish(&mut running, "power");
+
+    for (what, name, orgs, start, code) in [
+        ("a topic that is not there", id.as_str(), &["rail", "power", "sea"][..], earliest, "P009"),
+        ("another name", "other", &["rail", "power"], earliest, "P008"),
+    ] {
+        harbour.put(name, orgs, start);
         running.signal("HUP");
-        runs_generation(&mut running, &address, 4);
-        let before = harbour.committed("rail");
+        is_refused(&mut running, &address, code);
+        assert!(running.runs(), "{what}");
+    }
+    // The topic is there now, but nobody says where to begin on it.
+    harbour.create("sea");
+    harbour.produce("sea", 10);
+    harbour.put(&id, &["rail", "power", "sea"], "");
+    running.signal("HUP");
+    running.runs_until("it is refused for want of a beginning", || {
+        let message = &status(&address)["reload"]["problems"][0]["message"];
+        message.as_str().is_some_and(|text| text.contains("does not say where to begin"))
+    });
+    harbour.put(&id, &["rail", "power", "sea"], earliest);
+    running.signal("HUP");
+    runs_generation(&mut running, &address, 3);
+    harbour.finish(&mut running, "sea");
+
+    // Taken away: its partitions are given up, and what comes is not read.
+    harbour.put(&id, &["power", "sea"], earliest);
+    running.signal("HUP");
+    runs_generation(&mut running, &address, 4);
+    let before = harbour.committed("rail");
+    harbour.produce("rail", 10);
+    harbour.produce("power", 10);
+    harbour.finish(&mut running, "power");
+    assert_eq!(harbour.committed("rail"), before, "{protocol}");
+    let lanes = status(&address)["lanes"].to_string();
+    assert!(!lanes.contains(&harbour.topic("rail")), "{lanes}");
+
+    // And again, taken away at once, and again, as fast as it goes: whatever the group has made of it meanwhile.
+    let mut generation = 4;
+    for orgs in [&["power", "rail", "sea"][..], &["power", "sea"], &["power", "rail", "sea"]] {
+        generation += 1;
+        harbour.put(&id, orgs, earliest);
+        running.signal("HUP");
+        runs_generation(&mut running, &address, generation);
         harbour.produce("rail", 10);
-        harbour.produce("power", 10);
-        harbour.finish(&mut running, "power");
-        assert_eq!(harbour.committed("rail"), before, "{protocol}");
-        let lanes = status(&address)["lanes"].to_string();
-        assert!(!lanes.contains(&harbour.topic("rail")), "{lanes}");
-
-        // And again, taken away at once, and again, as fast as it goes: whatever the group has made of it meanwhile.
-        let mut generation = 4;
-        for orgs in [&["power", "rail", "sea"][..], &["power", "sea"], &["power", "rail", "sea"]] {
-            generation += 1;
-            harbour.put(&id, orgs, earliest);
-            running.signal("HUP");
-            runs_generation(&mut running, &address, generation);
-            harbour.produce("rail", 10);
-        }
-        harbour.produce("sea", 10);
-        for org in ["power", "rail", "sea"] {
-            harbour.finish(&mut running, org);
-        }
-        let (ended, log) = running.terminate();
-        assert_eq!(ended.code(), Some(0), "{protocol}: {log}");
-        for org in ["power", "rail", "sea"] {
-            harbour.assert_exactly_once(org);
-        }
+    }
+    harbour.produce("sea", 10);
+    for org in ["power", "rail", "sea"] {
+        harbour.finish(&mut running, org);
+    }
+    let (ended, log) = running.terminate();
+    assert_eq!(ended.code(), Some(0), "{protocol}: {log}");
+    for org in ["power", "rail", "sea"] {
+        harbour.assert_exactly_once(org);
     }
 }
