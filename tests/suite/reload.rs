@@ -14,7 +14,7 @@ use sha2::Digest as _;
 use super::delivery::{PARTITIONS, Setup, identity};
 use super::kafka::{Broker, Record, broker, unique};
 use super::process::{Running, get, program};
-use super::stopping::SESSION;
+use super::stopping::{HEARTBEAT, SESSION};
 
 /// Topic, partition, offset.
 type Place = (String, i64, i64);
@@ -360,6 +360,10 @@ fn come_and_go(broker: &Broker, protocol: &str) {
         &format!("kafka.group_protocol={protocol}"),
     ] {
         command.args(["--set", setting]);
+    }
+    if protocol == "classic" {
+        // The broker's business with the newer protocol.
+        command.args(["--set", HEARTBEAT]);
     }
     let mut running = Running::spawn(harbour.folder.path(), &mut command);
     let address = running.http();
