@@ -44,6 +44,10 @@ pub trait Envelope {
     fn key(&self) -> Option<Vec<u8>>;
     /// The headers in order, with repeated names.
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)>;
+    /// Whether these are still those of the record.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 /// A record without key and headers.
@@ -56,6 +60,23 @@ impl Envelope for NoEnvelope {
 
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
         Vec::new()
+    }
+}
+
+/// Key and headers that are not at hand any more.
+pub struct LostEnvelope;
+
+impl Envelope for LostEnvelope {
+    fn key(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        Vec::new()
+    }
+
+    fn is_whole(&self) -> bool {
+        false
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns the state and its judgement; it never blocks a lane for longer than a copy takes. Lanes and the process
 //! write it, `api` serves it. Nothing here comes from the configuration's secrets or from events.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -156,6 +156,8 @@ struct State {
     broker: Option<String>,
     errors: VecDeque<ErrorStatus>,
     errors_total: u64,
+    /// By lane: why sources are in flood.
+    floods: BTreeMap<u32, Vec<String>>,
 }
 
 impl Health {
@@ -225,6 +227,12 @@ impl Health {
         self.state().reload = Some(status);
     }
 
+    /// The sources of a lane in which rejects flood, each with where; it replaces what was said before.
+    pub fn floods(&self, lane: u32, floods: &[String]) {
+        let floods = floods.iter().map(|what| printable::line(what, MESSAGE_COLUMNS_MAX)).collect();
+        self.state().floods.insert(lane, floods);
+    }
+
     /// Remembers an error; the oldest one makes room.
     pub fn error(&self, code: &str, message: &str) {
         let error = ErrorStatus {
@@ -240,7 +248,8 @@ impl Health {
         state.errors.push_back(error);
     }
 
-    /// Whether every lane has joined its group and the broker answers; otherwise all reasons why not.
+    /// Whether every lane has joined its group, the broker answers, and no source sends mostly what cannot be read;
+    /// otherwise all reasons why not.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let state = self.state();
         let mut reasons: Vec<String> = state.broker.iter().cloned().collect();
@@ -260,6 +269,7 @@ impl Health {
             };
             reasons.push(format!("lane {lane} {what}"));
         }
+        reasons.extend(state.floods.values().flatten().cloned());
         verdict(reasons)
     }
 

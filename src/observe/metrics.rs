@@ -205,6 +205,14 @@ impl Metrics {
         }
     }
 
+    /// In how many partitions of a source rejects flood, as a lane sees it.
+    pub fn flooded_partitions(&self, source: usize, lane: u32, count: u64) {
+        if let Some(source) = self.source(source) {
+            let labels = vec![("source", Arc::clone(&source.id)), ("lane", Arc::from(lane.to_string()))];
+            self.bounded(&self.0.all.flooded_partitions, labels).set(signed(count));
+        }
+    }
+
     /// Alerts of a rule on a source's events. `source` is `None` for a rule over several sources.
     pub fn alerts(&self, rule: &str, source: Option<usize>, organisation: &str, count: u64) {
         let source = source.and_then(|source| self.source(source));

@@ -121,6 +121,9 @@ pub struct Cycle {
     /// A newer rule set waits for the end of what is open.
     offered: bool,
     stopping: Option<Millis>,
+    /// Open work was discarded: partitions that stay must be read again from what is committed, and that is known
+    /// only when nothing is in flight.
+    owes_rewind: bool,
     aborts: u32,
     left: bool,
 }
@@ -140,6 +143,7 @@ impl Cycle {
             giving: None,
             offered: false,
             stopping: None,
+            owes_rewind: false,
             aborts: 0,
             left: false,
         }
@@ -147,7 +151,7 @@ impl Cycle {
 
     /// Whether the lane may take more records now.
     pub fn wants_records(&self) -> bool {
-        !self.left && !self.is_full() && !self.must_empty() && !self.paused
+        !self.left && !self.is_full() && !self.must_empty() && !self.paused && !self.owes_rewind
     }
 
     /// Records of the open epoch.
@@ -235,6 +239,7 @@ impl Cycle {
                     let why = format!("{} transactions in a row were aborted; last: {reason}", self.aborts);
                     self.exit(Exit::Failed(why), actions);
                 } else {
+                    self.owes_rewind = false;
                     actions.push(Action::Rewind);
                 }
             }
@@ -245,6 +250,10 @@ impl Cycle {
 
     /// What follows from the state, whatever the event was.
     fn settle(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.owes_rewind && !self.in_flight {
+            // What slipped in since is behind a gap.
+            self.discard(actions);
+        }
         if self.records > 0 && !self.in_flight && (self.must_empty() || self.is_due(now)) {
             actions.push(Action::Seal(self.number));
             self.number += 1;
@@ -265,6 +274,11 @@ impl Cycle {
                 actions.push(Action::Unassign);
             }
             _ => {}
+        }
+        let may_rewind = !self.in_flight && self.giving.is_none();
+        if self.owes_rewind && may_rewind && self.stopping.is_none() {
+            self.owes_rewind = false;
+            actions.push(Action::Rewind);
         }
         match self.stopping {
             Some(_) if idle => return self.exit(Exit::Stopped, actions),
@@ -311,6 +325,7 @@ impl Cycle {
     fn discard(&mut self, actions: &mut Vec<Action>) {
         if self.records > 0 {
             actions.push(Action::Discard(self.records));
+            self.owes_rewind = true;
         }
         self.clear_open();
     }

@@ -11,6 +11,7 @@ use super::clock::SystemClock;
 use super::cycle::{CycleLimits, Exit};
 use super::definition::Pipeline;
 use super::engine::{Engine, EngineLimits};
+use super::flood::FloodLimits;
 use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
 use super::slot::{Generation, Slot};
 use crate::config::Config;
@@ -308,5 +309,6 @@ fn lane_limits(config: &Config) -> LaneLimits {
         poll_records_max: POLL_RECORDS_MAX,
         reject_bytes_max: usize::try_from(config.limits.reject_bytes_max).unwrap_or(usize::MAX),
         notes_max: NOTES_MAX,
+        flood: FloodLimits::from(&config.rejects),
     }
 }

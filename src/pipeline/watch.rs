@@ -3,16 +3,17 @@
 //! Owns the translation of [`LaneEvents`] into counters, states and lines; decides nothing. One for each lane,
 //! made by `cli::run`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
-use super::lane::{FindingNote, LaneEvents};
+use super::lane::{FindingNote, FloodNote, LaneEvents};
 use super::slot::Generation;
 use crate::config::Config;
 use crate::decode::Hint;
+use crate::detect::flood;
 use crate::observe::health::{
     Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
 };
@@ -106,6 +107,8 @@ pub struct Watch {
     owned: BTreeSet<(String, i32)>,
     /// What has been told of events that do not look like their source's format: once each.
     unlike: BTreeSet<(usize, Hint)>,
+    /// Sources that were told to be in flood.
+    flooded: BTreeSet<usize>,
     /// The last trouble that was told, and when.
     trouble: Option<(String, Instant)>,
 }
@@ -124,6 +127,7 @@ impl Watch {
             shown_at: None,
             owned: BTreeSet::new(),
             unlike: BTreeSet::new(),
+            flooded: BTreeSet::new(),
             trouble: None,
         }
     }
@@ -164,6 +168,10 @@ impl Watch {
         for ((rule, source), count) in &tally.alerts {
             let organisation = pipeline.organisation_of(*source).id.as_str();
             metrics.alerts(&rules[*rule].meta.id, Some(*source), organisation, *count);
+        }
+        for (source, count) in &tally.floods {
+            let organisation = pipeline.organisation_of(*source).id.as_str();
+            metrics.alerts(flood::RULE_ID, Some(*source), organisation, *count);
         }
         metrics.cut(Cut::Alert, tally.alerts_cut);
         metrics.cut(Cut::Raw, tally.alerts_raw_cut);
@@ -303,6 +311,28 @@ impl LaneEvents for Watch {
             self.observed.health.error("kafka", what);
             tracing::warn!(lane = self.lane, what, "Kafka reports trouble.");
         }
+    }
+
+    fn flooded(&mut self, flooded: &[FloodNote]) {
+        let mut by_source: BTreeMap<usize, Vec<String>> =
+            self.flooded.iter().map(|source| (*source, Vec::new())).collect();
+        for note in flooded {
+            by_source.entry(note.source).or_default().push(format!("{}/{}", note.topic, note.partition));
+        }
+        let mut reasons = Vec::new();
+        for (source, partitions) in &by_source {
+            self.observed.metrics.flooded_partitions(*source, self.lane, partitions.len() as u64);
+            let id = &self.compiled.pipeline.sources[*source].id;
+            let (lane, partitions) = (self.lane, partitions.join(", "));
+            if partitions.is_empty() {
+                tracing::info!(lane, source = &**id, "The flood of rejects is over.");
+            } else {
+                reasons.push(format!("most records of the source {id} are rejected, in {partitions}"));
+                tracing::warn!(lane, source = &**id, partitions, "Most records of a source are rejected.");
+            }
+        }
+        self.observed.health.floods(self.lane, &reasons);
+        self.flooded = flooded.iter().map(|note| note.source).collect();
     }
 
     fn adopted(&mut self, generation: &Generation) {

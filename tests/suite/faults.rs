@@ -367,7 +367,8 @@ fn fault(round: &mut Round<'_>, random: &mut Random, proxy: Option<&Proxy>, log:
     }
 }
 
-fn play(broker: &Broker, proxy: &Proxy, seed: u64) {
+fn play(broker: &Broker, proxy: &Proxy, seed: u64) -> String {
+    let began = Instant::now();
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let protocol = if random.next(3) == 0 { "consumer" } else { "classic" };
     let proxied = random.next(2) == 0;
@@ -385,13 +386,15 @@ fn play(broker: &Broker, proxy: &Proxy, seed: u64) {
             // In the middle of work, not only at the beginning.
             let before = round.committed();
             let deadline = Instant::now() + WAIT_MAX;
-            while round.committed() == before && Instant::now() < deadline {
+            while round.committed() == before && before < round.total() && Instant::now() < deadline {
                 round.revive(&log.join("; "));
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        log.push(format!("{:.0} s", began.elapsed().as_secs_f64()));
         fault(&mut round, &mut random, proxied.then_some(proxy), &mut log);
     }
+    log.push(format!("{:.0} s", began.elapsed().as_secs_f64()));
     let what = format!("{}; again with NOROSHI_FAULT_SEED={seed} NOROSHI_FAULT_ROUNDS=1", log.join("; "));
     round.finish(&what);
     // A fresh record passes afterwards.
@@ -402,7 +405,11 @@ fn play(broker: &Broker, proxy: &Proxy, seed: u64) {
     for process in std::mem::take(&mut round.processes) {
         let (status, text) = process.running.terminate();
         assert!(matches!(status.code(), Some(0 | 4)), "{what}: {status}\n{text}");
+        if std::env::var_os("NOROSHI_FAULT_LOGS").is_some() {
+            eprintln!("--- {}\n{text}", process.instance);
+        }
     }
+    what
 }
 
 #[test]
@@ -415,8 +422,8 @@ fn faults_in_any_order_lose_and_double_nothing() {
     let proxy = Proxy::start(behind, address);
     for seed in first..first + rounds {
         let began = Instant::now();
-        play(broker, &proxy, seed);
-        eprintln!("round with seed {seed}: {:.1} s", began.elapsed().as_secs_f64());
+        let log = play(broker, &proxy, seed);
+        eprintln!("{:.1} s: {log}", began.elapsed().as_secs_f64());
     }
     eprintln!("ends of transactions harmed: {}", proxy.done().len());
 }

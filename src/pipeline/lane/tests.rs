@@ -10,7 +10,7 @@ use crate::pipeline::clock::SystemClock;
 use crate::pipeline::engine::{Compiled, EngineLimits};
 use crate::rules::{self, RuleLimits, RuleSet};
 use crate::sink::{Epoch, Output};
-use crate::source::NoEnvelope;
+use crate::source::{NoEnvelope, RecordRef};
 
 const RECORDS: i64 = 400;
 const TOPICS: [&str; 2] = ["in.power", "in.rail"];
@@ -285,6 +285,7 @@ fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
         poll_records_max: 20,
         reject_bytes_max: 1_000,
         notes_max: 10_000,
+        flood: FloodLimits::default(),
     };
     let me = Stamp { writer: "me".into(), life: 1, epoch: 0 };
     let (exit, ..) = Lane::new((source, sink), engine, told, limits, me, SystemClock::default())
