@@ -202,7 +202,12 @@ impl Broker {
         if !self.txns.contains_key(id) {
             let producer = self.next_producer;
             self.next_producer += 1;
-            let txn = Txn { producer, epoch: 0, state: TxnState::Ended { commit: false }, targets: BTreeSet::new() };
+            let txn = Txn {
+                producer,
+                epoch: 0,
+                state: TxnState::Ended { commit: false },
+                targets: BTreeSet::new(),
+            };
             self.txns.insert(id.to_owned(), txn);
         }
         let Some(txn) = self.txns.get_mut(id) else { return Answer::Fenced };
@@ -245,7 +250,9 @@ impl Broker {
     fn ongoing(&self, id: &str, holder: Holder, target: &Target) -> Answer {
         match self.txns.get(id) {
             Some(txn) if holder != (txn.producer, txn.epoch) => Answer::Fenced,
-            Some(Txn { state: TxnState::Ongoing { .. }, targets, .. }) if targets.contains(target) => Answer::Done,
+            Some(Txn { state: TxnState::Ongoing { .. }, targets, .. }) if targets.contains(target) => {
+                Answer::Done
+            }
             Some(_) => Answer::InvalidState,
             None => Answer::Fenced,
         }

@@ -62,7 +62,11 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(partitions: impl IntoIterator<Item = Tp>, cooperative: bool, session_ms: Millis) -> Self {
+    pub(super) fn new(
+        partitions: impl IntoIterator<Item = Tp>,
+        cooperative: bool,
+        session_ms: Millis,
+    ) -> Self {
         Self {
             generation: 0,
             members: BTreeMap::new(),
@@ -77,7 +81,12 @@ impl Group {
     }
 
     /// Asks to be in the next generation; gives the member's id.
-    pub(super) fn join(&mut self, member: Option<u64>, claims: BTreeSet<Tp>, now: Millis) -> Result<u64, Pulse> {
+    pub(super) fn join(
+        &mut self,
+        member: Option<u64>,
+        claims: BTreeSet<Tp>,
+        now: Millis,
+    ) -> Result<u64, Pulse> {
         let id = match member {
             Some(id) if self.members.contains_key(&id) => id,
             Some(_) => return Err(Pulse::Unknown),
@@ -113,7 +122,8 @@ impl Group {
     /// What a member that has joined has got, once the generation stands.
     pub(super) fn assignment(&self, member: u64) -> Result<Option<(i32, BTreeSet<Tp>)>, Pulse> {
         let entry = self.members.get(&member).ok_or(Pulse::Unknown)?;
-        Ok((self.preparing.is_none() && entry.joined.is_none()).then(|| (self.generation, entry.assigned.clone())))
+        Ok((self.preparing.is_none() && entry.joined.is_none())
+            .then(|| (self.generation, entry.assigned.clone())))
     }
 
     /// Throws out who was silent for too long, and ends a rebalance that may end. True for a new generation.
@@ -140,14 +150,18 @@ impl Group {
     fn distribute(&mut self, now: Millis) {
         let count = self.members.len().max(1);
         let most = self.partitions.len().div_ceil(count);
-        let claims: BTreeMap<u64, BTreeSet<Tp>> =
-            self.members.iter().map(|(id, member)| (*id, member.joined.clone().unwrap_or_default())).collect();
+        let claims: BTreeMap<u64, BTreeSet<Tp>> = self
+            .members
+            .iter()
+            .map(|(id, member)| (*id, member.joined.clone().unwrap_or_default()))
+            .collect();
         let mut target: BTreeMap<u64, BTreeSet<Tp>> = BTreeMap::new();
         let mut free = self.partitions.clone();
         if self.cooperative {
             // Sticky: what a member has it keeps, up to its share.
             for (id, claimed) in &claims {
-                let kept: BTreeSet<Tp> = claimed.iter().filter(|tp| free.contains(*tp)).take(most).cloned().collect();
+                let kept: BTreeSet<Tp> =
+                    claimed.iter().filter(|tp| free.contains(*tp)).take(most).cloned().collect();
                 free.retain(|tp| !kept.contains(tp));
                 target.insert(*id, kept);
             }

@@ -11,7 +11,7 @@ use super::Millis;
 use super::broker::InputRecord;
 use super::group::Tp;
 use super::plan::CHAOS_MS;
-use super::world::{Event, State};
+use super::state::{Event, State};
 use super::workload::{Fed, Must, ORGANISATIONS, must, read, record};
 use crate::pipeline::cycle::Exit;
 use crate::sink::Output;
@@ -45,7 +45,9 @@ impl Oracle {
 
     /// How often a record's output must be there.
     fn expected(&self, fed: &Fed) -> u64 {
-        u64::from(fed.must != Must::Nothing && self.begins.get(&fed.tp).is_none_or(|begin| fed.offset >= *begin))
+        u64::from(
+            fed.must != Must::Nothing && self.begins.get(&fed.tp).is_none_or(|begin| fed.offset >= *begin),
+        )
     }
 }
 
@@ -137,7 +139,8 @@ impl State {
         let unrest = self.unrest();
         if let Some(what) = unrest {
             if self.now > CHAOS_MS + REST_MS {
-                return self.violation(format!("no rest {REST_MS} ms after the last fault: {what}"));
+                self.violation(format!("no rest {REST_MS} ms after the last fault: {what}"));
+                return self.judge();
             }
         } else if self.oracle.probed {
             self.finished = true;
@@ -186,9 +189,14 @@ impl State {
         for (topic, log) in &self.broker.outputs {
             let outputs = log.visible(0);
             let (_, seen) = self.oracle.seen.get(topic).cloned().unwrap_or_default();
-            let agree = seen.len() == outputs.len() && seen.iter().zip(&outputs).all(|(a, b)| Rc::ptr_eq(a, b));
+            let agree =
+                seen.len() == outputs.len() && seen.iter().zip(&outputs).all(|(a, b)| Rc::ptr_eq(a, b));
             if !agree {
-                wrong.push(format!("{topic}: the concurrent reader saw {}, the final one {}", seen.len(), outputs.len()));
+                wrong.push(format!(
+                    "{topic}: the concurrent reader saw {}, the final one {}",
+                    seen.len(),
+                    outputs.len()
+                ));
             }
             let mut last: BTreeMap<_, i64> = BTreeMap::new();
             for output in outputs {
@@ -217,7 +225,8 @@ impl State {
             let expected = self.oracle.expected(fed);
             if times != expected {
                 let (organisation, sequence) = (fed.organisation, fed.sequence);
-                wrong.push(format!("{organisation}-{sequence}: {:?} {times} times, not {expected}", fed.must));
+                wrong
+                    .push(format!("{organisation}-{sequence}: {:?} {times} times, not {expected}", fed.must));
             }
         }
         for what in wrong {

@@ -108,13 +108,23 @@ impl Plan {
 
 fn fault(rng: &mut Rng, processes: usize) -> Fault {
     let process = rng.index(processes);
-    let calls = [Call::Begin, Call::Produce, Call::SendOffsets, Call::Commit, Call::Commit, Call::Abort, Call::Replace];
+    let calls = [
+        Call::Begin,
+        Call::Produce,
+        Call::SendOffsets,
+        Call::Commit,
+        Call::Commit,
+        Call::Abort,
+        Call::Replace,
+    ];
     let pauses = [500, 2_500, 4_000, 9_000];
     match rng.below(11) {
         0..2 => Fault::Crash { process },
-        2..5 => {
-            Fault::CrashAt { process, call: rng.pick(&calls), at: rng.pick(&[Point::Before, Point::Between, Point::After]) }
-        }
+        2..5 => Fault::CrashAt {
+            process,
+            call: rng.pick(&calls),
+            at: rng.pick(&[Point::Before, Point::Between, Point::After]),
+        },
         5..7 => Fault::Pause { process, for_ms: rng.pick(&pauses) },
         7 => Fault::Double { process, for_ms: rng.pick(&pauses) },
         8 => Fault::Stop { process },

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::broker::{Answer, Holder, Request};
 use super::group::{GroupId, Tp};
 use super::plan::Point;
-use super::world::{Event, Mutation, State, World};
+use super::state::{Event, Mutation, State};
+use super::world::World;
 use super::{LaneId, Millis, millis};
 use crate::sink::carry::{Calls, Carry, CarryLimits, Failure, Left, Step};
 use crate::sink::transaction::{Call, Verdict};
@@ -49,7 +50,7 @@ pub(super) struct Producing {
     /// Which try an answer must belong to.
     token: u64,
     /// Offsets that the mutation keeps for later.
-    aside: Option<(GroupId, Vec<(Tp, i64)>, String)>,
+    aside: Option<Request>,
 }
 
 /// What the calls behind `Carry` answer: the verdict that the wire has already given.
@@ -119,11 +120,21 @@ impl State {
                     topics.entry(Arc::clone(&output.topic)).or_default().push(Rc::new(output.clone()));
                 }
                 for (topic, outputs) in topics {
-                    requests.push_back(Request::AddTopic { id: id.clone(), holder, topic: Arc::clone(&topic) });
+                    requests.push_back(Request::AddTopic {
+                        id: id.clone(),
+                        holder,
+                        topic: Arc::clone(&topic),
+                    });
                     let next = sink.next.entry(Arc::clone(&topic)).or_default();
                     let from = *next;
                     *next += outputs.len() as u64;
-                    requests.push_back(Request::Produce { id: id.clone(), holder, topic, from, outputs: Rc::new(outputs) });
+                    requests.push_back(Request::Produce {
+                        id: id.clone(),
+                        holder,
+                        topic,
+                        from,
+                        outputs: Rc::new(outputs),
+                    });
                 }
                 if requests.is_empty() {
                     verdict = Some((Verdict::Ok, ""));
@@ -132,11 +143,14 @@ impl State {
             (Call::SendOffsets, Some(holder)) => match &epoch.group {
                 None => verdict = Some((Verdict::Abort, "the consumer has left its group")),
                 Some(who) => {
-                    let offsets: Vec<(Tp, i64)> =
-                        epoch.offsets.iter().map(|(topic, at, offset)| ((Arc::clone(topic), *at), *offset)).collect();
+                    let offsets: Vec<(Tp, i64)> = epoch
+                        .offsets
+                        .iter()
+                        .map(|(topic, at, offset)| ((Arc::clone(topic), *at), *offset))
+                        .collect();
                     let stamp = epoch.stamp.clone();
                     if self.mutation.is_some_and(Mutation::offsets_outside) {
-                        sink.aside = Some((who.clone(), offsets, stamp));
+                        sink.aside = Some(Request::Offsets { who: who.clone(), offsets, stamp });
                         verdict = Some((Verdict::Ok, ""));
                     } else {
                         let who = who.clone();
@@ -147,12 +161,10 @@ impl State {
             },
             (Call::Commit, Some(holder)) if sink.asked => {
                 requests.push_back(Request::End { id, holder, commit: true });
-                if let Some((who, offsets, stamp)) = sink.aside.take() {
-                    requests.push_back(Request::Offsets { who, offsets, stamp });
-                }
+                requests.extend(sink.aside.take());
             }
             (Call::Commit, Some(_)) => match sink.aside.take() {
-                Some((who, offsets, stamp)) => requests.push_back(Request::Offsets { who, offsets, stamp }),
+                Some(request) => requests.push_back(request),
                 None => verdict = Some((Verdict::Ok, "")),
             },
             // Records in doubt: only a new epoch makes their sequence whole, and it aborts as well.
@@ -181,7 +193,10 @@ impl State {
     pub(super) fn send(&mut self, lane: LaneId) {
         let now = self.now;
         let Some(calling) = &self.lives[lane].sink.calling else { return };
-        let (Some(request), call, until) = (calling.requests.front().cloned(), calling.call, calling.until) else { return };
+        let (Some(request), call, until) = (calling.requests.front().cloned(), calling.call, calling.until)
+        else {
+            return;
+        };
         if now >= until {
             return self.give_up(lane);
         }
@@ -395,7 +410,13 @@ impl Sink<GroupId> for SimSink {
         self.world.busy(self.lane);
         let mut state = self.world.state.borrow_mut();
         state.note(|| {
-            format!("lane {}: epoch {} submitted: {} outputs, {:?}", self.lane, epoch.number, epoch.outputs.len(), epoch.offsets)
+            format!(
+                "lane {}: epoch {} submitted: {} outputs, {:?}",
+                self.lane,
+                epoch.number,
+                epoch.outputs.len(),
+                epoch.offsets
+            )
         });
         let now = state.now;
         let read = &state.lives[self.lane].read;

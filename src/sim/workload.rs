@@ -128,8 +128,11 @@ pub(super) fn must(value: Option<&[u8]>) -> Must {
 /// What an output is about: its organisation and sequence, and whether it is an alert.
 pub(super) fn read(output: &Output) -> Option<(String, u64, Must)> {
     let value = output.value.as_deref()?;
-    let (word, must) =
-        if output.topic.starts_with("alerts.") { ("beacon ", Must::Alert) } else { ("broken ", Must::Reject) };
+    let (word, must) = if output.topic.starts_with("alerts.") {
+        ("beacon ", Must::Alert)
+    } else {
+        ("broken ", Must::Reject)
+    };
     let text = std::str::from_utf8(value).ok()?;
     let (_, rest) = text.split_once(word)?;
     let (name, _) = rest.split_once(';')?;

@@ -177,7 +177,10 @@ fn rebalances() {
             (12, committed(), &[Unassign]),
         ],
     );
-    play("lost partitions are never committed", &[(0, added(2), &[]), (5, Lost, &[Discard(2), Unassign, Rewind])]);
+    play(
+        "lost partitions are never committed",
+        &[(0, added(2), &[]), (5, Lost, &[Discard(2), Unassign, Rewind])],
+    );
     play(
         "lost partitions are given back once the flight has ended",
         &[(0, added(10), &[Seal(1)]), (5, Lost, &[]), (9, rewound(), &[Rewind, Unassign])],
