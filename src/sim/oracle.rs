@@ -11,8 +11,8 @@ use super::Millis;
 use super::broker::InputRecord;
 use super::group::Tp;
 use super::plan::CHAOS_MS;
+use super::state::{Event, State};
 use super::workload::{Fed, Must, ORGANISATIONS, must, read, record};
-use super::world::{Event, State};
 use crate::pipeline::cycle::Exit;
 use crate::sink::Output;
 
@@ -139,7 +139,8 @@ impl State {
         let unrest = self.unrest();
         if let Some(what) = unrest {
             if self.now > CHAOS_MS + REST_MS {
-                return self.violation(format!("no rest {REST_MS} ms after the last fault: {what}"));
+                self.violation(format!("no rest {REST_MS} ms after the last fault: {what}"));
+                return self.judge();
             }
         } else if self.oracle.probed {
             self.finished = true;
