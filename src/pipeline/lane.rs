@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
-use super::definition::Pipeline;
 use super::engine::{Engine, Tally};
 use super::flood::FloodLimits;
 use super::open::{Leaving, Open};

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::Config;
 use crate::diagnostic::SourceFile;
 use crate::pipeline::clock::SystemClock;
+use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, EngineLimits};
 use crate::rules::{self, RuleLimits, RuleSet};
 use crate::sink::{Epoch, Output};
