@@ -13,6 +13,7 @@ mod windows_json;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 pub use bounds::DecodeLimits;
 pub use foreign::{Hint, Marks};
@@ -54,6 +55,12 @@ pub trait Decoder: Send {
     /// many there were. Nothing of a record that is rejected may have been emitted before: a record is
     /// taken whole or not at all.
     fn decode(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject>;
+
+    /// Where the events of a record stand in it, in order; empty when that cannot be told. For evidence: an alert
+    /// shows its own event, not its neighbours.
+    fn parts(&self, _payload: &[u8]) -> Vec<Range<usize>> {
+        Vec::new()
+    }
 }
 
 /// One field of one event.
@@ -109,8 +116,10 @@ pub enum RejectCode {
     NotAnEvent,
     /// More events in one record than `limits.events_per_record_max`.
     TooManyEvents,
-    /// A stage failed on this record.
-    Internal,
+    /// Its events matched so often that the alerts would exceed `epoch.bytes_max`: the first are published.
+    TooManyAlerts,
+    /// A stage panicked on this record.
+    Panic,
 }
 
 impl RejectCode {
@@ -123,7 +132,8 @@ impl RejectCode {
         Self::TooDeep,
         Self::NotAnEvent,
         Self::TooManyEvents,
-        Self::Internal,
+        Self::TooManyAlerts,
+        Self::Panic,
     ];
 
     /// The code as it stands in headers and metrics.
@@ -136,7 +146,8 @@ impl RejectCode {
             Self::TooDeep => "too_deep",
             Self::NotAnEvent => "not_an_event",
             Self::TooManyEvents => "too_many_events",
-            Self::Internal => "internal",
+            Self::TooManyAlerts => "too_many_alerts",
+            Self::Panic => "panic",
         }
     }
 }

@@ -13,6 +13,9 @@
 #[cfg(test)]
 mod committed;
 
+#[cfg(test)]
+mod sim;
+
 // The vocabulary.
 pub mod record;
 

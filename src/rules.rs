@@ -186,6 +186,13 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits) -> Loaded
     loaded
 }
 
+/// The files that [`load`] reads, and what keeps it from finding more.
+pub fn files(paths: &[PathBuf], limits: &RuleLimits) -> (Vec<PathBuf>, Vec<Diagnostic>) {
+    let mut found = Vec::new();
+    let files = file::find(paths, limits, &mut found);
+    (files, found)
+}
+
 /// The same for texts that are already in memory.
 pub fn load_files(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
     let load = || load_here(files, catalog, limits);

@@ -2,17 +2,17 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::cases;
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal, count, plural};
 use crate::config::{Config, LoadOptions};
-use crate::diagnostic::{self, Diagnostic, Location, codes};
+use crate::diagnostic::{self, Diagnostic, codes};
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
+use crate::pipeline::load::unfed;
 use crate::printable;
-use crate::rules::{self, Rule, RuleLimits};
+use crate::rules::{self, RuleLimits};
 
 /// Find all problems in rules, pipelines, schemas and configuration.
 #[derive(Debug, clap::Args)]
@@ -131,21 +131,6 @@ pub fn no_rule(pipeline: &Pipeline) -> Option<Diagnostic> {
     let message = || format!("the pipeline `{}` has no rule", pipeline.name);
     let none = pipeline.rules.is_empty();
     none.then(|| Diagnostic::new(codes::P006, message()).help("name files or folders in `rules`"))
-}
-
-/// Rules whose table no source of the pipeline feeds: they can never alert.
-pub fn unfed(pipeline: &Pipeline, rules: &[Arc<Rule>]) -> Vec<Diagnostic> {
-    let formats = pipeline.formats();
-    let unfed = rules.iter().filter(|rule| !formats.iter().any(|format| rule.table.is_fed_by(format)));
-    unfed
-        .map(|rule| {
-            let message = format!(
-                "no source of the pipeline `{}` feeds the table `{}`: the rule can never alert",
-                pipeline.name, rule.table.name
-            );
-            Diagnostic::new(codes::R007, message).at(Location::new(&rule.file, 0..0)).warning()
-        })
-        .collect()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

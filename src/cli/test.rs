@@ -19,7 +19,7 @@ use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Pushed};
+use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed};
 use crate::printable;
 use crate::rules::meta::{Expect, Given, RuleTest};
 use crate::rules::{self, Rule, RuleLimits, RuleSet};
@@ -169,7 +169,7 @@ fn of_file(
     let mut engine = engine(pipeline, vec![Arc::clone(rule)], limits)?;
     let mut got = Vec::new();
     read(&mut engine, 0, &path, limits, &mut |_, _| {})?;
-    for finding in engine.search_all(0) {
+    for finding in searched(&mut engine)? {
         got.push(finding.output);
     }
     Ok(got)
@@ -183,6 +183,15 @@ fn engine(pipeline: Pipeline, rules: Vec<Arc<Rule>>, limits: &Limits) -> Result<
     limits.batch_rows_max = usize::MAX;
     limits.batch_bytes_max = usize::MAX;
     Ok(Engine::new(Arc::new(compiled), limits))
+}
+
+/// All findings; a record that a stage panics on is no test's business.
+fn searched(engine: &mut Engine) -> Result<Vec<Finding>, String> {
+    let searched = engine.search(0, usize::MAX);
+    match searched.spoilt.first() {
+        None => Ok(searched.findings),
+        Some(spoilt) => Err(format!("{}: record {}: {}", spoilt.topic, spoilt.offset, spoilt.reject)),
+    }
 }
 
 fn read(
@@ -289,8 +298,7 @@ fn case(
             })?;
         }
     }
-    let alerts: Vec<Value> = engine
-        .search_all(0)
+    let alerts: Vec<Value> = searched(&mut engine)?
         .iter()
         .map(|finding| {
             json!({

@@ -4,8 +4,11 @@
 //! document is built. A key given twice: the last one counts, as in most parsers. Used by all formats
 //! whose records are JSON.
 
+mod parts;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
@@ -37,6 +40,10 @@ impl JsonDecoder {
 impl super::Decoder for JsonDecoder {
     fn decode(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
         self.record(payload, emit).map_err(|reject| foreign::explained(reject, payload))
+    }
+
+    fn parts(&self, payload: &[u8]) -> Vec<Range<usize>> {
+        parts::parts(payload)
     }
 }
 

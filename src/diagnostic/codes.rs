@@ -51,6 +51,8 @@ codes! {
     P005 "Two sources read the same topic."
     P006 "The pipeline has no source or no rule."
     P007 "A topic is read and written by the same pipeline."
+    P008 "A change that a running process cannot take over: it needs a restart."
+    P009 "What the pipeline needs is not on the broker, or the broker does not answer."
 
     R001 "The rule has no front matter, or it is not closed."
     R002 "Two rules have the same id."

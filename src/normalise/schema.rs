@@ -9,7 +9,7 @@ mod file;
 pub mod ocsf;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
@@ -295,22 +295,13 @@ impl Catalog {
 
     /// The same as far as it can be read, to look at rules with: nothing may run on it when there are faults.
     pub fn look_at(folder: &Path, found: &mut Vec<Diagnostic>) -> Self {
-        let tables = folder.join("tables");
         let mut catalog = Self::default();
-        let mut paths: Vec<_> = match std::fs::read_dir(&tables) {
-            Ok(entries) => entries
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-                .collect(),
-            Err(error) => {
-                let message = format!("cannot read {}: {error}", tables.display());
-                found.push(Diagnostic::new(codes::D001, message));
-                // With no table at all, a rule's table is not known for that reason alone.
-                catalog.unread.push("*".to_owned());
-                return catalog;
-            }
-        };
-        paths.sort();
+        let paths = Self::files(folder).unwrap_or_else(|diagnostic| {
+            found.push(diagnostic);
+            // With no table at all, a rule's table is not known for that reason alone.
+            catalog.unread.push("*".to_owned());
+            Vec::new()
+        });
         for path in paths {
             match SourceFile::read(&path, FILE_BYTES_MAX) {
                 Ok(file) => catalog.add(&file, found),
@@ -322,6 +313,11 @@ impl Catalog {
         }
         catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
         catalog
+    }
+
+    /// The files that declare the tables of a folder.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+        file::find(&folder.join("tables"))
     }
 
     /// Tables from texts; all that is wrong with all of them at once.

@@ -105,9 +105,14 @@ impl Pipeline {
         sound(Self::look_at(path, &mut found), found)
     }
 
+    /// The file of a pipeline folder; a file is its own.
+    pub fn file_of(path: &Path) -> PathBuf {
+        if path.is_dir() { path.join("pipeline.toml") } else { path.to_owned() }
+    }
+
     /// The same as far as it can be read, to look at its rules with: nothing may run when there are errors.
     pub fn look_at(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Self> {
-        let path = if path.is_dir() { path.join("pipeline.toml") } else { path.to_owned() };
+        let path = Self::file_of(path);
         let file =
             SourceFile::read(&path, FILE_BYTES_MAX).map_err(|diagnostic| found.push(diagnostic)).ok()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();

@@ -91,6 +91,10 @@ fn folder(
         if files.len() > limits.files_max {
             return;
         }
+        // Hidden: an editor's, or the copies behind the links of a mounted ConfigMap, of which there are two for a moment.
+        if entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            continue;
+        }
         // A link to a folder is not followed: a rule set is what lies in its folder.
         let Ok(kind) = std::fs::symlink_metadata(&entry).map(|meta| meta.file_type()) else { continue };
         if kind.is_dir() {

@@ -108,6 +108,12 @@ impl<G> Carry<G> {
         }
     }
 
+    /// The call that the next step makes, for which epoch, and until when it may take. After [`Step::Ended`] there is
+    /// none.
+    pub fn due(&self) -> Option<(Call, &Epoch<G>, Millis)> {
+        self.epoch.as_ref().map(|epoch| (self.progress.call, epoch, self.until))
+    }
+
     /// Makes the next call. After [`Step::Ended`] there is none.
     pub fn step(&mut self, calls: &mut dyn Calls<G>, now: impl Fn() -> Millis) -> Step {
         let Some(epoch) = &self.epoch else { return Step::Again(RETRY_WAIT) };

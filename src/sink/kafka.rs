@@ -3,6 +3,7 @@
 //! Owns the rdkafka producer from its creation to its drop (I-10) and makes the calls that `transaction` says
 //! come next; it decides nothing itself. While it commits one epoch, the lane fills the next.
 
+mod crash;
 pub mod create;
 mod wire;
 
@@ -269,6 +270,28 @@ impl Calls<ConsumerGroupMetadata> for Worker {
         epoch: &Epoch<ConsumerGroupMetadata>,
         until: Millis,
     ) -> Result<(), Failure> {
+        crash::point(false, call, epoch.number);
+        let made = self.make(call, epoch, until);
+        crash::point(true, call, epoch.number);
+        made
+    }
+
+    fn taint(&mut self) -> Option<String> {
+        self.producer.as_ref()?.context().wire.taint()
+    }
+
+    fn fenced(&self, why: &str) -> String {
+        fenced(&self.settings, why)
+    }
+}
+
+impl Worker {
+    fn make(
+        &mut self,
+        call: Call,
+        epoch: &Epoch<ConsumerGroupMetadata>,
+        until: Millis,
+    ) -> Result<(), Failure> {
         let fail = |verdict: Verdict, why: String| Failure { verdict, why };
         let until = self.began + Duration::from_millis(until);
         if call == Call::Replace {
@@ -310,14 +333,6 @@ impl Calls<ConsumerGroupMetadata> for Worker {
             Call::Replace => Ok(()),
         };
         result.map_err(|error| fail(verdict(facts(&error)), error.to_string()))
-    }
-
-    fn taint(&mut self) -> Option<String> {
-        self.producer.as_ref()?.context().wire.taint()
-    }
-
-    fn fenced(&self, why: &str) -> String {
-        fenced(&self.settings, why)
     }
 }
 

@@ -4,10 +4,12 @@
 //! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
+mod begin;
 mod context;
 mod failure;
 pub mod preflight;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,9 +21,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use self::begin::{Beginning, at_beginnings};
 use self::context::{Inbox, LaneContext, Pending};
 use self::failure::failure;
-use super::assignment::{Begin, Facts, Positions, begin};
+use super::assignment::Positions;
 use super::audit::{Audit, Committed, Stamp, audit};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
@@ -102,7 +105,7 @@ impl KafkaSource {
         }
         if let Some(pending) = next {
             notices.push(match &pending {
-                Pending::Assign(_) => Notice::Assigned,
+                Pending::Assign(_) | Pending::Begin(_) => Notice::Assigned,
                 Pending::Revoke(_) => Notice::Revoked,
                 Pending::Lost(_) => Notice::Lost,
             });
@@ -112,10 +115,11 @@ impl KafkaSource {
         notices
     }
 
-    fn committed_now(&self, list: TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
-        self.consumer
-            .committed_offsets(list, ANSWER_TIMEOUT)
-            .map_err(|error| kafka("reading the group's committed offsets", &error))
+    /// Partitions are ours from where they begin.
+    fn take(&mut self, beginnings: &[Beginning]) {
+        for Beginning { topic, partition, source, at, committed } in beginnings {
+            self.positions.take(topic, *partition, *source, *at, *committed);
+        }
     }
 
     /// Compares what the broker says of some partitions with what this lane believes.
@@ -133,49 +137,28 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// The offsets at which the partitions of an assignment begin, and those of them that are not committed yet.
-    fn beginnings(
-        &mut self,
-        list: &TopicPartitionList,
-    ) -> Result<(TopicPartitionList, TopicPartitionList), SourceError> {
-        let committed = self.committed_now(list.clone())?;
-        let (mut assigned, mut fresh) = (TopicPartitionList::new(), TopicPartitionList::new());
-        for element in committed.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let source =
-                self.pipeline.source_of(topic).ok_or_else(|| SourceError::Unknown(topic.to_owned()))?;
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(topic, partition, ANSWER_TIMEOUT)
-                .map_err(|error| kafka("reading a partition's first and last offset", &error))?;
-            let committed = plain(element.offset());
-            let declared = &self.pipeline.sources[source];
-            let at = match begin(Facts { committed, low, high }, declared.start) {
-                Begin::At(at) => at,
-                Begin::Undeclared => {
-                    return Err(SourceError::NoStart {
-                        group: self.group.clone(),
-                        topic: topic.to_owned(),
-                        partition,
-                        source_id: declared.id.to_string(),
-                    });
-                }
-                Begin::OutOfRange { committed } => {
-                    let why = format!(
-                        "{topic}/{partition} holds offsets {low} to {high}, but the group `{}` has committed {committed}: records were deleted before they were read, or the topic was made anew; reset the group's offset to go on",
-                        self.group
-                    );
-                    return Err(SourceError::Kafka { what: "offset out of range", why });
-                }
-            };
-            self.positions.take(topic, partition, source, at, committed);
-            let lists = [Some(&mut assigned), Some(&mut fresh).filter(|_| committed.is_none())];
-            for list in lists.into_iter().flatten() {
-                list.add_partition_offset(topic, partition, Offset::Offset(at))
-                    .map_err(|error| kafka("preparing the assignment", &error))?;
-            }
+    /// Where a group begins is decided once: a restart before the first epoch begins at the same place, and `latest`
+    /// does not skip what came in between.
+    fn commit_beginnings(&self, beginnings: &[Beginning]) -> Result<(), SourceError> {
+        let fresh = beginnings.iter().filter(|found| found.committed.is_none() && found.source.is_some());
+        let fresh = at_beginnings(fresh)?;
+        if fresh.count() == 0 {
+            return Ok(());
         }
-        Ok((assigned, fresh))
+        self.consumer
+            .commit(&fresh, CommitMode::Sync)
+            .map_err(|error| kafka("committing where the group begins", &error))
+    }
+
+    fn seek(&self, list: TopicPartitionList) -> Result<(), SourceError> {
+        let moved = self
+            .consumer
+            .seek_partitions(list, ANSWER_TIMEOUT)
+            .map_err(|error| kafka("rewinding", &error))?;
+        match moved.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(kafka("rewinding", &error)),
+            None => Ok(()),
+        }
     }
 
     fn owned_list(&self) -> TopicPartitionList {
@@ -207,6 +190,7 @@ impl Drop for KafkaSource {
                     self.consumer.incremental_unassign(list)
                 }
                 Pending::Revoke(_) | Pending::Lost(_) => self.consumer.unassign(),
+                Pending::Begin(_) => Ok(()),
             };
         }
     }
@@ -242,8 +226,12 @@ impl Source for KafkaSource {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     let (partition, offset) = (message.partition(), message.offset());
-                    // A record of a partition that was given back meanwhile is not ours to read.
-                    let Some(slot) = self.positions.slot(message.topic(), partition) else { continue };
+                    // A record of a partition that was given back meanwhile is not ours to read, nor is one that no
+                    // source reads any more.
+                    let Some(slot) = self.positions.slot(message.topic(), partition) else {
+                        taken += 1;
+                        continue;
+                    };
                     self.positions.read(slot, offset);
                     let Some((topic, _, source)) = self.positions.place(slot) else { continue };
                     let flow = take(&RecordRef {
@@ -282,23 +270,26 @@ impl Source for KafkaSource {
     }
 
     fn assign(&mut self) -> Result<(), SourceError> {
-        let Some(Pending::Assign(list)) = self.granted.clone() else { return Ok(()) };
-        let (assigned, fresh) =
-            if list.count() == 0 { (list, TopicPartitionList::new()) } else { self.beginnings(&list)? };
-        let done = if self.cooperative() {
-            self.consumer.incremental_assign(&assigned)
-        } else {
-            self.consumer.assign(&assigned)
-        };
-        done.map_err(|error| kafka("taking partitions", &error))?;
-        if fresh.count() > 0 {
-            // Where a group begins is decided once: a restart before the first epoch begins at the same place,
-            // and `latest` does not skip what came in between.
-            self.consumer
-                .commit(&fresh, CommitMode::Sync)
-                .map_err(|error| kafka("committing where the group begins", &error))?;
+        if let Some(Pending::Assign(list)) = self.granted.clone() {
+            let found = match list.count() {
+                0 => Vec::new(),
+                _ => begin::beginnings(&self.consumer, &self.group, &self.pipeline, &list)?,
+            };
+            let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
+            self.take(&found);
+            let done = if self.cooperative() {
+                self.consumer.incremental_assign(&assigned)
+            } else {
+                self.consumer.assign(&assigned)
+            };
+            done.map_err(|error| kafka("taking partitions", &error))?;
+            self.granted = Some(Pending::Begin(found));
         }
-        self.granted = None;
+        // A group that moves on meanwhile refuses the commit; when it is tried again, the partitions are taken already.
+        if let Some(Pending::Begin(found)) = &self.granted {
+            self.commit_beginnings(found)?;
+            self.granted = None;
+        }
         Ok(())
     }
 
@@ -320,7 +311,7 @@ impl Source for KafkaSource {
         if list.count() == 0 {
             return Ok(());
         }
-        let committed = self.committed_now(list)?;
+        let committed = begin::committed_now(&self.consumer, list)?;
         self.compare(&committed, epoch, false)
     }
 
@@ -329,7 +320,7 @@ impl Source for KafkaSource {
         if list.count() == 0 {
             return Ok(());
         }
-        let committed = self.committed_now(list)?;
+        let committed = begin::committed_now(&self.consumer, list)?;
         self.compare(&committed, epoch, unknown)?;
         let back = self.positions.rewind(|topic, partition| {
             committed.find_partition(topic, partition).and_then(|element| plain(element.offset()))
@@ -339,14 +330,7 @@ impl Source for KafkaSource {
             list.add_partition_offset(&topic, partition, Offset::Offset(offset))
                 .map_err(|error| kafka("preparing the rewind", &error))?;
         }
-        let moved = self
-            .consumer
-            .seek_partitions(list, ANSWER_TIMEOUT)
-            .map_err(|error| kafka("rewinding", &error))?;
-        match moved.elements().iter().find_map(|element| element.error().err()) {
-            Some(error) => Err(kafka("rewinding", &error)),
-            None => Ok(()),
-        }
+        self.seek(list)
     }
 
     fn pause(&mut self) -> Result<(), SourceError> {
@@ -355,6 +339,29 @@ impl Source for KafkaSource {
 
     fn resume(&mut self) -> Result<(), SourceError> {
         self.consumer.resume(&self.owned_list()).map_err(|error| kafka("resuming", &error))
+    }
+
+    fn declare(&mut self, pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {
+        let topics = subscription(pipeline);
+        if topics != subscription(&self.pipeline) {
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            self.consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
+            self.moved_at = Some(Instant::now());
+        }
+        self.pipeline = Arc::clone(pipeline);
+        let again = self.positions.declare(|topic| pipeline.source_of(topic));
+        if again.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in again {
+            list.add_partition(&topic, partition);
+        }
+        let found = begin::beginnings(&self.consumer, &self.group, pipeline, &list)?;
+        self.seek(at_beginnings(found.iter())?)?;
+        self.commit_beginnings(&found)?;
+        self.take(&found);
+        Ok(())
     }
 
     fn settle(&mut self, patience: Duration) {
@@ -399,14 +406,10 @@ impl Source for KafkaSource {
     }
 }
 
-/// The subscription: names, and patterns in librdkafka's form (a leading `^`).
-fn subscription(pipeline: &Pipeline) -> Vec<String> {
-    let mut topics: Vec<String> = Vec::new();
-    for source in &pipeline.sources {
-        topics.extend(source.topics.iter().cloned());
-        topics.extend(source.client_pattern.clone());
-    }
-    topics
+/// The subscription: names, and patterns in librdkafka's form (a leading `^`), in order.
+fn subscription(pipeline: &Pipeline) -> BTreeSet<String> {
+    let sources = pipeline.sources.iter();
+    sources.flat_map(|source| source.topics.iter().chain(&source.client_pattern).cloned()).collect()
 }
 
 fn plain(offset: Offset) -> Option<i64> {

@@ -144,6 +144,7 @@ fn alert(table: &Table, row: &Map<String, Value>) -> Value {
         ingest_time: Some(1_767_312_001_000_000),
         now: 1_767_312_002_000_000,
         raw: Value::Object(row.clone()).to_string().as_bytes(),
+        raw_from: None,
         limits: &AlertLimits::default(),
     });
     serde_json::from_slice(&built.value).expect("JSON")

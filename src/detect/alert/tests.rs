@@ -88,6 +88,7 @@ impl Case {
             ingest_time: Some(1_767_312_001_000_000),
             now: 1_767_312_002_000_000,
             raw: &self.raw,
+            raw_from: None,
             limits: &self.limits,
         });
         assert_eq!(schema_errors(&parse(&alert)), Vec::<String>::new());

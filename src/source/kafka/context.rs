@@ -12,12 +12,15 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::{ClientContext, Statistics};
 
+use super::begin::Beginning;
 use crate::config::kafka::TokenSource;
 
 /// A rebalance that librdkafka has announced; it goes on once the lane has carried it out.
 #[derive(Debug, Clone)]
 pub(super) enum Pending {
     Assign(TopicPartitionList),
+    /// Taken; where the group begins is still to be committed.
+    Begin(Vec<Beginning>),
     Revoke(TopicPartitionList),
     Lost(TopicPartitionList),
 }
