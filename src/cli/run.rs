@@ -62,8 +62,15 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let wake = Wake::default();
     hangups(&wake)?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
-    let (looked, Sound { compiled, warnings, unfed }) =
-        reload::start(&args.pipeline, &RuleLimits::from(&config.limits))?;
+    // What is wrong with the configuration must not hide what is wrong with the pipeline.
+    let started = reload::start(&args.pipeline, &RuleLimits::from(&config.limits));
+    let (looked, Sound { compiled, warnings, unfed }) = match (started, config.brokers()) {
+        (Ok(started), Ok(_)) => started,
+        (started, brokers) => {
+            let found = brokers.err().into_iter().chain(started.err().into_iter().flatten());
+            return Err(found.collect::<Vec<Diagnostic>>().into());
+        }
+    };
     terminal.warn(&warnings);
     if !unfed.is_empty() {
         tracing::warn!(

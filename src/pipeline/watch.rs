@@ -74,6 +74,7 @@ impl Observed {
             parked: Vec::new(),
         });
         if newer {
+            foresee(&self.metrics, &generation.compiled);
             self.metrics.rule_set(&version, active, 0);
             self.metrics.rule_set_loaded(generation.loaded);
         }

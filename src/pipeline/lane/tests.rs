@@ -201,8 +201,7 @@ impl Sink<()> for Log {
 struct Told {
     generation: u64,
     compiled: Arc<Compiled>,
-    /// By topic: the next offset.
-    committed: BTreeMap<Arc<str>, i64>,
+    records: u64,
     /// By generation and organisation: alerts.
     alerts: Arc<Mutex<BTreeMap<(u64, String), u64>>>,
     stop: Stop,
@@ -213,7 +212,7 @@ impl LaneEvents for Told {
         if ended.end != EpochEnd::Committed {
             return;
         }
-        self.committed.extend(ended.offsets.iter().map(|(topic, _, next)| (Arc::clone(topic), *next)));
+        self.records += tally.sources.iter().map(|source| source.records).sum::<u64>();
         for ((_, source), count) in &tally.alerts {
             let org = self.compiled.pipeline.organisation_of(*source).id.to_string();
             let mut alerts = self.alerts.lock().expect("a lock");
@@ -223,8 +222,8 @@ impl LaneEvents for Told {
     }
 
     fn beat(&mut self, _: &dyn Fn() -> Vec<PartitionStatus>, _: u64) {
-        let done = TOPICS.iter().all(|topic| self.committed.get(*topic) == Some(&RECORDS));
-        if done && self.stop.asked() == 0 {
+        // A second time would leave at once; what waits behind a full epoch is still to come.
+        if self.records == 2 * RECORDS.unsigned_abs() && self.stop.asked() == 0 {
             self.stop.ask();
         }
     }
@@ -268,7 +267,7 @@ fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
     let told = Told {
         generation: 1,
         compiled: Arc::clone(&sets[0]),
-        committed: BTreeMap::new(),
+        records: 0,
         alerts: Arc::clone(&alerts),
         stop: stop.clone(),
     };

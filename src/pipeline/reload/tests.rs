@@ -130,7 +130,7 @@ fn a_faulty_change_leaves_the_old_set_running_and_says_why() {
                 fs::remove_dir_all(s.folder.path().join("rules")).expect("removes");
                 fs::create_dir(s.folder.path().join("rules")).expect("a folder");
             },
-            "P006",
+            "R008",
         ),
         ("no tables", |s| s.write("pipeline.toml", &format!("schemas = \"none\"{PIPELINE}")), "D001"),
         ("another name", |s| s.write("pipeline.toml", &PIPELINE.replace("harbour", "port")), "P008"),
