@@ -4,6 +4,7 @@
 //! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
+mod envelope;
 mod failure;
 pub mod preflight;
 
@@ -16,14 +17,15 @@ use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
+use self::envelope::Borrowed;
 use self::failure::failure;
 use super::assignment::{Begin, Facts, Positions, begin};
-use super::audit::{Audit, Committed, Stamp, audit};
-use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
+use super::audit::{Committed, Stamp, compare};
+use super::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::{Pipeline, Start};
 
@@ -218,16 +220,13 @@ impl KafkaSource {
     /// Compares what the broker says of some partitions with what this lane believes.
     fn compare(&self, found: &TopicPartitionList, epoch: u64, open: bool) -> Result<(), SourceError> {
         let me = Stamp { epoch, ..self.me.clone() };
-        for element in found.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let committed = plain(element.offset())
-                .map(|offset| Committed { offset, stamp: Stamp::parse(element.metadata()) });
-            let believed = self.positions.believed(topic, partition);
-            if let Audit::Contradiction(what) = audit(&me, believed, committed.as_ref(), open) {
-                return Err(SourceError::Contradiction { topic: topic.to_owned(), partition, what });
-            }
-        }
-        Ok(())
+        let elements = found.elements();
+        let found = elements.iter().map(|element| {
+            let stamp = Stamp::parse(element.metadata());
+            let committed = plain(element.offset()).map(|offset| Committed { offset, stamp });
+            (element.topic(), element.partition(), committed)
+        });
+        compare(&me, open, found, |topic, partition| self.positions.believed(topic, partition))
     }
 
     /// The offsets at which the partitions of an assignment begin, and those of them that must be committed first.
@@ -308,19 +307,6 @@ impl Drop for KafkaSource {
                 Pending::Revoke(_) | Pending::Lost(_) => self.consumer.unassign(),
             };
         }
-    }
-}
-
-struct Borrowed<'a, 'm>(&'a BorrowedMessage<'m>);
-
-impl Envelope for Borrowed<'_, '_> {
-    fn key(&self) -> Option<Vec<u8>> {
-        self.0.key().map(<[u8]>::to_vec)
-    }
-
-    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
-        let Some(headers) = self.0.headers() else { return Vec::new() };
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     }
 }
 
