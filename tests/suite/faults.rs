@@ -181,6 +181,15 @@ impl<'b> Round<'b> {
         }
     }
 
+    /// SIGKILL, unless it is dead already.
+    fn put_down(&mut self, at: usize) {
+        let running = &mut self.processes[at].running;
+        if running.runs() {
+            running.signal("KILL");
+        }
+        running.wait();
+    }
+
     fn revive(&mut self, what: &str) {
         for at in 0..self.processes.len() {
             if self.processes[at].running.runs() {
@@ -309,20 +318,19 @@ const CRASHES: [&str; 8] = [
 ];
 
 fn fault(round: &mut Round<'_>, random: &mut Random, proxy: Option<&Proxy>, log: &mut Vec<String>) {
+    round.revive(&log.join("; "));
     let at = random.next(round.processes.len());
     let name = round.processes[at].instance.clone();
     match random.next(6) {
         0 => {
             log.push(format!("kill {name}"));
-            round.processes[at].running.signal("KILL");
-            round.processes[at].running.wait();
+            round.put_down(at);
             round.restart(at, None);
         }
         1 => {
             let place = format!("{}:{}", CRASHES[random.next(CRASHES.len())], 1 + random.next(3));
             log.push(format!("{name} dies {place}"));
-            round.processes[at].running.signal("KILL");
-            round.processes[at].running.wait();
+            round.put_down(at);
             round.restart(at, Some(&place));
             round.produce();
             // It dies when it gets work; when the others leave it none, it need not.
@@ -331,8 +339,7 @@ fn fault(round: &mut Round<'_>, random: &mut Random, proxy: Option<&Proxy>, log:
                 assert!(Instant::now() < deadline, "{log:?}: neither dead nor done\n{}", round.logs());
                 std::thread::sleep(Duration::from_millis(20));
             }
-            round.processes[at].running.signal("KILL");
-            round.processes[at].running.wait();
+            round.put_down(at);
             round.restart(at, None);
         }
         2 => {
