@@ -152,7 +152,7 @@ mod tests {
             ("/severity", json!("High")),
             ("/message", json!("Most records of a source cannot be read (source=windows)")),
             ("/metadata/tenant_uid", json!("power")),
-            ("/finding_info/uid", json!("ALERT_ID")),
+            ("/finding_info/uid", json!(alert.id.to_string())),
             ("/finding_info/analytic/uid", json!(RULE_ID)),
             ("/evidences/0/data/output/rejects", json!(100)),
             ("/evidences/0/data/output/records", json!(130)),

@@ -12,6 +12,8 @@ use crate::config::Rejects;
 /// The window slides by this part of it.
 const SLICES: usize = 10;
 const SLICES_I64: i64 = SLICES as i64;
+/// A timestamp so far from the others is believed only when the next record agrees.
+const FAR_SLICES: i64 = 3 * SLICES_I64;
 
 /// When rejects are a flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +128,7 @@ impl Window {
             self.newest = Some(slice);
             return;
         };
-        let near = |other: i64| slice.saturating_sub(other).saturating_abs() < SLICES_I64;
+        let near = |other: i64| slice.saturating_sub(other).saturating_abs() < FAR_SLICES;
         if near(newest) {
             self.elsewhere = None;
             for at in newest + 1..=slice {

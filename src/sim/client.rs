@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::group::{GroupId, Pulse, Tp};
 use super::world::{Mutation, State, World};
 use super::{LaneId, Millis, millis};
-use crate::pipeline::definition::Pipeline;
+use crate::pipeline::definition::{Pipeline, Start};
 use crate::source::assignment::{Begin, Facts, Positions, begin};
 use crate::source::audit::{Audit, Committed, Stamp, audit};
 use crate::source::{NoEnvelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
@@ -283,7 +283,7 @@ impl SimSource {
     }
 
     /// A commit besides any transaction: where the group begins.
-    fn commit_plainly(&self, offsets: Vec<(Tp, i64)>) -> Result<(), SourceError> {
+    fn pin(&self, offsets: Vec<(Tp, i64)>) -> Result<(), SourceError> {
         let until = self.world.now(self.lane) + ANSWER_MS;
         let refused = |why: String| SourceError::Kafka { what: "committing where the group begins", why };
         if !self.world.wait(self.lane, until, |state| state.is_up_for(self.lane)) {
@@ -296,10 +296,7 @@ impl SimSource {
             state.cover("beginning not committed");
             return Err(refused("the answer was lost".into()));
         }
-        match state.commit_plainly(who, offsets, String::new()) {
-            Ok(()) => Ok(()),
-            Err(refusal) => Err(refused(format!("{refusal:?}"))),
-        }
+        state.pin(who, offsets).map_err(|refusal| refused(format!("{refusal:?}")))
     }
 }
 
@@ -369,7 +366,8 @@ impl Source for SimSource {
                 .ok_or_else(|| SourceError::Kafka { what: "a topic of no source", why: topic.to_string() })?;
             let (low, high) = self.world.bounds(&(Arc::clone(&topic), partition));
             let committed = committed.map(|committed| committed.offset);
-            let at = match begin(Facts { committed, low, high }, self.pipeline.sources[source].start) {
+            let start = self.pipeline.sources[source].start;
+            let at = match begin(Facts { committed, low, high }, start) {
                 Begin::At(at) => at,
                 other => {
                     let why = format!("{other:?}");
@@ -378,7 +376,7 @@ impl Source for SimSource {
             };
             self.positions.take(&topic, partition, Some(source), at, committed);
             beginnings.push(((Arc::clone(&topic), partition), at));
-            if committed.is_none() {
+            if committed.is_none() && start == Start::Latest {
                 fresh.push(((topic, partition), at));
             }
         }
@@ -388,7 +386,7 @@ impl Source for SimSource {
         }
         self.fetching.extend(beginnings);
         if !fresh.is_empty() {
-            self.commit_plainly(fresh)?;
+            self.pin(fresh)?;
         }
         self.granted = None;
         self.world.state.borrow_mut().lives[self.lane].client.owned.extend(list);
@@ -448,9 +446,7 @@ impl Source for SimSource {
     }
 
     fn group(&self) -> Option<GroupId> {
-        let id = self.world.state.borrow().lives[self.lane].client.id.clone();
-        let whole = id.member.is_some() && id.generation >= 0;
-        (whole || self.world.mutation == Some(Mutation::NoIdentity)).then_some(id)
+        Some(self.world.state.borrow().lives[self.lane].client.id.clone())
     }
 
     fn committed(&mut self, offsets: &[(Arc<str>, i32, i64)]) {

@@ -64,6 +64,9 @@ pub(super) struct Plan {
     pub(super) starts: Vec<Millis>,
     /// How long a client waits for an answer before it asks again.
     pub(super) answer_ms: Millis,
+    /// How long the client's counters may be out of date.
+    pub(super) counters_ms: Millis,
+    pub(super) revoke_deadline_ms: Millis,
 }
 
 /// Faults stop here; then everything must come to rest.
@@ -97,6 +100,8 @@ impl Plan {
             faults,
             starts: (0..processes).map(|_| rng.pick(&[0, 0, 500, 8_000])).collect(),
             answer_ms: rng.pick(&[100, 500, 1_500]),
+            counters_ms: rng.pick(&[1, 500]),
+            revoke_deadline_ms: rng.pick(&[100, SESSION_MS / 2]),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::sink::{Ended, Epoch, EpochEnd, Output, Sink};
 
 /// A transaction is tried for so long, and a new producer may take so long.
 pub(super) const LIMITS: CarryLimits =
-    CarryLimits { try_for_ms: 4_500, replace_for_ms: 6_000, replace_tainted: true };
+    CarryLimits { try_for_ms: 4_500, replace_for_ms: 6_000, slow_ms: 1_000, replace_tainted: true };
 
 /// A call under way.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ pub(super) struct Producing {
     asked: bool,
     /// Whether records may have arrived, or not.
     in_doubt: bool,
-    taint: Option<&'static str>,
+    /// Why it is tainted, and since when the client's counters show it.
+    taint: Option<(&'static str, Millis)>,
     carry: Option<Carry<GroupId>>,
     left: Left,
     ended: Option<Ended>,
@@ -78,6 +79,10 @@ impl Calls<GroupId> for Known {
 impl Producing {
     pub(super) fn new(id: String) -> Self {
         Self { id, ..Self::default() }
+    }
+
+    fn seen_taint(&self, now: Millis) -> Option<&'static str> {
+        self.taint.filter(|(_, shown)| *shown <= now).map(|(why, _)| why)
     }
 }
 
@@ -199,7 +204,7 @@ impl State {
         self.lives[lane].sink.token += 1;
         let token = self.lives[lane].sink.token;
         if !self.is_up() {
-            self.taint(lane, "a connection was lost");
+            self.taint(lane, "a connection was lost", false);
             let pause = self.rng.between(50, 300);
             return self.after(pause, Event::Timeout { lane, token });
         }
@@ -226,7 +231,7 @@ impl State {
             self.cover("request doubled");
             let late = way + self.rng.between(1, 400);
             self.note(|| format!("lane {lane}: {call:?} {request:?} is doubled, the second {late} ms late"));
-            self.taint(lane, "a request was sent again");
+            self.taint(lane, "a request was sent again", false);
             arrive(self, way, Some(token));
             arrive(self, late, None);
         } else {
@@ -271,7 +276,7 @@ impl State {
         if self.lives[lane].sink.token != token || self.lives[lane].sink.calling.is_none() {
             return;
         }
-        self.taint(lane, "a request had no answer in time");
+        self.taint(lane, "a request had no answer in time", true);
         let told = self.plan.wire.told;
         let call = self.lives[lane].sink.calling.as_ref().map(|calling| calling.call);
         if self.faults_on() && call != Some(Call::Replace) && self.rng.per_mille(told) {
@@ -281,8 +286,12 @@ impl State {
         self.send(lane);
     }
 
-    fn taint(&mut self, lane: LaneId, why: &'static str) {
-        self.lives[lane].sink.taint = Some(why);
+    /// A lost connection is reported at once, what only counters tell when they are next given out.
+    fn taint(&mut self, lane: LaneId, why: &'static str, counted_only: bool) {
+        let delay = if counted_only { self.rng.below(self.plan.counters_ms) } else { 0 };
+        let shown = (why, self.now + delay);
+        let known = self.lives[lane].sink.taint.get_or_insert(shown);
+        known.1 = known.1.min(shown.1);
     }
 
     /// The call's time is over, or the client asks its caller to decide.
@@ -365,7 +374,7 @@ impl State {
         let Some(mut carry) = sink.carry.take() else {
             return self.initialised(lane, verdict);
         };
-        let mut known = Known { verdict, why, taint: sink.taint };
+        let mut known = Known { verdict, why, taint: sink.seen_taint(now) };
         match carry.step(&mut known, || now) {
             Step::Again(pause) => {
                 sink.carry = Some(carry);
@@ -419,11 +428,12 @@ impl Sink<GroupId> for SimSink {
             state.cover("partial seal");
         }
         let replace_tainted = state.mutation != Some(Mutation::NoTaint);
-        let limits = CarryLimits { replace_tainted, ..LIMITS };
+        let limits = CarryLimits { replace_tainted, slow_ms: state.plan.answer_ms, ..LIMITS };
         let sink = &mut state.lives[self.lane].sink;
         let left = std::mem::take(&mut sink.left);
-        let tainted = left.taint.is_some() || sink.taint.is_some();
-        let mut known = Known { verdict: Verdict::Ok, why: "", taint: sink.taint };
+        let seen = sink.seen_taint(now);
+        let tainted = left.taint.is_some() || seen.is_some();
+        let mut known = Known { verdict: Verdict::Ok, why: "", taint: seen };
         sink.carry = Some(Carry::new(epoch, left, &mut known, now, limits));
         if tainted && replace_tainted {
             state.cover("tainted producer replaced");

@@ -65,7 +65,6 @@ fn what_is_switched_off_is_found() {
         Mutation::OffsetsOutsideNoAudit,
         Mutation::NoRewind,
         Mutation::NoRewindNoAudit,
-        Mutation::NoIdentity,
     ] {
         let (seed, violations) = found(mutation);
         println!("{mutation:?}: seed {seed}: {violations:?}");

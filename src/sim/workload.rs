@@ -34,7 +34,7 @@ id = "rail"
 organisation = "rail"
 topics = ["in.rail"]
 format = "windows-json"
-start = "earliest"
+start = "latest"
 [alerts]
 topic = "alerts.{org_id}"
 [rejects]

@@ -43,8 +43,6 @@ pub(super) enum Mutation {
     NoRewind,
     /// The same, and nobody compares belief and broker.
     NoRewindNoAudit,
-    /// Offsets are sent without a member's identity after the group has thrown it out.
-    NoIdentity,
 }
 
 impl Mutation {
@@ -224,18 +222,17 @@ impl State {
         }
     }
 
-    /// A commit besides any transaction.
-    pub(super) fn commit_plainly(
-        &mut self,
-        who: GroupId,
-        offsets: Vec<(Tp, i64)>,
-        stamp: String,
-    ) -> Result<(), Refusal> {
-        let request = Request::Offsets { who, offsets, stamp };
+    /// A commit besides any transaction: where `latest` begins.
+    pub(super) fn pin(&mut self, who: GroupId, offsets: Vec<(Tp, i64)>) -> Result<(), Refusal> {
+        let request = Request::Offsets { who, offsets: offsets.clone(), stamp: String::new() };
         self.note(|| format!("broker: {request:?}"));
         match self.broker.take(&request, self.now) {
             Answer::Refused(refusal) => Err(refusal),
-            _ => Ok(()),
+            _ => {
+                self.cover("beginning committed");
+                self.oracle.begins(offsets);
+                Ok(())
+            }
         }
     }
 
@@ -523,7 +520,7 @@ impl World {
                 records_max: plan.records_max,
                 bytes_max: plan.bytes_max,
                 pause_after_ms: 300,
-                revoke_deadline_ms: SESSION_MS / 2,
+                revoke_deadline_ms: plan.revoke_deadline_ms,
                 stop_deadline_ms: 2_500,
                 aborts_max: 20,
             },

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::transaction::{Call, Next, Progress, Verdict, first, next, taints};
+use super::transaction::{Call, Next, Progress, Verdict, first, moves, next, taints};
 use super::{Ended, Epoch, EpochEnd};
 
 /// Milliseconds on any monotonic clock.
@@ -44,6 +44,9 @@ pub struct CarryLimits {
     pub try_for_ms: Millis,
     /// A new producer may take so long.
     pub replace_for_ms: Millis,
+    /// A request that moves the transaction and takes so long may have been sent twice: the client's own tries show in
+    /// its counters, but those come later than the next transaction.
+    pub slow_ms: Millis,
     /// Whether tainted producers are replaced. Only the test of the tests turns it off.
     pub replace_tainted: bool,
 }
@@ -64,6 +67,8 @@ pub struct Carry<G> {
     progress: Progress,
     limits: CarryLimits,
     began: Millis,
+    /// Since when the next call is due.
+    since: Millis,
     until: Millis,
     retries: u32,
     /// A call without a definite answer: the next transaction begins with a new producer.
@@ -101,6 +106,7 @@ impl<G> Carry<G> {
             progress,
             limits,
             began: now,
+            since: now,
             until,
             retries: 0,
             taint: None,
@@ -130,6 +136,11 @@ impl<G> Carry<G> {
             }
         };
         let now = now();
+        let took = now.saturating_sub(self.since);
+        if moves(call) && took >= self.limits.slow_ms {
+            self.taint.get_or_insert_with(|| format!("{call:?} took {took} ms, and may have been sent twice"));
+        }
+        self.since = now;
         self.progress.out_of_time = now >= self.until;
         let end = match next(self.progress, verdict) {
             Next::Call(next) => return self.go_on(next, now),

@@ -3,6 +3,8 @@
 //! Owns the headers (Kafka Connect's names, so that existing tools work, and our own) and the cut of what is
 //! too large. When a record is rejected is `decode`'s to say; the transaction is `sink::kafka`'s.
 
+pub mod letter;
+
 use sha2::{Digest, Sha256};
 
 use super::{Header, Output};

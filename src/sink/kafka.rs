@@ -5,6 +5,7 @@
 
 mod crash;
 pub mod create;
+pub mod replay;
 mod wire;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -32,6 +33,8 @@ const REPORT_WAIT: Duration = Duration::from_micros(500);
 const IDLE_POLL: Duration = Duration::from_millis(200);
 /// The same error of the client is logged again after this time.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
+/// A request that moves a transaction is slow from here on.
+const SLOW_MS: Millis = 1_000;
 /// Pause before initialisation is tried again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
 
@@ -48,6 +51,14 @@ pub struct ProducerSettings {
     pub try_for: Duration,
     /// How long a new producer may take.
     pub replace_for: Duration,
+}
+
+impl ProducerSettings {
+    /// librdkafka sends a request again when `socket.timeout.ms` has passed without an answer; far less is slow enough.
+    fn slow_ms(&self) -> Millis {
+        let timeout = self.config.get("socket.timeout.ms").and_then(|text| text.parse().ok());
+        timeout.unwrap_or(SLOW_MS).min(SLOW_MS)
+    }
 }
 
 /// Why the first producer could not be made.
@@ -244,6 +255,7 @@ impl Worker {
         let limits = CarryLimits {
             try_for_ms: millis(self.settings.try_for),
             replace_for_ms: millis(self.settings.replace_for),
+            slow_ms: self.settings.slow_ms(),
             replace_tainted: true,
         };
         let (left, now, began) = (std::mem::take(&mut self.left), self.now(), self.began);

@@ -107,8 +107,13 @@ pub fn first(tainted: bool) -> Call {
 /// Whether a producer is tainted by a call's verdict: the outcome of a request that moves the transaction is not
 /// definite, or was not at first. What librdkafka retries by itself it tells in its statistics alone.
 pub fn taints(call: Call, verdict: Verdict) -> bool {
+    moves(call) && !matches!(verdict, Verdict::Ok | Verdict::Abort)
+}
+
+/// Whether a call's request moves the transaction, so that a copy of it that comes late could move another.
+pub fn moves(call: Call) -> bool {
     match call {
-        Call::SendOffsets | Call::Commit | Call::Abort => !matches!(verdict, Verdict::Ok | Verdict::Abort),
+        Call::SendOffsets | Call::Commit | Call::Abort => true,
         // Records that did not arrive make the transaction abort; they are part of no other.
         Call::Begin | Call::Produce | Call::Replace => false,
     }

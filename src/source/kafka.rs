@@ -5,6 +5,7 @@
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
 mod begin;
+pub mod bounded;
 mod context;
 mod failure;
 pub mod preflight;
@@ -28,7 +29,7 @@ use super::assignment::Positions;
 use super::audit::{Audit, Committed, Stamp, audit};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
-use crate::pipeline::definition::Pipeline;
+use crate::pipeline::definition::{Pipeline, Start};
 
 /// How long the broker may take for an answer that a rebalance or a rewind waits for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -137,10 +138,16 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Where a group begins is decided once: a restart before the first epoch begins at the same place, and `latest`
-    /// does not skip what came in between.
+    /// Where a group begins is decided once: a restart before the first epoch does not skip what came in between. The
+    /// oldest record is the oldest at the next start as well; the newest is another one then. This is the only commit
+    /// outside of a transaction; a copy of it that the network holds back beyond the first epoch would take the group
+    /// back to its beginning, so there are no more than needed.
     fn commit_beginnings(&self, beginnings: &[Beginning]) -> Result<(), SourceError> {
-        let fresh = beginnings.iter().filter(|found| found.committed.is_none() && found.source.is_some());
+        let latest = |source: usize| {
+            self.pipeline.sources.get(source).is_some_and(|source| source.start == Start::Latest)
+        };
+        let fresh =
+            beginnings.iter().filter(|found| found.committed.is_none() && found.source.is_some_and(latest));
         let fresh = at_beginnings(fresh)?;
         if fresh.count() == 0 {
             return Ok(());

@@ -78,7 +78,7 @@ fn miss() -> String {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    for command in ["", "demo", "run", "scan", "check", "test", "topics", "completions"] {
+    for command in ["", "demo", "run", "scan", "check", "test", "topics", "dlq", "completions"] {
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let done = finish(program().args(&args));
         assert_eq!(done.code, Some(0), "{args:?}: {}", done.err);
@@ -86,7 +86,7 @@ fn every_command_explains_itself_with_examples() {
         assert!(!done.out.contains('\x1b') && done.err.is_empty(), "{args:?}");
     }
     let short = finish(program().arg("-h"));
-    for command in ["demo", "run", "scan", "check", "test", "topics", "completions"] {
+    for command in ["demo", "run", "scan", "check", "test", "topics", "dlq", "completions"] {
         assert!(
             short.out.contains(&format!("\n  {command} ")),
             "{command} is not in the list:\n{}",
@@ -114,6 +114,13 @@ fn wrong_arguments_are_two_and_name_what_is_right() {
         (&["run"], "--pipeline"),
         (&["demo", "--records", "3"], "500"),
         (&["completions", "tcsh"], "possible values"),
+        (&["dlq"], "replay"),
+        (&["dlq", "list"], "--pipeline"),
+        (&["dlq", "show", "--pipeline", "."], "<POSITION>"),
+        (&["dlq", "show", "--pipeline", ".", "dead/17"], "TOPIC/PARTITION/OFFSET"),
+        (&["dlq", "replay", "--pipeline", "."], "say which rejects"),
+        (&["dlq", "replay", "--pipeline", ".", "--attempts-max", "1", "--all"], "2..=1000"),
+        (&["dlq", "list", "--pipeline", ".", "--since", "soon"], "30m, 2h, 1d"),
         (&["check", "--format", "xml"], "possible values: human, json"),
         (&["--colour", "sometimes", "check"], "possible values: auto, always, never"),
     ] {

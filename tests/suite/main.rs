@@ -4,6 +4,7 @@ mod cli;
 #[path = "../../src/committed.rs"]
 mod committed;
 mod delivery;
+mod dlq;
 mod faults;
 mod formats;
 mod kafka;

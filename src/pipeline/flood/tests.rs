@@ -53,13 +53,7 @@ fn floods_begin_are_told_once_and_end() {
         ),
         (
             "the next flood in another window is told again",
-            vec![
-                Put(0, 4, 0, Some(0)),
-                Put(20, 0, 0, None),
-                Is(false, 0),
-                Put(0, 4, 2_000, None),
-                Put(0, 4, 2_000, Some(2_000)),
-            ],
+            vec![Put(0, 4, 0, Some(0)), Put(20, 0, 0, None), Is(false, 0), Put(0, 4, 2_000, Some(2_000))],
         ),
         (
             "in the same window it is not",
@@ -80,12 +74,16 @@ fn floods_begin_are_told_once_and_end() {
             "two that agree do, onwards",
             vec![
                 Put(0, 3, 0, None),
-                Put(0, 2, 9_000, None),
-                Put(0, 2, 9_000, None),
+                Put(2, 0, 9_000, None),
+                Put(0, 3, 9_000, None),
                 Put(0, 1, 9_000, Some(9_000)),
             ],
         ),
         ("and back", vec![Put(0, 3, 90_000, None), Put(2, 0, 500, None), Put(0, 4, 500, Some(0))]),
+        (
+            "a clock that is little behind moves nothing back",
+            vec![Put(0, 3, 9_500, None), Put(0, 1, 7_000, Some(9_000))],
+        ),
         ("before 1970", vec![Put(0, 4, -1, Some(-1_000))]),
         (
             "the ends of time",

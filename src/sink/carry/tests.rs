@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::Call::{Abort, Begin, Commit, Produce, Replace, SendOffsets};
 use super::*;
 
-const LIMITS: CarryLimits = CarryLimits { try_for_ms: 1_000, replace_for_ms: 500, replace_tainted: true };
+const LIMITS: CarryLimits =
+    CarryLimits { try_for_ms: 1_000, replace_for_ms: 500, slow_ms: 400, replace_tainted: true };
 
 /// Answers as the script says, then with yes; each call takes 1 ms, one that is to be tried again 300 ms.
 #[derive(Default)]
@@ -14,6 +15,8 @@ struct Script {
     made: Vec<Call>,
     now: std::rc::Rc<std::cell::Cell<Millis>>,
     taint: Option<String>,
+    /// A call that takes this long.
+    slow: Option<(Call, Millis)>,
 }
 
 impl Calls<()> for Script {
@@ -24,7 +27,9 @@ impl Calls<()> for Script {
         if scripted.is_some() {
             self.answers.pop_front();
         }
-        self.now.set(self.now.get() + if verdict == Verdict::Retry { 300 } else { 1 });
+        let slow = self.slow.filter(|(at, _)| *at == call).map(|(_, took)| took);
+        let took = slow.unwrap_or(if verdict == Verdict::Retry { 300 } else { 1 });
+        self.now.set(self.now.get() + took);
         if call == Replace && verdict == Verdict::Ok {
             self.taint = None;
         }
@@ -156,6 +161,22 @@ fn what_is_called_how_it_ends_and_what_it_leaves() {
         assert_eq!(ended.end, end, "{what}");
         assert_eq!((ended.doubtful, left.taint.is_some()), (doubtful, leaves), "{what}");
         assert_eq!(ended.replaced, made.contains(&Replace), "{what}");
+    }
+}
+
+#[test]
+fn a_slow_call_may_have_been_sent_twice() {
+    for (call, took, taints) in [
+        (SendOffsets, 399, false),
+        (SendOffsets, 400, true),
+        (Commit, 400, true),
+        (Begin, 400, false),
+        (Produce, 400, false),
+    ] {
+        let mut script = Script { slow: Some((call, took)), ..Script::default() };
+        let (ended, left) = run(&mut script, Left::default(), LIMITS);
+        assert_eq!(ended.end, EpochEnd::Committed, "{call:?}");
+        assert_eq!((ended.doubtful, left.taint.is_some()), (taints, taints), "{call:?} {took}");
     }
 }
 

@@ -4,6 +4,7 @@
 //! consumer at each assignment, and by the look at the broker before a change is taken over.
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{ANSWER_TIMEOUT, kafka, plain};
@@ -69,9 +70,13 @@ pub fn committed_now<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     list: TopicPartitionList,
 ) -> Result<TopicPartitionList, SourceError> {
-    consumer
-        .committed_offsets(list, ANSWER_TIMEOUT)
-        .map_err(|error| kafka("reading the group's committed offsets", &error))
+    let failed = |error: &KafkaError| kafka("reading the group's committed offsets", error);
+    let found = consumer.committed_offsets(list, ANSWER_TIMEOUT).map_err(|error| failed(&error))?;
+    // A partition with an error of its own has no offset in the answer, which must not pass for none committed.
+    match found.elements().iter().find_map(|element| element.error().err()) {
+        Some(error) => Err(failed(&error)),
+        None => Ok(found),
+    }
 }
 
 /// These partitions, at where they begin.
