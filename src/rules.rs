@@ -86,6 +86,8 @@ pub struct SqlLimits {
     pub growth_max: usize,
     /// Characters of an output column's name.
     pub name_chars_max: usize,
+    /// Output columns.
+    pub outputs_max: usize,
 }
 
 impl Default for RuleLimits {
@@ -119,6 +121,7 @@ impl Default for SqlLimits {
             short_literal_chars_max: 64,
             growth_max: 64,
             name_chars_max: 64,
+            outputs_max: 256,
         }
     }
 }

@@ -15,6 +15,7 @@ mod oracle;
 mod plan;
 mod producer;
 mod rng;
+mod state;
 mod tests;
 mod workload;
 mod world;

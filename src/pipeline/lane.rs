@@ -399,9 +399,13 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     /// Hands what is whole to the sink; what waits opens the next epoch.
     fn seal(&mut self, number: u64) -> Option<Exit> {
         self.outlets.search(&mut self.engine, &mut self.open, &self.clock);
-        let Leaving { outputs, offsets, notes, rejects_cut, since } = self.open.leave();
+        let Leaving { outputs, offsets, notes, rejects_cut, read, since } = self.open.leave();
         let group = self.source.group();
-        let tally = Tally { rejects_cut, ..self.engine.take_tally() };
+        let mut tally = Tally { rejects_cut, ..self.engine.take_tally() };
+        // What waits was read as well, and is counted when it leaves.
+        for (at, source) in tally.sources.iter_mut().enumerate() {
+            (source.records, source.bytes) = read.get(&at).copied().unwrap_or_default();
+        }
         self.flight = Some(Flight { tally, notes, since });
         self.last = number;
         let stamp = Stamp { epoch: number, ..self.me.clone() }.to_string();

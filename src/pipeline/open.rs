@@ -24,6 +24,7 @@ struct Waiting {
     partition: i32,
     next: i64,
     source: usize,
+    bytes: u64,
     timestamp_ms: Option<i64>,
     reject: Option<Output>,
 }
@@ -45,6 +46,8 @@ pub(super) struct Open {
     notes: Vec<FindingNote>,
     offsets: BTreeMap<usize, (Arc<str>, i32, i64)>,
     rejects_cut: u64,
+    /// Records that are through, and their bytes, by source.
+    read: BTreeMap<usize, (u64, u64)>,
     /// Bytes of outputs, those of waiting rejects included.
     output_bytes: u64,
     /// Of these, not yet reported to the cycle.
@@ -62,6 +65,8 @@ pub(super) struct Leaving {
     pub(super) offsets: Vec<(Arc<str>, i32, i64)>,
     pub(super) notes: Vec<FindingNote>,
     pub(super) rejects_cut: u64,
+    /// Records and their bytes, by source.
+    pub(super) read: BTreeMap<usize, (u64, u64)>,
     pub(super) since: Option<Millis>,
 }
 
@@ -85,6 +90,7 @@ impl Open {
             partition: record.partition,
             next: record.offset + 1,
             source: record.source,
+            bytes: record.payload.map_or(0, |payload| payload.len() as u64),
             timestamp_ms: record.timestamp_ms,
             reject,
         });
@@ -119,7 +125,9 @@ impl Open {
         let through = searched.records.min(self.waiting.len());
         let mut noticed = Vec::new();
         for waiting in self.waiting.drain(..through) {
-            let Waiting { slot, topic, partition, next, source, timestamp_ms, reject } = waiting;
+            let Waiting { slot, topic, partition, next, source, bytes, timestamp_ms, reject } = waiting;
+            let read = self.read.entry(source).or_default();
+            *read = (read.0 + 1, read.1 + bytes);
             self.places.entry(slot).or_insert_with(|| (Arc::clone(&topic), partition));
             if let Some(began) = self.floods.count(slot, source, timestamp_ms, reject.is_some(), now) {
                 let position = Position { topic: Arc::clone(&topic), partition, offset: next - 1, index: 0 };
@@ -215,6 +223,7 @@ impl Open {
             offsets: std::mem::take(&mut self.offsets).into_values().collect(),
             notes: std::mem::take(&mut self.notes),
             rejects_cut: std::mem::take(&mut self.rejects_cut),
+            read: std::mem::take(&mut self.read),
             since,
         }
     }

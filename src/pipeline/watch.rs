@@ -56,6 +56,7 @@ impl Observed {
         let health = Health::new(settings, clock);
         let observed = Self { metrics, health };
         observed.runs(first);
+        foresee(&observed.metrics, &first.compiled);
         observed
     }
 

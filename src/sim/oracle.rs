@@ -11,8 +11,8 @@ use super::Millis;
 use super::broker::InputRecord;
 use super::group::Tp;
 use super::plan::CHAOS_MS;
+use super::state::{Event, State};
 use super::workload::{Fed, Must, ORGANISATIONS, must, read, record};
-use super::world::{Event, State};
 use crate::pipeline::cycle::Exit;
 use crate::sink::Output;
 
@@ -45,7 +45,9 @@ impl Oracle {
 
     /// How often a record's output must be there.
     fn expected(&self, fed: &Fed) -> u64 {
-        u64::from(fed.must != Must::Nothing && self.begins.get(&fed.tp).is_none_or(|begin| fed.offset >= *begin))
+        u64::from(
+            fed.must != Must::Nothing && self.begins.get(&fed.tp).is_none_or(|begin| fed.offset >= *begin),
+        )
     }
 }
 
@@ -137,7 +139,8 @@ impl State {
         let unrest = self.unrest();
         if let Some(what) = unrest {
             if self.now > CHAOS_MS + REST_MS {
-                return self.violation(format!("no rest {REST_MS} ms after the last fault: {what}"));
+                self.violation(format!("no rest {REST_MS} ms after the last fault: {what}"));
+                return self.judge();
             }
         } else if self.oracle.probed {
             self.finished = true;
@@ -222,7 +225,8 @@ impl State {
             let expected = self.oracle.expected(fed);
             if times != expected {
                 let (organisation, sequence) = (fed.organisation, fed.sequence);
-                wrong.push(format!("{organisation}-{sequence}: {:?} {times} times, not {expected}", fed.must));
+                wrong
+                    .push(format!("{organisation}-{sequence}: {:?} {times} times, not {expected}", fed.must));
             }
         }
         for what in wrong {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::broker::{Answer, Holder, Request};
 use super::group::{GroupId, Tp};
 use super::plan::Point;
-use super::world::{Event, Mutation, State, World};
+use super::state::{Event, Mutation, State};
+use super::world::World;
 use super::{LaneId, Millis, millis};
 use crate::sink::carry::{Calls, Carry, CarryLimits, Failure, Left, Step};
 use crate::sink::transaction::{Call, Verdict};
@@ -49,7 +50,7 @@ pub(super) struct Producing {
     /// Which try an answer must belong to.
     token: u64,
     /// Offsets that the mutation keeps for later.
-    aside: Option<(GroupId, Vec<(Tp, i64)>, String)>,
+    aside: Option<Request>,
 }
 
 /// What the calls behind `Carry` answer: the verdict that the wire has already given.
@@ -149,7 +150,7 @@ impl State {
                         .collect();
                     let stamp = epoch.stamp.clone();
                     if self.mutation.is_some_and(Mutation::offsets_outside) {
-                        sink.aside = Some((who.clone(), offsets, stamp));
+                        sink.aside = Some(Request::Offsets { who: who.clone(), offsets, stamp });
                         verdict = Some((Verdict::Ok, ""));
                     } else {
                         let who = who.clone();
@@ -160,12 +161,10 @@ impl State {
             },
             (Call::Commit, Some(holder)) if sink.asked => {
                 requests.push_back(Request::End { id, holder, commit: true });
-                if let Some((who, offsets, stamp)) = sink.aside.take() {
-                    requests.push_back(Request::Offsets { who, offsets, stamp });
-                }
+                requests.extend(sink.aside.take());
             }
             (Call::Commit, Some(_)) => match sink.aside.take() {
-                Some((who, offsets, stamp)) => requests.push_back(Request::Offsets { who, offsets, stamp }),
+                Some(request) => requests.push_back(request),
                 None => verdict = Some((Verdict::Ok, "")),
             },
             // Records in doubt: only a new epoch makes their sequence whole, and it aborts as well.

@@ -138,7 +138,8 @@ impl<G> Carry<G> {
         let now = now();
         let took = now.saturating_sub(self.since);
         if moves(call) && took >= self.limits.slow_ms {
-            self.taint.get_or_insert_with(|| format!("{call:?} took {took} ms, and may have been sent twice"));
+            self.taint
+                .get_or_insert_with(|| format!("{call:?} took {took} ms, and may have been sent twice"));
         }
         self.since = now;
         self.progress.out_of_time = now >= self.until;

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::SourceError;
+
 /// Who committed an offset, and when in its own count. It travels as the offset's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
@@ -88,6 +90,22 @@ pub fn audit(me: &Stamp, believed: Option<i64>, found: Option<&Committed>, open:
         "offset {believed} was committed in epoch {} at the latest, but the group has {}, committed by {who}",
         me.epoch, found.offset
     ))
+}
+
+/// Compares partitions (topic, number, what the broker says), one after the other. The first contradiction is the error.
+pub fn compare<'a>(
+    me: &Stamp,
+    open: bool,
+    found: impl IntoIterator<Item = (&'a str, i32, Option<Committed>)>,
+    believed: impl Fn(&str, i32) -> Option<i64>,
+) -> Result<(), SourceError> {
+    for (topic, partition, found) in found {
+        let believed = believed(topic, partition);
+        if let Audit::Contradiction(what) = audit(me, believed, found.as_ref(), open) {
+            return Err(SourceError::Contradiction { topic: topic.to_owned(), partition, what });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

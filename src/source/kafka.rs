@@ -258,7 +258,8 @@ impl Source for KafkaSource {
                 }
                 Some(Err(error)) => {
                     let notices = self.notices();
-                    if let Some(notice) = failure(&error, self.instance.as_deref()) {
+                    let patterns = self.pipeline.sources.iter().any(|source| source.client_pattern.is_some());
+                    if let Some(notice) = failure(&error, self.instance.as_deref(), patterns) {
                         return vec![notice];
                     }
                     if !notices.is_empty() {

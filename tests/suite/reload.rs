@@ -13,8 +13,8 @@ use sha2::Digest as _;
 
 use super::delivery::{PARTITIONS, Setup, identity};
 use super::kafka::{Broker, Record, broker, unique};
-use super::process::{Running, WAIT_MAX, get, program};
-use super::stopping::SESSION;
+use super::process::{Running, get, program};
+use super::stopping::{HEARTBEAT, SESSION};
 
 /// Topic, partition, offset.
 type Place = (String, i64, i64);
@@ -64,9 +64,9 @@ fn is_refused(running: &mut Running, address: &str, code: &str) {
 }
 
 /// By place: the version of each rule that alerted on it; fails when one alerted twice.
-fn judgements(broker: &Broker, alerts: &str, expected: usize) -> BTreeMap<Place, BTreeMap<String, String>> {
+fn judgements(broker: &Broker, alerts: &str) -> BTreeMap<Place, BTreeMap<String, String>> {
     let mut found: BTreeMap<Place, BTreeMap<String, String>> = BTreeMap::new();
-    for alert in broker.read_committed(alerts, expected, WAIT_MAX) {
+    for alert in broker.committed_now(alerts) {
         let ((rule, topic, partition, offset, _), _) = identity(&alert);
         let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
         let version = value["finding_info"]["analytic"]["version"].as_str().expect("a version").to_owned();
@@ -139,7 +139,7 @@ fn each_record_is_judged_by_one_rule_set_through_exchanges_and_a_kill() {
             }
         }
         let ends = Ends(&done);
-        scope.spawn(|| {
+        let load = scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 broker.produce(&topic, events(10));
                 produced.fetch_add(10 * PARTITIONS, Ordering::AcqRel);
@@ -185,16 +185,16 @@ fn each_record_is_judged_by_one_rule_set_through_exchanges_and_a_kill() {
         runs_generation(&mut running, &address, 2);
         progress(&mut running);
         drop(ends);
+        load.join().expect("the load");
         running.runs_until("all input is committed", || {
             usize::try_from(setup.committed(broker)).ok() == Some(produced.load(Ordering::Acquire))
-                && done.load(Ordering::Acquire)
         });
         let (ended, log) = running.terminate();
         assert_eq!(ended.code(), Some(0), "{log}");
     });
 
     let total = produced.load(Ordering::Acquire);
-    let found = judgements(broker, &setup.alerts, total);
+    let found = judgements(broker, &setup.alerts);
     assert_eq!(found.len(), total, "every record is judged");
     assert!(broker.committed_now(&setup.rejects).is_empty());
     let judges: Vec<BTreeMap<String, String>> = sets.iter().map(Set::judges).collect();
@@ -213,20 +213,15 @@ fn each_record_is_judged_by_one_rule_set_through_exchanges_and_a_kill() {
         // The fourth may have been killed before its first epoch.
         assert!(used.is_superset(&[0, 1, 2, 4].into()), "partition {partition} saw only {used:?}");
     }
-    assert_no_transaction_has_two(broker, &setup.alerts, total, &judges);
+    assert_no_transaction_has_two(broker, &setup.alerts, &judges);
 }
 
 /// A transaction ends with a marker that takes an offset of its own. So where a partition's alerts of two sets are
 /// neighbours, one transaction has both.
-fn assert_no_transaction_has_two(
-    broker: &Broker,
-    alerts: &str,
-    expected: usize,
-    sets: &[BTreeMap<String, String>],
-) {
+fn assert_no_transaction_has_two(broker: &Broker, alerts: &str, sets: &[BTreeMap<String, String>]) {
     let mut last: BTreeMap<i32, (i64, BTreeSet<usize>)> = BTreeMap::new();
     let mut neighbours = 0;
-    for alert in broker.read_committed(alerts, expected, WAIT_MAX) {
+    for alert in broker.committed_now(alerts) {
         let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
         let analytic = &value["finding_info"]["analytic"];
         let (rule, version) = (analytic["uid"].as_str(), analytic["version"].as_str());
@@ -319,7 +314,7 @@ impl<'b> Harbour<'b> {
     }
 
     fn assert_exactly_once(&self, org: &str) {
-        let found = judgements(self.broker, &self.alerts(org), self.total(org));
+        let found = judgements(self.broker, &self.alerts(org));
         let places: BTreeSet<Place> = found.into_keys().collect();
         let mut expected = BTreeSet::new();
         for partition in 0..i64::try_from(PARTITIONS).expect("few") {
@@ -330,99 +325,113 @@ impl<'b> Harbour<'b> {
     }
 }
 
-/// Organisations and their topics come, go and come again, asked for by SIGHUP alone; what the broker lacks, or what
-/// would need a restart, is refused and the process goes on.
 #[test]
 fn organisations_come_and_go_without_a_restart() {
-    let Some(broker) = broker() else { return };
-    for protocol in ["classic", "consumer"] {
-        let mut harbour = Harbour::new(broker);
-        let earliest = "start = \"earliest\"\n";
-        let id = harbour.id.clone();
-        for org in ["power", "rail"] {
-            harbour.create(org);
-            harbour.produce(org, 20);
-        }
-        harbour.put(&id, &["power"], earliest);
-        let mut command = program();
-        command.args(["run", "--instance", "a", "--pipeline"]).arg(harbour.folder.path());
-        for setting in [
-            &format!("kafka.bootstrap_servers={}", broker.plaintext),
-            "lanes.count=2",
-            "http.listen=127.0.0.1:0",
-            "reload.interval_ms=0",
-            &format!("kafka.group_protocol={protocol}"),
-        ] {
-            command.args(["--set", setting]);
-        }
-        let mut running = Running::spawn(harbour.folder.path(), &mut command);
-        let address = running.http();
-        harbour.finish(&mut running, "power");
-        running.signal("HUP");
-        running.runs_until("it says that nothing has changed", || {
-            status(&address)["reload"]["outcome"] == "unchanged"
-        });
+    if let Some(broker) = broker() {
+        come_and_go(broker, "classic");
+    }
+}
 
-        // Before the others, so that each source has another index.
-        harbour.put(&id, &["rail", "power"], earliest);
-        running.signal("HUP");
-        runs_generation(&mut running, &address, 2);
-        harbour.produce("power", 10);
-        harbour.finish(&mut running, "rail");
-        harbour.finish(&mut running, "power");
+#[test]
+fn organisations_come_and_go_with_the_newer_group_protocol() {
+    if let Some(broker) = broker() {
+        come_and_go(broker, "consumer");
+    }
+}
 
-        for (what, name, orgs, start, code) in [
-            ("a topic that is not there", id.as_str(), &["rail", "power", "sea"][..], earliest, "P009"),
-            ("another name", "other", &["rail", "power"], earliest, "P008"),
-        ] {
-            harbour.put(name, orgs, start);
-            running.signal("HUP");
-            is_refused(&mut running, &address, code);
-            assert!(running.runs(), "{what}");
-        }
-        // The topic is there now, but nobody says where to begin on it.
-        harbour.create("sea");
-        harbour.produce("sea", 10);
-        harbour.put(&id, &["rail", "power", "sea"], "");
-        running.signal("HUP");
-        running.runs_until("it is refused for want of a beginning", || {
-            let message = &status(&address)["reload"]["problems"][0]["message"];
-            message.as_str().is_some_and(|text| text.contains("does not say where to begin"))
-        });
-        harbour.put(&id, &["rail", "power", "sea"], earliest);
-        running.signal("HUP");
-        runs_generation(&mut running, &address, 3);
-        harbour.finish(&mut running, "sea");
+/// Organisations and their topics come, go and come again, asked for by SIGHUP alone; what the broker lacks, or what
+/// would need a restart, is refused and the process goes on.
+fn come_and_go(broker: &Broker, protocol: &str) {
+    let mut harbour = Harbour::new(broker);
+    let earliest = "start = \"earliest\"\n";
+    let id = harbour.id.clone();
+    for org in ["power", "rail"] {
+        harbour.create(org);
+        harbour.produce(org, 20);
+    }
+    harbour.put(&id, &["power"], earliest);
+    let mut command = program();
+    command.args(["run", "--instance", "a", "--pipeline"]).arg(harbour.folder.path());
+    for setting in [
+        &format!("kafka.bootstrap_servers={}", broker.plaintext),
+        "lanes.count=2",
+        "http.listen=127.0.0.1:0",
+        "reload.interval_ms=0",
+        &format!("kafka.group_protocol={protocol}"),
+    ] {
+        command.args(["--set", setting]);
+    }
+    if protocol == "classic" {
+        // The broker's business with the newer protocol.
+        command.args(["--set", HEARTBEAT]);
+    }
+    let mut running = Running::spawn(harbour.folder.path(), &mut command);
+    let address = running.http();
+    harbour.finish(&mut running, "power");
+    running.signal("HUP");
+    running.runs_until("it says that nothing has changed", || {
+        status(&address)["reload"]["outcome"] == "unchanged"
+    });
 
-        // Taken away: its partitions are given up, and what comes is not read.
-        harbour.put(&id, &["power", "sea"], earliest);
+    // Before the others, so that each source has another index.
+    harbour.put(&id, &["rail", "power"], earliest);
+    running.signal("HUP");
+    runs_generation(&mut running, &address, 2);
+    harbour.produce("power", 10);
+    harbour.finish(&mut running, "rail");
+    harbour.finish(&mut running, "power");
+
+    for (what, name, orgs, start, code) in [
+        ("a topic that is not there", id.as_str(), &["rail", "power", "sea"][..], earliest, "P009"),
+        ("another name", "other", &["rail", "power"], earliest, "P008"),
+    ] {
+        harbour.put(name, orgs, start);
         running.signal("HUP");
-        runs_generation(&mut running, &address, 4);
-        let before = harbour.committed("rail");
+        is_refused(&mut running, &address, code);
+        assert!(running.runs(), "{what}");
+    }
+    // The topic is there now, but nobody says where to begin on it.
+    harbour.create("sea");
+    harbour.produce("sea", 10);
+    harbour.put(&id, &["rail", "power", "sea"], "");
+    running.signal("HUP");
+    running.runs_until("it is refused for want of a beginning", || {
+        let message = &status(&address)["reload"]["problems"][0]["message"];
+        message.as_str().is_some_and(|text| text.contains("does not say where to begin"))
+    });
+    harbour.put(&id, &["rail", "power", "sea"], earliest);
+    running.signal("HUP");
+    runs_generation(&mut running, &address, 3);
+    harbour.finish(&mut running, "sea");
+
+    // Taken away: its partitions are given up, and what comes is not read.
+    harbour.put(&id, &["power", "sea"], earliest);
+    running.signal("HUP");
+    runs_generation(&mut running, &address, 4);
+    let before = harbour.committed("rail");
+    harbour.produce("rail", 10);
+    harbour.produce("power", 10);
+    harbour.finish(&mut running, "power");
+    assert_eq!(harbour.committed("rail"), before, "{protocol}");
+    let lanes = status(&address)["lanes"].to_string();
+    assert!(!lanes.contains(&harbour.topic("rail")), "{lanes}");
+
+    // And again, taken away at once, and again, as fast as it goes: whatever the group has made of it meanwhile.
+    let mut generation = 4;
+    for orgs in [&["power", "rail", "sea"][..], &["power", "sea"], &["power", "rail", "sea"]] {
+        generation += 1;
+        harbour.put(&id, orgs, earliest);
+        running.signal("HUP");
+        runs_generation(&mut running, &address, generation);
         harbour.produce("rail", 10);
-        harbour.produce("power", 10);
-        harbour.finish(&mut running, "power");
-        assert_eq!(harbour.committed("rail"), before, "{protocol}");
-        let lanes = status(&address)["lanes"].to_string();
-        assert!(!lanes.contains(&harbour.topic("rail")), "{lanes}");
-
-        // And again, taken away at once, and again, as fast as it goes: whatever the group has made of it meanwhile.
-        let mut generation = 4;
-        for orgs in [&["power", "rail", "sea"][..], &["power", "sea"], &["power", "rail", "sea"]] {
-            generation += 1;
-            harbour.put(&id, orgs, earliest);
-            running.signal("HUP");
-            runs_generation(&mut running, &address, generation);
-            harbour.produce("rail", 10);
-        }
-        harbour.produce("sea", 10);
-        for org in ["power", "rail", "sea"] {
-            harbour.finish(&mut running, org);
-        }
-        let (ended, log) = running.terminate();
-        assert_eq!(ended.code(), Some(0), "{protocol}: {log}");
-        for org in ["power", "rail", "sea"] {
-            harbour.assert_exactly_once(org);
-        }
+    }
+    harbour.produce("sea", 10);
+    for org in ["power", "rail", "sea"] {
+        harbour.finish(&mut running, org);
+    }
+    let (ended, log) = running.terminate();
+    assert_eq!(ended.code(), Some(0), "{protocol}: {log}");
+    for org in ["power", "rail", "sea"] {
+        harbour.assert_exactly_once(org);
     }
 }

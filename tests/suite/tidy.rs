@@ -89,7 +89,8 @@ fn files(folder: &str, end: &str) -> Vec<(String, String)> {
 fn code() -> Vec<(String, String)> {
     let mut files = files("src", ".rs");
     files.retain(|(name, _)| {
-        !name.ends_with("/tests.rs") && !name.contains("/tests/") && name != "src/committed.rs"
+        let simulation = name == "src/sim.rs" || name.starts_with("src/sim/");
+        !name.ends_with("/tests.rs") && !name.contains("/tests/") && !simulation && name != "src/committed.rs"
     });
     for (_, text) in &mut files {
         if let Some(at) = text.find("#[cfg(test)]\nmod tests") {
