@@ -169,6 +169,13 @@ impl Pipeline {
         })
     }
 
+    /// What a consumer subscribes to: names, and patterns in librdkafka's form (a leading `^`).
+    pub fn subscription(&self) -> Vec<String> {
+        let of =
+            |source: &Source| source.topics.iter().cloned().chain(source.client_pattern.clone()).collect();
+        self.sources.iter().flat_map(|source| -> Vec<String> { of(source) }).collect()
+    }
+
     /// The source that a topic belongs to; the first when several patterns match.
     pub fn source_of(&self, topic: &str) -> Option<usize> {
         self.sources.iter().position(|source| source.reads(topic))

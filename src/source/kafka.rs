@@ -159,7 +159,7 @@ impl KafkaSource {
             LaneContext { inbox: Mutex::new(Inbox::default()), closing: AtomicBool::new(false), token };
         let consumer: BaseConsumer<LaneContext> =
             config.create_with_context(context).map_err(|error| kafka("creating the consumer", &error))?;
-        let topics = subscription(&pipeline);
+        let topics = pipeline.subscription();
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
         Ok(Self {
@@ -483,16 +483,6 @@ impl Source for KafkaSource {
     fn status(&self) -> Vec<PartitionStatus> {
         self.positions.owned()
     }
-}
-
-/// The subscription: names, and patterns in librdkafka's form (a leading `^`).
-fn subscription(pipeline: &Pipeline) -> Vec<String> {
-    let mut topics: Vec<String> = Vec::new();
-    for source in &pipeline.sources {
-        topics.extend(source.topics.iter().cloned());
-        topics.extend(source.client_pattern.clone());
-    }
-    topics
 }
 
 fn plain(offset: Offset) -> Option<i64> {
