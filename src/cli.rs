@@ -3,9 +3,11 @@
 //! Owns arguments, help, exit codes, and how problems reach a person or a machine. Commands put the other
 //! modules together; nobody calls them but `main`.
 
+mod cases;
 mod check;
 mod completions;
 mod demo;
+mod dlq;
 mod exit;
 mod output;
 mod run;
@@ -29,7 +31,7 @@ Examples:
 
 Exit codes:
   0  done; nothing wrong
-  1  problems were found: check and test only
+  1  problems were found: check and test; dlq show found nothing, dlq replay refused some
   2  wrong arguments, configuration, pipeline or rules
   3  Kafka cannot be reached, refuses, or failed for good
   4  another process has taken over a lane's identity
@@ -61,6 +63,8 @@ enum Command {
     Test(test::TestArgs),
     /// List the topics that a pipeline needs; create them.
     Topics(topics::TopicsArgs),
+    /// Show rejects, and send them in again.
+    Dlq(dlq::DlqArgs),
     /// Print completions for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args, &terminal),
         Command::Test(args) => test::main(&args, &terminal),
         Command::Topics(args) => topics::main(&args, &terminal),
+        Command::Dlq(args) => dlq::main(&args, &terminal),
         Command::Completions(args) => completions::main(&args, &mut Cli::command()),
     };
     match result {

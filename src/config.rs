@@ -26,7 +26,7 @@ use crate::document;
 
 pub use broker::Kafka;
 pub use limits::Limits;
-pub use sections::{Epoch, Http, Lanes, Log, LogFormat, Shutdown, Transaction};
+pub use sections::{Epoch, Http, Lanes, Log, LogFormat, Rejects, Reload, Shutdown, Transaction};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "noroshi.toml";
@@ -45,6 +45,10 @@ pub struct Config {
     pub epoch: Epoch,
     /// Kafka transactions.
     pub transaction: Transaction,
+    /// A flood of rejects: a source that sends mostly what cannot be read.
+    pub rejects: Rejects,
+    /// Changed rules, tables and pipelines while the process runs.
+    pub reload: Reload,
     /// Every bound. What exceeds one is rejected, cut, paused or counted, never dropped in silence.
     pub limits: Limits,
     /// The HTTP endpoint: `/live`, `/ready`, `/metrics` and `/status`, read-only and without authentication.

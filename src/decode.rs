@@ -13,6 +13,7 @@ mod windows_json;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 pub use bounds::DecodeLimits;
 pub use foreign::{Hint, Marks};
@@ -54,6 +55,12 @@ pub trait Decoder: Send {
     /// many there were. Nothing of a record that is rejected may have been emitted before: a record is
     /// taken whole or not at all.
     fn decode(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject>;
+
+    /// Where the events of a record stand in it, in order; empty when that cannot be told. For evidence: an alert
+    /// shows its own event, not its neighbours.
+    fn parts(&self, _payload: &[u8]) -> Vec<Range<usize>> {
+        Vec::new()
+    }
 }
 
 /// One field of one event.
@@ -109,8 +116,10 @@ pub enum RejectCode {
     NotAnEvent,
     /// More events in one record than `limits.events_per_record_max`.
     TooManyEvents,
-    /// A stage failed on this record.
-    Internal,
+    /// Its events matched so often that the alerts would exceed `epoch.bytes_max`: the first are published.
+    TooManyAlerts,
+    /// A stage panicked on this record.
+    Panic,
 }
 
 impl RejectCode {
@@ -123,7 +132,8 @@ impl RejectCode {
         Self::TooDeep,
         Self::NotAnEvent,
         Self::TooManyEvents,
-        Self::Internal,
+        Self::TooManyAlerts,
+        Self::Panic,
     ];
 
     /// The code as it stands in headers and metrics.
@@ -136,7 +146,8 @@ impl RejectCode {
             Self::TooDeep => "too_deep",
             Self::NotAnEvent => "not_an_event",
             Self::TooManyEvents => "too_many_events",
-            Self::Internal => "internal",
+            Self::TooManyAlerts => "too_many_alerts",
+            Self::Panic => "panic",
         }
     }
 }
@@ -152,7 +163,8 @@ pub type Slot = usize;
 
 /// The fields that some rule, key, condition or alert needs, as a trie over path segments.
 ///
-/// `a.b` finds `{"a":{"b":…}}` and also `{"a.b":…}`: some producers flatten their names.
+/// `a.b` finds `{"a":{"b":…}}` and also `{"a.b":…}`: some producers flatten their names. `a.0.b` also finds the `b` of
+/// the first item of the list `a`.
 #[derive(Debug, Clone, Default)]
 pub struct FieldSet {
     paths: Vec<String>,
@@ -166,6 +178,8 @@ pub struct FieldSet {
 pub struct FieldNode {
     /// Key → (slot of the value itself, node for what lies below it).
     pub children: HashMap<String, (Option<Slot>, Option<usize>)>,
+    /// So many items of a list may be wanted: one more than the highest index among the keys.
+    pub items: usize,
 }
 
 impl FieldSet {
@@ -194,6 +208,8 @@ impl FieldSet {
         let mut segments = path.split('.').peekable();
         while let Some(segment) = segments.next() {
             let fresh = self.nodes.len();
+            let items = segment.parse::<usize>().map_or(0, |index| index.saturating_add(1));
+            self.nodes[node].items = self.nodes[node].items.max(items);
             let entry = self.nodes[node].children.entry(segment.to_owned()).or_default();
             if segments.peek().is_none() {
                 entry.0 = Some(slot);

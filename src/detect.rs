@@ -7,5 +7,6 @@
 pub mod alert;
 pub mod attack;
 mod evidence;
+pub mod flood;
 pub mod run;
 pub mod sample;

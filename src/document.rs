@@ -246,9 +246,8 @@ pub fn check(value: &Value, spans: &Spans, schema: &Schema) -> Vec<Diagnostic> {
         Err(error) => return vec![Diagnostic::new(codes::D006, format!("bad schema: {error}"))],
     };
     let mut found = Vec::new();
-    for error in validator.iter_errors(value) {
-        explain::explain(&error, spans, &schema.json, &mut found);
-    }
+    let errors: Vec<_> = validator.iter_errors(value).collect();
+    explain::explain_all(&errors, spans, &schema.json, &mut found);
     found
 }
 

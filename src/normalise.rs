@@ -5,6 +5,7 @@
 
 pub mod columns;
 pub mod condition;
+pub mod given;
 pub mod layout;
 pub mod projection;
 pub mod schema;

@@ -7,6 +7,7 @@ pub mod health;
 pub mod log;
 pub mod memory;
 pub mod metrics;
+pub mod panics;
 
 pub use health::Health;
 pub use metrics::Metrics;

@@ -1,7 +1,7 @@
 //! Text from outside, made safe to show: on a terminal, in a status message, in a problem's rendering.
 //!
 //! Owns which characters may be shown, how many columns they take and where a text is cut. Each function is for one
-//! kind of place: [`line`] and [`fit`] for a line of bounded width, [`lines`] for a text of our own files, [`json`]
+//! kind of place: [`line()`] and [`fit`] for a line of bounded width, [`lines`] for a text of our own files, [`json`]
 //! for JSON whose value must stay the same. Colours are the callers'. Called by `diagnostic`, `observe`, `cli` and
 //! the demo's view.
 
@@ -39,7 +39,7 @@ pub fn line(text: &str, columns_max: usize) -> String {
     out
 }
 
-/// [`line`], filled up with spaces to exactly `columns`.
+/// [`line()`], filled up with spaces to exactly `columns`.
 pub fn fit(text: &str, columns: usize) -> String {
     let mut out = line(text, columns);
     let used = width(&out);
@@ -82,7 +82,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// How many columns a text that has passed [`line`] takes.
+/// How many columns a text that has passed [`line()`] takes.
 pub fn width(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }

@@ -4,7 +4,7 @@
 //! through a rule, and what becomes of its hits, is `detect`'s. Called by `cli` and `pipeline`.
 //!
 //! ```text
-//! load ── file: find, front matter, metadata
+//! load ── file: find, front matter; metadata: what it says
 //!      ── sql:  lock 1, the syntax tree: one SELECT over one table, names resolved
 //!      ── plan: lock 2, typed expressions: only known kinds, none that data could make fail
 //!      ── bind: compiled for a batch layout, evaluated
@@ -14,9 +14,11 @@ pub mod bind;
 mod file;
 pub mod functions;
 pub mod meta;
+mod metadata;
 mod plan;
 mod set;
 mod sql;
+pub mod tactics;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -84,6 +86,8 @@ pub struct SqlLimits {
     pub growth_max: usize,
     /// Characters of an output column's name.
     pub name_chars_max: usize,
+    /// Output columns.
+    pub outputs_max: usize,
 }
 
 impl Default for RuleLimits {
@@ -117,6 +121,7 @@ impl Default for SqlLimits {
             short_literal_chars_max: 64,
             growth_max: 64,
             name_chars_max: 64,
+            outputs_max: 256,
         }
     }
 }
@@ -153,6 +158,8 @@ impl Rule {
 pub struct Loaded {
     /// The sound rules, in the order of their files.
     pub rules: Vec<Arc<Rule>>,
+    /// How many files there were, sound or not.
+    pub files: usize,
     /// All that is wrong with all files, by file and place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -168,16 +175,25 @@ impl Loaded {
 pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
     let mut found = Vec::new();
     let mut files = Vec::new();
-    for path in file::find(paths, limits, &mut found) {
-        match SourceFile::read(&path, limits.file_bytes_max) {
+    let paths = file::find(paths, limits, &mut found);
+    for path in &paths {
+        match SourceFile::read(path, limits.file_bytes_max) {
             Ok(file) => files.push(file),
             Err(diagnostic) => found.push(diagnostic),
         }
     }
     let mut loaded = load_files(&files, catalog, limits);
+    loaded.files = paths.len();
     loaded.diagnostics.extend(found);
     diagnostic::sort(&mut loaded.diagnostics);
     loaded
+}
+
+/// The files that [`load`] reads, and what keeps it from finding more.
+pub fn files(paths: &[PathBuf], limits: &RuleLimits) -> (Vec<PathBuf>, Vec<Diagnostic>) {
+    let mut found = Vec::new();
+    let files = file::find(paths, limits, &mut found);
+    (files, found)
 }
 
 /// The same for texts that are already in memory.
@@ -192,10 +208,12 @@ pub fn load_files(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLim
         match thread {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(_)) => Loaded {
+                files: files.len(),
                 rules: Vec::new(),
                 diagnostics: vec![Diagnostic::new(codes::Q025, "reading the rules failed unexpectedly")],
             },
             Err(error) => Loaded {
+                files: files.len(),
                 rules: Vec::new(),
                 diagnostics: vec![Diagnostic::new(
                     codes::D001,
@@ -207,7 +225,7 @@ pub fn load_files(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLim
 }
 
 fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
     let tables = match Tables::new(catalog) {
         Ok(tables) => tables,
         Err(error) => {
@@ -265,10 +283,11 @@ fn compile(
     let query = sql::check(&read.file, read.sql.clone(), tables, &limits.sql, found);
     let outputs: Option<Vec<String>> =
         query.as_ref().map(|query| query.outputs.iter().map(|output| output.0.clone()).collect());
-    file::check(&read, outputs.as_deref(), found);
-    let (query, outputs) = (query?, outputs?);
     // Types may be missing: what the planner would say of them says nothing about the rule.
-    let table = tables.find(&query.table).filter(|table| !table.table.incomplete)?;
+    let table = query.as_ref().and_then(|query| tables.find(&query.table));
+    let table = table.filter(|table| !table.table.incomplete);
+    metadata::check(&read, outputs.as_deref(), table.map(|table| &*table.table), found);
+    let (query, outputs, table) = (query?, outputs?, table?);
     let columns: Vec<String> = query.columns.iter().cloned().collect();
     let condition_place = Location::new(&read.file, query.condition.1.clone());
     let planned = plan::plan(&read.file, query, table, found)?;

@@ -6,6 +6,7 @@
 pub mod carry;
 pub mod dead_letter;
 pub mod kafka;
+pub mod replay;
 pub mod route;
 pub mod transaction;
 

@@ -13,6 +13,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pipeline::definition::Pipeline;
+
 /// Index of a partition in the lane's list of partitions; stable while the lane lives.
 pub type PartitionSlot = usize;
 
@@ -42,6 +44,10 @@ pub trait Envelope {
     fn key(&self) -> Option<Vec<u8>>;
     /// The headers in order, with repeated names.
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)>;
+    /// Whether these are still those of the record.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 /// A record without key and headers.
@@ -54,6 +60,23 @@ impl Envelope for NoEnvelope {
 
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
         Vec::new()
+    }
+}
+
+/// Key and headers that are not at hand any more.
+pub struct LostEnvelope;
+
+impl Envelope for LostEnvelope {
+    fn key(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        Vec::new()
+    }
+
+    fn is_whole(&self) -> bool {
+        false
     }
 }
 
@@ -108,9 +131,6 @@ pub enum SourceError {
         /// Source.
         source_id: String,
     },
-    /// A topic that no source declares.
-    #[error("the topic `{0}` belongs to no source")]
-    Unknown(String),
     /// What the lane believes is committed and what the broker says cannot both be right.
     #[error(
         "{topic}/{partition}: {what}; the lane stops, as going on could lose or double alerts: see docs/guarantees.md"
@@ -162,6 +182,11 @@ pub trait Source {
     fn pause(&mut self) -> Result<(), SourceError>;
     /// Fetches again.
     fn resume(&mut self) -> Result<(), SourceError>;
+    /// From here on records belong to the sources of this pipeline; topics that it reads in addition are subscribed to,
+    /// those that it no longer reads are given up. Called while nothing is open and nothing in flight.
+    fn declare(&mut self, _pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {
+        Ok(())
+    }
     /// Before the source is dropped for good: waits, at most this long, until the group is at rest. A member that
     /// leaves in the middle of a rebalance stays behind as a dead one, and the others wait for it.
     fn settle(&mut self, _patience: Duration) {}

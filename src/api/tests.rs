@@ -59,7 +59,14 @@ fn live_and_ready_follow_the_health() {
     assert_eq!(status, 503);
     assert_eq!(json_of(&body)["reasons"].as_array().map(Vec::len), Some(3), "{body}");
     health.broker_answers();
-    health.rule_set(RuleSetStatus { version: "v1".into(), rules: 1, parked: vec![] });
+    health.rule_set(RuleSetStatus {
+        generation: 1,
+        version: "v1".into(),
+        content: String::new(),
+        loaded_ms: 0,
+        rules: 1,
+        parked: vec![],
+    });
     health.lane_state(0, LaneState::Running);
     let (status, _, body) = get_path(&server, "/ready");
     assert_eq!((status, json_of(&body)), (200, json!({"ready": true})));

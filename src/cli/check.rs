@@ -2,23 +2,25 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use super::cases;
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal, count, plural};
 use crate::config::{Config, LoadOptions};
-use crate::diagnostic::{self, Diagnostic, Location, codes};
+use crate::diagnostic::{self, Diagnostic, codes};
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
+use crate::pipeline::load::unfed;
 use crate::printable;
-use crate::rules::{self, Rule, RuleLimits};
+use crate::rules::{self, RuleLimits};
 
 /// Find all problems in rules, pipelines, schemas and configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Without a path: every folder in ./pipelines, and ./rules.
 A path may be a rule file, a folder of rules, a pipeline folder (with pipeline.toml), or a schemas folder (with
-tables/). Each problem has a stable code; docs/diagnostics.md explains them.
+tables/). Each problem has a stable code; docs/diagnostics.md explains them. The exit code is 1 when there is an
+error, a folder without any rule among them.
 
 Examples:
   noroshi check
@@ -43,6 +45,8 @@ pub struct CheckArgs {
 
 #[derive(Default)]
 struct Seen {
+    /// Rule files, and those of them that are sound.
+    files: usize,
     rules: usize,
     pipelines: usize,
     tables: usize,
@@ -89,6 +93,7 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     seen.tables = catalog.tables().len();
     if !rules.is_empty() {
         let loaded = rules::load(&rules, &catalog, &limits);
+        seen.files += loaded.files;
         seen.rules += loaded.rules.len();
         seen.found.extend(loaded.diagnostics);
     }
@@ -109,26 +114,23 @@ fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
     let Some(pipeline) = Pipeline::look_at(path, &mut seen.found) else { return };
     let faulty = seen.found[before..].iter().any(Diagnostic::is_error);
     let loaded = rules::load(&pipeline.rules, &pipeline.catalog, limits);
+    seen.files += loaded.files;
     seen.rules += loaded.rules.len();
     seen.found.extend(loaded.diagnostics);
     if !faulty {
+        seen.found.extend(no_rule(&pipeline));
+        for folder in cases::folders(&pipeline) {
+            seen.found.extend(cases::faults(&pipeline, &folder));
+        }
         seen.found.extend(unfed(&pipeline, &loaded.rules));
     }
 }
 
-/// Rules whose table no source of the pipeline feeds: they can never alert.
-pub fn unfed(pipeline: &Pipeline, rules: &[Arc<Rule>]) -> Vec<Diagnostic> {
-    let formats = pipeline.formats();
-    let unfed = rules.iter().filter(|rule| !formats.iter().any(|format| rule.table.is_fed_by(format)));
-    unfed
-        .map(|rule| {
-            let message = format!(
-                "no source of the pipeline `{}` feeds the table `{}`: the rule can never alert",
-                pipeline.name, rule.table.name
-            );
-            Diagnostic::new(codes::R007, message).at(Location::new(&rule.file, 0..0)).warning()
-        })
-        .collect()
+/// The fault of a pipeline that names no place where rules are; a place without any is `rules::load`'s to tell.
+pub fn no_rule(pipeline: &Pipeline) -> Option<Diagnostic> {
+    let message = || format!("the pipeline `{}` has no rule", pipeline.name);
+    let none = pipeline.rules.is_empty();
+    none.then(|| Diagnostic::new(codes::P006, message()).help("name files or folders in `rules`"))
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {
@@ -145,6 +147,7 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
     let mut out = std::io::stdout().lock();
     if args.format == Format::Json {
         let document = serde_json::json!({
+            "rule_files": seen.files,
             "rules": seen.rules,
             "pipelines": seen.pipelines,
             "tables": seen.tables,
@@ -156,8 +159,13 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
     for diagnostic in &seen.found {
         writeln!(out, "{}\n", diagnostic.render(terminal.colour_out))?;
     }
-    let what = [(seen.rules, "rule"), (seen.pipelines, "pipeline"), (seen.tables, "table")];
+    let rules = if seen.files == seen.rules {
+        plural(seen.rules, "rule")
+    } else {
+        format!("{}, {} sound", plural(seen.files, "rule file"), seen.rules)
+    };
+    let what = [(seen.pipelines, "pipeline"), (seen.tables, "table")];
     let what = what.map(|(count, what)| plural(count, what)).join(", ");
-    writeln!(out, "{what}: {}", count(&seen.found))?;
+    writeln!(out, "{rules}, {what}: {}", count(&seen.found))?;
     Ok(())
 }

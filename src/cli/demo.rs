@@ -21,6 +21,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Tally};
 use crate::pipeline::lane::{FindingNote, LaneEvents, Stop};
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
+use crate::pipeline::slot::Slot;
 use crate::record::wall_clock;
 use crate::rules::{self, Rule, RuleLimits};
 use crate::sink::{Ended, EpochEnd};
@@ -97,7 +98,8 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     config.kafka.group_protocol = GroupProtocol::Consumer;
     // The mock keeps no committed offsets, so a partition that moved to a second lane would be read again.
     config.lanes.count = 1;
-    let service = Service::new(Arc::new(config), Arc::clone(&compiled), "demo");
+    let slot = Slot::new(Arc::clone(&compiled), "", wall_clock());
+    let service = Service::new(Arc::new(config), slot, "demo");
     let stop = Stop::default();
     run::signals(&stop)?;
 
@@ -112,7 +114,7 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     })?;
     let (watch, lanes) = (notes.clone(), stop.clone());
     spawn("service", move || {
-        let ends = service.run(&lanes, |_| DemoWatch(watch.clone()));
+        let ends = service.run(&lanes, |_, _| DemoWatch(watch.clone()));
         let _ = watch.send(Note::Left(ends));
     })?;
     drop(notes);

@@ -9,22 +9,27 @@ use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::api;
 use crate::config::{Config, LoadOptions};
-use crate::diagnostic::{Diagnostic, codes};
+use crate::diagnostic::Diagnostic;
 use crate::observe::log;
 use crate::pipeline::cycle::Exit;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::Compiled;
 use crate::pipeline::lane::Stop;
+use crate::pipeline::load::Sound;
+use crate::pipeline::reload::{self, Reload, Wake};
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
+use crate::pipeline::slot::Slot;
 use crate::pipeline::watch::{Observed, Watch};
 use crate::printable;
-use crate::rules::{self, Loaded, RuleLimits, RuleSet};
+use crate::record::wall_clock;
+use crate::rules::{Loaded, RuleLimits, RuleSet};
 
 /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Settings come from --config (or ./noroshi.toml), then NOROSHI__… variables, then --set; docs/configuration.md lists
-them. SIGTERM and Ctrl-C finish the epoch, commit and leave; the second one leaves at once.
+them. SIGTERM and Ctrl-C finish the epoch, commit and leave; the second one leaves at once. Changed rules, tables and
+pipelines are taken over while it runs: docs/reload.md; SIGHUP looks for them at once.
 
 Examples:
   noroshi topics --pipeline pipelines/demo --create --set kafka.bootstrap_servers=localhost:9092
@@ -49,17 +54,35 @@ pub struct RunArgs {
 /// Runs until it is stopped.
 pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
-    config.brokers()?;
     log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
-    let pipeline = Pipeline::load(&args.pipeline)?;
+    // Before anything is read: a SIGHUP then asks for a look, and never ends the process.
+    let wake = Wake::default();
+    hangups(&wake)?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
-    let compiled = Arc::new(compile(pipeline, &config, terminal)?);
-    let service = Service::new(Arc::clone(&config), Arc::clone(&compiled), &instance);
+    // What is wrong with the configuration must not hide what is wrong with the pipeline.
+    let started = reload::start(&args.pipeline, &RuleLimits::from(&config.limits));
+    let (looked, Sound { compiled, warnings, unfed }) = match (started, config.brokers()) {
+        (Ok(started), Ok(_)) => started,
+        (started, brokers) => {
+            let found = brokers.err().into_iter().chain(started.err().into_iter().flatten());
+            return Err(found.collect::<Vec<Diagnostic>>().into());
+        }
+    };
+    terminal.warn(&warnings);
+    if !unfed.is_empty() {
+        tracing::warn!(
+            rules = unfed.len(),
+            "Rules read tables that no source feeds; `noroshi check` names them."
+        );
+    }
+    let slot = Slot::new(Arc::new(compiled), looked.content(), wall_clock());
+    let service = Arc::new(Service::new(Arc::clone(&config), Arc::clone(&slot), &instance));
     service.preflight().map_err(|error| failed(&error))?;
-    let observed = Observed::new(&config, &compiled, &instance);
+    let first = slot.newest();
+    let observed = Observed::new(&config, &first, &instance);
     // The look at the topics was an answer.
     observed.health.broker_answers();
     let server = if config.http.enabled {
@@ -74,16 +97,21 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let stop = Stop::default();
     signals(&stop)?;
     tracing::info!(
-        pipeline = compiled.pipeline.name,
-        rules = compiled.rules.rules().len(),
-        rule_set = compiled.rules.version(),
+        pipeline = first.compiled.pipeline.name,
+        rules = first.compiled.rules.rules().len(),
+        rule_set = first.compiled.rules.version(),
         lanes = config.lanes.resolved(),
         instance,
         "Noroshi starts."
     );
-    let watched = Arc::clone(&compiled);
+    let told: Vec<Diagnostic> = warnings.into_iter().chain(unfed).collect();
+    let asks = Arc::clone(&service);
+    let admit = Box::new(move |old: &Pipeline, new: &Pipeline| asks.admits(old, new));
+    Reload::new(looked, &told, &config, slot, observed.clone(), admit)
+        .spawn(wake, stop.clone())
+        .map_err(|error| CliError::usage(format!("cannot start a thread: {error}")))?;
     let ends = service
-        .run(&stop, move |lane| Watch::new(lane, observed.clone(), Arc::clone(&watched)))
+        .run(&stop, move |lane, first| Watch::new(lane, observed.clone(), first))
         .map_err(|error| failed(&error))?;
     if let Some(server) = server {
         server.stop(Duration::from_millis(500));
@@ -91,27 +119,6 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let outcome = outcome(&ends);
     tracing::info!(?outcome, "Noroshi ends.");
     Ok(outcome)
-}
-
-/// Reads and compiles the rules of a pipeline; warnings are shown, errors end the command.
-pub fn compile(pipeline: Pipeline, config: &Config, terminal: &Terminal) -> Result<Compiled, CliError> {
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
-    if loaded.has_errors() {
-        return Err(loaded.diagnostics.into());
-    }
-    terminal.warn(&loaded.diagnostics);
-    let unfed = super::check::unfed(&pipeline, &loaded.rules);
-    if !unfed.is_empty() {
-        tracing::warn!(
-            rules = unfed.len(),
-            "Rules read tables that no source feeds; `noroshi check` names them."
-        );
-    }
-    if loaded.rules.is_empty() {
-        let problem = Diagnostic::new(codes::P006, format!("the pipeline `{}` has no rule", pipeline.name));
-        return Err(problem.into());
-    }
-    compiled(pipeline, loaded)
 }
 
 /// Compiles rules that were read; their errors end the command.
@@ -171,6 +178,26 @@ fn instance(given: Option<String>) -> Result<String, CliError> {
         )));
     }
     Ok(name.to_owned())
+}
+
+/// Asks for a look at the files at each SIGHUP.
+fn hangups(wake: &Wake) -> Result<(), CliError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wake = wake.clone();
+    let failed = |error: std::io::Error| CliError::usage(format!("cannot listen for signals: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let mut hangup = {
+        let _guard = runtime.enter();
+        signal(SignalKind::hangup()).map_err(failed)?
+    };
+    let body = move || {
+        runtime.block_on(async {
+            while hangup.recv().await.is_some() {
+                wake.ask();
+            }
+        });
+    };
+    std::thread::Builder::new().name("hangups".into()).spawn(body).map(drop).map_err(failed)
 }
 
 /// Asks to stop at SIGTERM and SIGINT; the second signal leaves at once, even when a lane is stuck.

@@ -199,10 +199,7 @@ impl Taker for Scan {
             envelope: &NoEnvelope,
         };
         if let Pushed::Rejected(reject) = self.engine.push(&record) {
-            self.rejected += 1;
-            if self.rejects.len() < 5 {
-                self.rejects.push(format!("{file}: record {offset}: {reject}"));
-            }
+            self.rejected(file, offset, &reject);
         }
         if self.engine.is_full() { self.search() } else { Ok(()) }
     }
@@ -213,9 +210,20 @@ impl Taker for Scan {
 }
 
 impl Scan {
+    fn rejected(&mut self, file: &str, offset: i64, reject: &decode::Reject) {
+        self.rejected += 1;
+        if self.rejects.len() < 5 {
+            self.rejects.push(format!("{file}: record {offset}: {reject}"));
+        }
+    }
+
     fn search(&mut self) -> Result<(), CliError> {
         loop {
-            let found = self.engine.search(wall_clock(), ALERTS_TOGETHER_BYTES).findings;
+            let searched = self.engine.search(wall_clock(), ALERTS_TOGETHER_BYTES);
+            for spoilt in &searched.spoilt {
+                self.rejected(&spoilt.topic, spoilt.offset, &spoilt.reject);
+            }
+            let found = searched.findings;
             if !self.shared || found.is_empty() {
                 self.print(&found)?;
             } else {
@@ -376,7 +384,8 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
             printable::line(why, MESSAGE_COLUMNS_MAX)
         );
     }
-    let unfed = super::check::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
+    let unfed =
+        crate::pipeline::load::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
     if !unfed.is_empty() && terminal.live {
         let _ = writeln!(err, "{} rules read tables that this source does not feed", unfed.len());
     }

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::cases;
+use super::check::no_rule;
 use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Pushed};
+use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed};
 use crate::printable;
 use crate::rules::meta::{Expect, Given, RuleTest};
 use crate::rules::{self, Rule, RuleLimits, RuleSet};
@@ -29,6 +31,7 @@ use crate::source::{NoEnvelope, RecordRef};
 #[command(after_help = "\
 A rule's own tests stand in its metadata (`tests:`): rows of its table, or a file of records, and the alerts that
 must come. A case folder holds <source id>.ndjson files and expect.json; --bless writes expect.json.
+The exit code is 1 when a test fails, and 2 when the rules cannot be tested: faulty ones, or none at all.
 
 Examples:
   noroshi test rules/
@@ -80,8 +83,11 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     }
     for folder in pipelines {
         let pipeline = Pipeline::load(folder)?;
+        if let Some(problem) = no_rule(&pipeline) {
+            return Err(problem.into());
+        }
         let rules = rule_tests(&pipeline.rules, &pipeline.catalog, &limits, terminal, &mut report)?;
-        cases(&pipeline, &rules, &limits, args.bless, &mut report);
+        run_cases(&pipeline, &rules, &limits, args.bless, &mut report);
     }
     let mut out = std::io::stdout().lock();
     if args.verbose {
@@ -163,7 +169,7 @@ fn of_file(
     let mut engine = engine(pipeline, vec![Arc::clone(rule)], limits)?;
     let mut got = Vec::new();
     read(&mut engine, 0, &path, limits, &mut |_, _| {})?;
-    for finding in engine.search_all(0) {
+    for finding in searched(&mut engine)? {
         got.push(finding.output);
     }
     Ok(got)
@@ -177,6 +183,15 @@ fn engine(pipeline: Pipeline, rules: Vec<Arc<Rule>>, limits: &Limits) -> Result<
     limits.batch_rows_max = usize::MAX;
     limits.batch_bytes_max = usize::MAX;
     Ok(Engine::new(Arc::new(compiled), limits))
+}
+
+/// All findings; a record that a stage panics on is no test's business.
+fn searched(engine: &mut Engine) -> Result<Vec<Finding>, String> {
+    let searched = engine.search(0, usize::MAX);
+    match searched.spoilt.first() {
+        None => Ok(searched.findings),
+        Some(spoilt) => Err(format!("{}: record {}: {}", spoilt.topic, spoilt.offset, spoilt.reject)),
+    }
 }
 
 fn read(
@@ -255,12 +270,8 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// What a case must yield.
-fn cases(pipeline: &Pipeline, rules: &[Arc<Rule>], limits: &Limits, bless: bool, report: &mut Report) {
-    let Ok(entries) = std::fs::read_dir(&pipeline.cases) else { return };
-    let mut folders: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
-    folders.sort();
-    for folder in folders {
+fn run_cases(pipeline: &Pipeline, rules: &[Arc<Rule>], limits: &Limits, bless: bool, report: &mut Report) {
+    for folder in cases::folders(pipeline) {
         let result = case(pipeline, rules, limits, &folder, bless);
         report.note(&folder.display().to_string(), result);
     }
@@ -273,25 +284,21 @@ fn case(
     folder: &Path,
     bless: bool,
 ) -> Result<(), String> {
+    let faults = cases::faults(pipeline, folder);
+    if !faults.is_empty() {
+        return Err(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
     let mut engine = engine(pipeline.clone(), rules.to_vec(), limits)?;
     let mut rejects = Vec::new();
-    let mut any = false;
     for (at, source) in pipeline.sources.iter().enumerate() {
-        let path = folder.join(format!("{}.ndjson", source.id));
+        let path = cases::input(folder, &source.id);
         if path.is_file() {
-            any = true;
             read(&mut engine, at, &path, limits, &mut |record, code| {
                 rejects.push(json!({ "source": &*source.id, "record": record, "code": code }));
             })?;
         }
     }
-    if !any {
-        let known: Vec<String> =
-            pipeline.sources.iter().map(|source| format!("{}.ndjson", source.id)).collect();
-        return Err(format!("no input; a case holds some of: {}", known.join(", ")));
-    }
-    let alerts: Vec<Value> = engine
-        .search_all(0)
+    let alerts: Vec<Value> = searched(&mut engine)?
         .iter()
         .map(|finding| {
             json!({
@@ -304,7 +311,7 @@ fn case(
         })
         .collect();
     let got = json!({ "alerts": alerts, "rejects": rejects });
-    let path = folder.join("expect.json");
+    let path = folder.join(cases::EXPECT);
     if bless {
         return std::fs::write(&path, format!("{got:#}\n")).map_err(|error| error.to_string());
     }

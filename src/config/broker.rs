@@ -74,6 +74,12 @@ impl Kafka {
     pub fn transactional_id(&self, pipeline: &str, instance: &str, lane: u32) -> String {
         format!("{}{pipeline}-{instance}-{lane}", self.id_prefix)
     }
+
+    /// The transactional id of the command that sends rejects in again, `<id_prefix><pipeline>-replay`: one at a time for
+    /// each pipeline, a second one fences the first. No lane has it, as a lane's ends with its number.
+    pub fn replay_id(&self, pipeline: &str) -> String {
+        format!("{}{pipeline}-replay", self.id_prefix)
+    }
 }
 
 /// Kafka's `security.protocol`.

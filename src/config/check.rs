@@ -13,6 +13,9 @@ use crate::diagnostic::{Code, Diagnostic, codes};
 /// Properties that the new group protocol leaves to the broker.
 const CLASSIC_ONLY: &[&str] = &["session.timeout.ms", "heartbeat.interval.ms"];
 
+/// Shortest time between two looks at the files of a pipeline, in milliseconds.
+const INTERVAL_MS_MIN: u64 = 100;
+
 /// All faults of a configuration whose settings are each valid alone.
 pub fn run(config: &Config, layers: &Layers) -> Vec<Diagnostic> {
     let mut checks = Checks { layers, found: Vec::new() };
@@ -203,6 +206,12 @@ impl Checks<'_> {
     }
 
     fn others(&mut self, config: &Config) {
+        self.contradiction(
+            (1..INTERVAL_MS_MIN).contains(&config.reload.interval_ms),
+            "reload.interval_ms",
+            &format!("{} ms between two looks is too short", config.reload.interval_ms),
+            "at least 100, or 0 to look only at a SIGHUP",
+        );
         let http = &config.http;
         if http.enabled && !http.listen.ip().is_loopback() && !http.allow_non_loopback {
             self.fault(

@@ -1,4 +1,4 @@
-//! The settings beside Kafka and the limits: lanes, epochs, transactions, HTTP, logs, shutdown.
+//! The settings beside Kafka and the limits: lanes, epochs, transactions, reload, HTTP, logs, shutdown.
 //!
 //! Owns shape, documentation and defaults. Cross checks are in `config::check`.
 
@@ -68,6 +68,29 @@ impl Default for Transaction {
     }
 }
 
+/// A flood of rejects: a source that sends mostly what cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rejects {
+    /// Share of a partition's records, in per cent, from which rejects are a flood: `/ready` turns off, and an alert
+    /// about the source is published. It ends at half of it.
+    #[schemars(range(min = 1, max = 100))]
+    pub flood_percent: u32,
+    /// Rejects of a partition in the window that a flood has at least.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub flood_rejects_min: u64,
+    /// The window in which they are counted, in milliseconds of the records' timestamps; it slides by a tenth. For
+    /// each of these windows since 1970 there is at most one alert id for each source.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub flood_window_ms: u64,
+}
+
+impl Default for Rejects {
+    fn default() -> Self {
+        Self { flood_percent: 50, flood_rejects_min: 100, flood_window_ms: 300_000 }
+    }
+}
+
 /// The HTTP endpoint: `/live`, `/ready`, `/metrics` and `/status`, read-only and without authentication.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -111,6 +134,22 @@ impl Default for Log {
 pub enum LogFormat {
     Human,
     Json,
+}
+
+/// Changed rules, tables and pipelines while the process runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// How often the files of the pipeline are looked at, in milliseconds: at least 100, or 0 for only when the
+    /// process gets a SIGHUP. A change is taken when two looks in a row, at most a second apart, find the same files.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub interval_ms: u64,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { interval_ms: 5_000 }
+    }
 }
 
 /// The end of the process.

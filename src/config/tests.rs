@@ -163,6 +163,7 @@ fn faults_of_one_setting_and_contradictions_name_their_place() {
     for (text, expect) in [
         ("x = ", "D002 "),
         ("[transaction]\ntimeout_ms = 5000\n[epoch]\ninterval_ms = 5000", "2:14:C002 the broker would abort"),
+        ("[reload]\ninterval_ms = 99", "2:15:C002 99 ms between two looks"),
         ("[kafka.sasl]\nusername = 'x'", "C002 SASL is configured, but the security protocol is plaintext"),
         ("[kafka]\nsecurity_protocol = 'sasl_ssl'", "2:21:C002 the security protocol sasl_ssl needs"),
         ("[kafka.tls]\nca_file = '/a'", "C002 TLS is configured, but"),

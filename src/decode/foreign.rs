@@ -153,6 +153,8 @@ fn encoding(payload: &[u8]) -> Option<&'static str> {
         [0x1f, 0x8b, ..] => return Some("gzip: the value itself is compressed"),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some("zstd: the value itself is compressed"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'<', 0, ..] => return Some("UTF-16"),
+        // A later line of such a text: cut in the middle of its newline. No registry has ids that high.
+        [0, 0x09..=0x7e, 0, ..] => return Some("UTF-16"),
         [0, _, _, _, _, ..] => return Some("a schema registry's framing (Avro, Protobuf, JSON Schema)"),
         [0x80..=0x8f | 0xde | 0xdf, ..] => return Some("MessagePack"),
         _ => {}
@@ -194,6 +196,8 @@ mod tests {
             (b"\x28\xb5\x2f\xfd", Some("zstd: the value itself is compressed")),
             (b"\xff\xfe{\0", Some("UTF-16")),
             (b"{\0\"\0", Some("UTF-16")),
+            (b"\0{\0\"\0a\0", Some("UTF-16")),
+            (b"\0\r\0", Some("UTF-16")),
             (b"\0\0\0\0\x07rest", Some("a schema registry's framing (Avro, Protobuf, JSON Schema)")),
             (b"\0", None),
             (b"\x82\xa1a\x01", Some("MessagePack")),

@@ -4,8 +4,11 @@
 //! document is built. A key given twice: the last one counts, as in most parsers. Used by all formats
 //! whose records are JSON.
 
+mod parts;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
@@ -37,6 +40,10 @@ impl JsonDecoder {
 impl super::Decoder for JsonDecoder {
     fn decode(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
         self.record(payload, emit).map_err(|reject| foreign::explained(reject, payload))
+    }
+
+    fn parts(&self, payload: &[u8]) -> Vec<Range<usize>> {
+        parts::parts(payload)
     }
 }
 
@@ -231,23 +238,35 @@ fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, slots: &mut Vec<V
     object(nodes, at, fields, 0, slots);
 }
 
-/// Recursion is bounded twice: by the trie's depth and by `check_depth`.
+/// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by `check_depth`.
 fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, slots: &mut [Value<'t>]) {
-    let Some(Node::Object { len, .. }) = nodes.get(at) else { return };
-    let wanted = &fields.node(level).children;
-    let mut at = at + 1;
-    for _ in 0..*len {
-        let Some(Node::String(key)) = nodes.get(at) else { return };
-        let value = at + 1;
-        if let Some((slot, below)) = wanted.get(*key) {
-            if let Some(slot) = slot {
-                slots[*slot] = scalar(nodes, value);
-            }
-            if let Some(below) = below {
-                object(nodes, value, fields, *below, slots);
+    let wanted = fields.node(level);
+    let take = |key: &str, value: usize, slots: &mut [Value<'t>]| {
+        let Some((slot, below)) = wanted.children.get(key) else { return };
+        if let Some(slot) = slot {
+            slots[*slot] = scalar(nodes, value);
+        }
+        if let Some(below) = below {
+            object(nodes, value, fields, *below, slots);
+        }
+    };
+    match nodes.get(at) {
+        Some(Node::Object { len, .. }) => {
+            let mut at = at + 1;
+            for _ in 0..*len {
+                let Some(Node::String(key)) = nodes.get(at) else { return };
+                take(key, at + 1, slots);
+                at += 1 + span(nodes, at + 1);
             }
         }
-        at = value + span(nodes, value);
+        Some(Node::Array { len, .. }) => {
+            let mut at = at + 1;
+            for item in 0..wanted.items.min(*len) {
+                take(&item.to_string(), at, slots);
+                at += span(nodes, at);
+            }
+        }
+        _ => {}
     }
 }
 

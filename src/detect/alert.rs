@@ -16,6 +16,7 @@ use uuid::Uuid;
 pub use self::bounds::{ALERT_BYTES_MIN, AlertLimits};
 use self::bounds::{Allowance, Cutter, raw_text};
 pub use self::identity::alert_id;
+pub(super) use self::identity::source_alert_id;
 use self::identity::{header, key};
 use super::attack::attacks;
 use super::evidence;
@@ -96,8 +97,10 @@ pub struct AlertInput<'a> {
     pub ingest_time: Option<TimeMicros>,
     /// Now: the alert's own time.
     pub now: TimeMicros,
-    /// The bytes of the record.
+    /// The bytes of the event.
     pub raw: &'a [u8],
+    /// Where they stand in the record, when it holds other events besides.
+    pub raw_from: Option<usize>,
     /// Bounds.
     pub limits: &'a AlertLimits,
 }
@@ -124,7 +127,11 @@ pub struct Alert {
 /// The value takes at most `alert_bytes_max` bytes, or [`ALERT_BYTES_MIN`] where that is more. What had to be cut
 /// for it is named in `unmapped.noroshi.cut`.
 pub fn build(input: &AlertInput<'_>) -> Alert {
-    let id = alert_id(&input.rule.id, input.rule_version, input.org_id, &[input.position]);
+    build_as(input, alert_id(&input.rule.id, input.rule_version, input.org_id, &[input.position]))
+}
+
+/// The same with an id that is made otherwise.
+pub(super) fn build_as(input: &AlertInput<'_>, id: Uuid) -> Alert {
     let bytes_max = input.limits.alert_bytes_max.max(ALERT_BYTES_MIN);
     let (mut value, mut cuts) = (Vec::new(), Cuts::default());
     for allowance in Allowance::ladder(input.limits) {
@@ -372,6 +379,8 @@ fn noroshi(
         "raw_data_cut": raw_cut,
     });
     set(&mut noroshi, "ingest_time", input.ingest_time.map(|time| json!(millis(time))));
+    let range = input.raw_from.map(|from| json!([from, from + input.raw.len()]));
+    set(&mut noroshi, "raw_data_range", range);
     let names = cut.into_names();
     set(&mut noroshi, "cut", (!names.is_empty()).then(|| json!(names)));
     match noroshi {

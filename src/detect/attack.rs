@@ -1,49 +1,14 @@
 //! Tags of a rule → OCSF `attacks[]`.
 //!
-//! Owns the names of ATT&CK's tactics and how Sigma writes them. Technique names change with each ATT&CK
+//! Owns what of them is told and how; the tactics' names are in `rules::tactics`. Technique names change with each ATT&CK
 //! release and are left out: the id says it. Called by `detect::alert`.
 
 use serde_json::{Map, Value, json};
 
+use crate::rules::tactics::{ENTERPRISE, ICS};
+
 /// More entries than this are left out of `attacks[]`; all tags stand in `unmapped.noroshi.rule.tags`.
 const ATTACKS_MAX: usize = 32;
-
-/// Enterprise tactics: Sigma's tag, id, name. ATT&CK 19 renamed TA0005 from Defense Evasion to Stealth and split
-/// Defense Impairment off; rules of both ages are in use.
-const ENTERPRISE: &[(&str, &str, &str)] = &[
-    ("reconnaissance", "TA0043", "Reconnaissance"),
-    ("resource-development", "TA0042", "Resource Development"),
-    ("initial-access", "TA0001", "Initial Access"),
-    ("execution", "TA0002", "Execution"),
-    ("persistence", "TA0003", "Persistence"),
-    ("privilege-escalation", "TA0004", "Privilege Escalation"),
-    ("stealth", "TA0005", "Stealth"),
-    ("defense-evasion", "TA0005", "Defense Evasion"),
-    ("defense-impairment", "TA0112", "Defense Impairment"),
-    ("credential-access", "TA0006", "Credential Access"),
-    ("discovery", "TA0007", "Discovery"),
-    ("lateral-movement", "TA0008", "Lateral Movement"),
-    ("collection", "TA0009", "Collection"),
-    ("command-and-control", "TA0011", "Command and Control"),
-    ("exfiltration", "TA0010", "Exfiltration"),
-    ("impact", "TA0040", "Impact"),
-];
-
-/// Tactics of the matrix for industrial control systems. Most share their names with the enterprise ones.
-const ICS: &[(&str, &str, &str)] = &[
-    ("initial-access", "TA0108", "Initial Access"),
-    ("execution", "TA0104", "Execution"),
-    ("persistence", "TA0110", "Persistence"),
-    ("privilege-escalation", "TA0111", "Privilege Escalation"),
-    ("evasion", "TA0103", "Evasion"),
-    ("discovery", "TA0102", "Discovery"),
-    ("lateral-movement", "TA0109", "Lateral Movement"),
-    ("collection", "TA0100", "Collection"),
-    ("command-and-control", "TA0101", "Command and Control"),
-    ("inhibit-response-function", "TA0107", "Inhibit Response Function"),
-    ("impair-process-control", "TA0106", "Impair Process Control"),
-    ("impact", "TA0105", "Impact"),
-];
 
 /// The `attacks[]` of a rule with these tags: one entry for each technique, one for each tactic.
 ///

@@ -9,39 +9,12 @@ use std::net::IpAddr;
 use serde_json::{Map, Value, json};
 
 use super::alert::bounds::Cutter;
+use crate::normalise::schema::ocsf::{Holds, holds};
 use crate::normalise::schema::{Column, Observable, Table};
 use crate::record::Position;
 
 type Object = Map<String, Value>;
 
-/// The attributes of OCSF's `evidences` object that paths may begin with; others are not placed.
-const ROOTS: &[&str] = &[
-    "actor",
-    "api",
-    "connection_info",
-    "container",
-    "database",
-    "databucket",
-    "device",
-    "dst_endpoint",
-    "email",
-    "file",
-    "http_request",
-    "http_response",
-    "job",
-    "name",
-    "process",
-    "query",
-    "reg_key",
-    "reg_value",
-    "script",
-    "src_endpoint",
-    "tls",
-    "uid",
-    "url",
-    "user",
-    "win_service",
-];
 /// Roots that OCSF's Windows extension defines.
 const WINDOWS_ROOTS: &[&str] = &["reg_key", "reg_value", "win_service"];
 
@@ -127,9 +100,6 @@ pub(crate) fn objects(table: &Table, row: &[Value], position: &Position, cutter:
     let mut evidence = Object::new();
     for (column, value) in table.columns.iter().zip(row) {
         let Some((root, path)) = column.ocsf.as_deref().and_then(<[String]>::split_first) else { continue };
-        if !ROOTS.contains(&root.as_str()) {
-            continue;
-        }
         let leaf = path.last().unwrap_or(root);
         if let Some(value) = attribute(leaf, value, &column.name, cutter) {
             place(&mut evidence, root, path, value);
@@ -266,8 +236,9 @@ fn attribute(name: &str, value: &Value, column: &str, cutter: &mut Cutter) -> Op
             .map(Value::String),
         "data" => Some(cutter.value(&format!("row.{column}"), value)),
         "loaded_modules" | "lineage" | "categories" | "subdomains" | "x_forwarded_for" => None,
-        _ if is_boolean(name) => value.as_bool().map(Value::Bool),
-        _ if is_integer(name) => integer().map(Value::from),
+        _ if holds(name) == Holds::Boolean => value.as_bool().map(Value::Bool),
+        // Times are epoch milliseconds, as rows have them.
+        _ if matches!(holds(name), Holds::Integer | Holds::Time) => integer().map(Value::from),
         _ => Some(Value::String(cutter.text(&format!("row.{column}"), &text()))),
     }
 }
@@ -282,39 +253,8 @@ fn is_hostname(text: &str) -> bool {
     text.split('.').all(good)
 }
 
-fn is_boolean(name: &str) -> bool {
-    name.starts_with("is_") || name == "has_mfa"
-}
-
-/// Attributes that are integers in OCSF, times among them: epoch milliseconds, as rows have them.
-fn is_integer(name: &str) -> bool {
-    name.ends_with("_time") || INTEGERS.contains(&name)
-}
-
 /// The methods that both versions allow.
 const METHODS: &[&str] = &["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE"];
-
-const INTEGERS: &[&str] = &[
-    "attributes",
-    "body_length",
-    "bytes",
-    "bytes_in",
-    "bytes_out",
-    "code",
-    "count",
-    "exit_code",
-    "length",
-    "packet_uid",
-    "packets",
-    "pid",
-    "protocol_num",
-    "ptid",
-    "reg_integer_data",
-    "size",
-    "tcp_flags",
-    "tid",
-    "time",
-];
 
 /// An address in its canonical form; the zone of a link-local one is kept.
 fn address(text: &str) -> Option<String> {

@@ -2,35 +2,23 @@
 //!
 //! Owns turning JSON rows into a batch of the rule's table. Called by `cli::test`.
 
-use std::borrow::Cow;
-
 use arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value as Json};
 
 use super::run;
-use crate::decode::Value;
-use crate::diagnostic::suggest;
 use crate::normalise::columns::{ColumnBuilder, cell};
+use crate::normalise::given::{self, Fault};
 use crate::normalise::projection::Projection;
-use crate::normalise::schema::{ColumnType, SystemColumn};
+use crate::normalise::schema::ColumnType;
 use crate::normalise::time::ZoneOffset;
 use crate::rules::Rule;
 
 /// Why sample rows cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
-    /// A row names a column that the table does not have.
-    #[error("row {row}: the table `{table}` has no column `{column}`; {help}")]
-    Column {
-        /// 0-based row.
-        row: usize,
-        /// The table.
-        table: String,
-        /// The column.
-        column: String,
-        /// Nearest names.
-        help: String,
-    },
+    /// A row does not fit the rule's table.
+    #[error(transparent)]
+    Row(#[from] Fault),
     /// The rule failed.
     #[error("{0}")]
     Rule(String),
@@ -38,23 +26,11 @@ pub enum SampleError {
 
 /// What the rule returns for the rows, in their order.
 pub fn run(rule: &Rule, rows: &[Map<String, Json>]) -> Result<Vec<Map<String, Json>>, SampleError> {
-    let table = &rule.table;
-    let system: Vec<&str> = SystemColumn::ALL.iter().map(|entry| entry.1).collect();
-    let known = || table.columns.iter().map(|column| column.name.as_str()).chain(system.iter().copied());
-    for (row, values) in rows.iter().enumerate() {
-        for column in values.keys() {
-            if !known().any(|name| name.eq_ignore_ascii_case(column)) {
-                return Err(SampleError::Column {
-                    row,
-                    table: table.name.clone(),
-                    column: column.clone(),
-                    help: suggest(column, known().collect::<Vec<_>>()),
-                });
-            }
-        }
+    if let Some(fault) = given::faults(&rule.table, rows).into_iter().next() {
+        return Err(fault.into());
     }
     let failed = |error: &dyn std::fmt::Display| SampleError::Rule(error.to_string());
-    let projection = Projection::of(table, &rule.columns);
+    let projection = Projection::of(&rule.table, &rule.columns);
     let columns = projection
         .schema
         .fields()
@@ -76,16 +52,7 @@ fn column(name: &str, kind: ColumnType, rows: &[Map<String, Json>]) -> arrow::ar
     let mut scratch = String::new();
     for row in rows {
         let given = row.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        let value = match given {
-            None | Some(Json::Null) => Value::Missing,
-            Some(Json::Bool(flag)) => Value::Bool(*flag),
-            Some(Json::Number(number)) => match number.as_i64() {
-                Some(number) => Value::Int(number),
-                None => number.as_f64().map_or(Value::Missing, Value::Double),
-            },
-            Some(Json::String(text)) => Value::Text(Cow::Borrowed(text)),
-            Some(other) => Value::Text(Cow::Owned(other.to_string())),
-        };
+        let value = given::value(given);
         builder.push(&cell(&value, kind, ZoneOffset::UTC, &mut scratch));
     }
     builder.finish()

@@ -41,7 +41,8 @@ codes! {
     S004 "A view fills a column that the table does not have."
     S005 "A column has the name of a system column."
     S006 "A transformation or a value does not fit the column's type."
-    S007 "An OCSF path does not begin with an attribute that evidence may hold, or clashes with another."
+    S007 "An OCSF path does not begin with an attribute that evidence may hold, leads to none that takes the column, or clashes with another."
+    S008 "An observable does not fit the column's type."
 
     P001 "Something that the pipeline names does not exist."
     P002 "An identifier is used twice."
@@ -50,6 +51,8 @@ codes! {
     P005 "Two sources read the same topic."
     P006 "The pipeline has no source or no rule."
     P007 "A topic is read and written by the same pipeline."
+    P008 "A change that a running process cannot take over: it needs a restart."
+    P009 "What the pipeline needs is not on the broker, or the broker does not answer."
 
     R001 "The rule has no front matter, or it is not closed."
     R002 "Two rules have the same id."
@@ -58,6 +61,8 @@ codes! {
     R005 "The rule uses metadata whose feature is not available in this version."
     R006 "A tag is not a known ATT&CK tag form."
     R007 "No source of the pipeline feeds the rule's table."
+    R008 "A folder holds no rule."
+    R009 "A date is not a day, written as YYYY-MM-DD."
 
     Q001 "The SQL cannot be parsed."
     Q002 "The rule holds more than one statement."
@@ -91,6 +96,8 @@ codes! {
 
     T001 "A test's input cannot be read."
     T002 "A test expects something that the rule cannot return."
+    T003 "A row that a test gives has a column that the rule's table does not have, or a value that does not fit it."
+    T004 "A case has no input, or a file that belongs to no source of the pipeline."
 }
 
 const INTRODUCTION: &str = "\

@@ -2,14 +2,36 @@
 //!
 //! Owns the wording and the choice among alternatives. Called by `document::check`.
 
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
 use super::{Spans, elsewhere, pointer_segment};
 use crate::diagnostic::{Diagnostic, codes};
 
+/// Adds what is to be said about all violations of a document.
+pub(super) fn explain_all(
+    errors: &[jsonschema::ValidationError<'_>],
+    spans: &Spans,
+    schema: &Value,
+    found: &mut Vec<Diagnostic>,
+) {
+    for error in errors {
+        // A value of the wrong type is not among the allowed ones either; that list tells both.
+        let listed = |other: &jsonschema::ValidationError<'_>| {
+            other.instance_path() == error.instance_path()
+                && matches!(
+                    other.kind(),
+                    ValidationErrorKind::Enum { .. } | ValidationErrorKind::Constant { .. }
+                )
+        };
+        if !matches!(error.kind(), ValidationErrorKind::Type { .. }) || !errors.iter().any(listed) {
+            explain(error, spans, schema, found);
+        }
+    }
+}
+
 /// Adds what is to be said about one violation.
-pub(super) fn explain(
+fn explain(
     error: &jsonschema::ValidationError<'_>,
     spans: &Spans,
     schema: &Value,
@@ -40,8 +62,8 @@ pub(super) fn explain(
         }
         ValidationErrorKind::Type { kind } => {
             let kind = match kind {
-                jsonschema::error::TypeKind::Single(kind) => kind.to_string(),
-                jsonschema::error::TypeKind::Multiple(kinds) => {
+                TypeKind::Single(kind) => kind.to_string(),
+                TypeKind::Multiple(kinds) => {
                     // Nobody writes null: a key is left out instead.
                     let all = kinds.iter().map(|kind| kind.to_string()).filter(|kind| kind != "null");
                     all.collect::<Vec<_>>().join(" or ")
@@ -76,37 +98,8 @@ fn alternatives(
     let mut kinds = Vec::new();
     let mut closer: Vec<&Vec<jsonschema::ValidationError<'static>>> = Vec::new();
     for branch in context {
-        match branch.as_slice() {
-            [only] if only.instance_path().as_str() == path => match only.kind() {
-                ValidationErrorKind::Constant { expected_value } => options.push(text_of(expected_value)),
-                ValidationErrorKind::Enum { options: listed } => {
-                    options.extend(listed.as_array().into_iter().flatten().map(text_of));
-                }
-                ValidationErrorKind::OneOfNotValid { context: inner } => {
-                    for error in inner.iter().flatten() {
-                        match error.kind() {
-                            ValidationErrorKind::Constant { expected_value } => {
-                                options.push(text_of(expected_value));
-                            }
-                            ValidationErrorKind::Type { kind: jsonschema::error::TypeKind::Single(kind) }
-                                if error.instance_path().as_str() == path =>
-                            {
-                                kinds.push(kind.to_string());
-                            }
-                            _ => {}
-                        }
-                    }
-                    // Of the right type, and wrong inside.
-                    if error.instance().is_object() {
-                        closer.push(branch);
-                    }
-                }
-                ValidationErrorKind::Type { kind: jsonschema::error::TypeKind::Single(kind) } => {
-                    kinds.push(kind.to_string());
-                }
-                _ => closer.push(branch),
-            },
-            _ => closer.push(branch),
+        if branch.iter().any(|inner| !is_plain(inner, path, &mut options, &mut kinds)) {
+            closer.push(branch);
         }
     }
     // The branch that got furthest: the one whose errors lie deepest in the document.
@@ -117,23 +110,57 @@ fn alternatives(
         for inner in branch {
             explain(inner, spans, schema, found);
         }
-    } else if !options.is_empty() && error.instance().is_string() {
-        found.push(not_allowed(error, &options).at(spans.value(path)));
-    } else {
+    } else if options.is_empty() || kinds.iter().any(|kind| kind != "null" && kind != "string") {
         kinds.retain(|kind| kind != "null");
-        kinds.dedup();
         if !options.is_empty() {
             kinds.push("string".into());
         }
+        let mut seen = std::collections::HashSet::new();
+        kinds.retain(|kind| seen.insert(kind.clone()));
         let message = format!("expected {}, found {}", kinds.join(" or "), kind_of(error.instance()));
         found.push(Diagnostic::new(codes::D005, message).at(spans.value(path)));
+    } else {
+        found.push(not_allowed(error, &options).at(spans.value(path)));
     }
 }
 
+/// Takes what an alternative wants where it is a value or a type; false when there is more to be said of it.
+fn is_plain(
+    error: &jsonschema::ValidationError<'_>,
+    path: &str,
+    options: &mut Vec<String>,
+    kinds: &mut Vec<String>,
+) -> bool {
+    if error.instance_path().as_str() != path {
+        return false;
+    }
+    match error.kind() {
+        ValidationErrorKind::Constant { expected_value } => options.push(text_of(expected_value)),
+        ValidationErrorKind::Enum { options: listed } => {
+            options.extend(listed.as_array().into_iter().flatten().map(text_of));
+        }
+        ValidationErrorKind::Type { kind: TypeKind::Single(kind) } => kinds.push(kind.to_string()),
+        // Alternatives among alternatives; of the right type, an object is wrong inside.
+        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            for inner in context.iter().flatten() {
+                is_plain(inner, path, options, kinds);
+            }
+            return !error.instance().is_object();
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// A value that is none of those which are listed, by its type or among those of its type.
 fn not_allowed(error: &jsonschema::ValidationError<'_>, options: &[String]) -> Diagnostic {
+    let help = format!("allowed: {}", options.join(", "));
+    if !error.instance().is_string() {
+        let message = format!("expected string, found {}", kind_of(error.instance()));
+        return Diagnostic::new(codes::D005, message).help(help);
+    }
     let shown = text_of(error.instance());
-    Diagnostic::new(codes::D006, format!("`{shown}` is not one of the allowed values"))
-        .help(format!("allowed: {}", options.join(", ")))
+    Diagnostic::new(codes::D006, format!("`{shown}` is not one of the allowed values")).help(help)
 }
 
 fn text_of(value: &Value) -> String {

@@ -12,6 +12,8 @@ struct Sample {
     #[serde(default)]
     mode: Option<Mode>,
     #[serde(default)]
+    pace: Pace,
+    #[serde(default)]
     inner: Vec<Inner>,
     #[serde(default)]
     place: Option<Place>,
@@ -29,6 +31,16 @@ enum Place {
 enum Mode {
     Fast,
     Safe,
+}
+
+#[derive(Debug, Deserialize, JsonSchema, PartialEq, Default)]
+#[serde(rename_all = "lowercase")]
+enum Pace {
+    /// Described, so that each has a place of its own in the schema.
+    #[default]
+    Slow,
+    /// The same.
+    Brisk,
 }
 
 #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
@@ -112,7 +124,10 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
             "name = 'x'\n[[inner]]\ntopic = 'a'\ntopc = 1\n",
             "unknown key `topc` [D003]; did you mean `topic`?",
         ),
-        ("name = 'x'\nqqqq = 1\n", "unknown key `qqqq` [D003]; known here: inner, mode, name, place, size"),
+        (
+            "name = 'x'\nqqqq = 1\n",
+            "unknown key `qqqq` [D003]; known here: inner, mode, name, pace, place, size",
+        ),
     ] {
         let found = shown(read_toml::<Sample>(&SourceFile::new("p.toml", text)));
         assert!(found.iter().any(|found| found.ends_with(expect)), "{text}: {found:?}");
@@ -130,6 +145,21 @@ fn one_of_several_tables_is_explained() {
         let found = shown(read_toml::<Sample>(&SourceFile::new("p.toml", text)));
         assert!(found.iter().any(|found| found.starts_with(expect)), "{text}: {found:?}");
         assert!(found.iter().all(|found| !found.contains("expected ,")), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn a_value_that_is_none_of_a_list_is_one_fault_with_the_whole_list() {
+    for (text, expect) in [
+        ("mode = 5", "p.toml:2:8: expected string, found a number [D005]; allowed: fast, safe"),
+        ("mode = 'x'", "p.toml:2:8: `x` is not one of the allowed values [D006]; allowed: fast, safe"),
+        ("pace = 5", "p.toml:2:8: expected string, found a number [D005]; allowed: slow, brisk"),
+        ("pace = []", "p.toml:2:8: expected string, found a list [D005]; allowed: slow, brisk"),
+        ("pace = {}", "p.toml:2:8: expected string, found a table [D005]; allowed: slow, brisk"),
+        ("pace = 'x'", "p.toml:2:8: `x` is not one of the allowed values [D006]; allowed: slow, brisk"),
+    ] {
+        let file = SourceFile::new("p.toml", format!("name = 'x'\n{text}\n"));
+        assert_eq!(shown(read_toml::<Sample>(&file)), [expect], "{text}");
     }
 }
 

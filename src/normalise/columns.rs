@@ -79,6 +79,23 @@ impl ColumnBuilder {
         }
     }
 
+    /// Keeps the first so many cells.
+    pub fn truncate(&mut self, cells: usize) {
+        macro_rules! keep {
+            ($builder:expr) => {{
+                let column = $builder.finish();
+                column.iter().take(cells).for_each(|cell| $builder.append_option(cell));
+            }};
+        }
+        match self {
+            Self::Text(builder) => keep!(builder),
+            Self::Int(builder) => keep!(builder),
+            Self::Double(builder) => keep!(builder),
+            Self::Bool(builder) => keep!(builder),
+            Self::Time(builder) => keep!(builder),
+        }
+    }
+
     /// The column; the builder is empty again.
     pub fn finish(&mut self) -> ArrayRef {
         match self {

@@ -78,6 +78,15 @@ impl TableBuilder {
         self.rows.is_empty()
     }
 
+    /// Keeps the first so many rows, also when the columns of later ones have different lengths: a record may have
+    /// panicked in the middle of a row.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        for column in &mut self.columns {
+            column.truncate(rows);
+        }
+    }
+
     /// The rows as an Arrow batch, with where each came from; the builder is empty again.
     pub fn finish(&mut self) -> Result<(RecordBatch, Vec<RowOrigin>), arrow::error::ArrowError> {
         let rows = std::mem::take(&mut self.rows);

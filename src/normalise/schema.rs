@@ -4,21 +4,23 @@
 //! carried out on events is left to `normalise::layout`. Called by `rules` (which tables and columns exist),
 //! `normalise::layout`, and `cli`.
 
+mod build;
 mod file;
+pub mod ocsf;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::file::{FillFile, TableFile};
+use self::build::build;
+use self::file::TableFile;
 use super::condition::Condition;
-use crate::decode;
-use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest};
-use crate::document::{self, Document, pointer_segment};
+use crate::diagnostic::{Diagnostic, SourceFile, codes};
+use crate::document;
 
 /// The stock tables: one line each.
 const STOCK: &[(&str, &str)] = &[
@@ -59,16 +61,14 @@ pub enum ColumnType {
 pub const UTC: &str = "+00:00";
 
 impl ColumnType {
-    /// Whether a constant of a schema file fits.
-    fn holds(self, value: &serde_json::Value) -> bool {
+    /// The name as written in table files.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::String => value.is_string() || value.is_number() || value.is_boolean(),
-            Self::Int => value.is_i64(),
-            Self::Double => value.is_number(),
-            Self::Boolean => value.is_boolean(),
-            Self::Timestamp => value
-                .as_str()
-                .is_some_and(|text| super::time::parse_text(text, super::time::ZoneOffset::UTC).is_some()),
+            Self::String => "string",
+            Self::Int => "int",
+            Self::Double => "double",
+            Self::Boolean => "boolean",
+            Self::Timestamp => "timestamp",
         }
     }
 
@@ -295,22 +295,13 @@ impl Catalog {
 
     /// The same as far as it can be read, to look at rules with: nothing may run on it when there are faults.
     pub fn look_at(folder: &Path, found: &mut Vec<Diagnostic>) -> Self {
-        let tables = folder.join("tables");
         let mut catalog = Self::default();
-        let mut paths: Vec<_> = match std::fs::read_dir(&tables) {
-            Ok(entries) => entries
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-                .collect(),
-            Err(error) => {
-                let message = format!("cannot read {}: {error}", tables.display());
-                found.push(Diagnostic::new(codes::D001, message));
-                // With no table at all, a rule's table is not known for that reason alone.
-                catalog.unread.push("*".to_owned());
-                return catalog;
-            }
-        };
-        paths.sort();
+        let paths = Self::files(folder).unwrap_or_else(|diagnostic| {
+            found.push(diagnostic);
+            // With no table at all, a rule's table is not known for that reason alone.
+            catalog.unread.push("*".to_owned());
+            Vec::new()
+        });
         for path in paths {
             match SourceFile::read(&path, FILE_BYTES_MAX) {
                 Ok(file) => catalog.add(&file, found),
@@ -322,6 +313,11 @@ impl Catalog {
         }
         catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
         catalog
+    }
+
+    /// The files that declare the tables of a folder.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+        file::find(&folder.join("tables"))
     }
 
     /// Tables from texts; all that is wrong with all of them at once.
@@ -369,128 +365,8 @@ impl Catalog {
     }
 }
 
-fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>) -> Table {
-    let file = &document.value;
-    let spans = &document.spans;
-    let mut columns = Vec::new();
-    for (name, column) in &file.columns {
-        let pointer = format!("/columns/{}", pointer_segment(name));
-        if SystemColumn::named(name).is_some() {
-            found.push(
-                Diagnostic::new(codes::S005, format!("`{name}` is a column that every table has"))
-                    .at(spans.key(&pointer)),
-            );
-        }
-        if let Some(twin) = columns.iter().find(|c: &&Column| c.name.eq_ignore_ascii_case(name)) {
-            let message =
-                format!("`{name}` and `{}` differ only in case; SQL does not tell them apart", twin.name);
-            found.push(Diagnostic::new(codes::S001, message).at(spans.key(&pointer)));
-        }
-        columns.push(Column {
-            name: name.clone(),
-            kind: column.r#type,
-            description: column.description.clone(),
-            category: column.category,
-            ocsf: column.ocsf.as_ref().map(|path| path.split('.').map(str::to_owned).collect()),
-            observable: column.observable,
-        });
-    }
-    for column in &columns {
-        let Some(path) = &column.ocsf else { continue };
-        let clash = columns.iter().any(|other| {
-            other.name != column.name
-                && other.ocsf.as_ref().is_some_and(|o| o.len() > path.len() && o.starts_with(path))
-        });
-        if clash {
-            let message = format!("`{}` is also the parent of another column's path", path.join("."));
-            let pointer = format!("/columns/{}/ocsf", pointer_segment(&column.name));
-            found.push(Diagnostic::new(codes::S007, message).at(spans.value(&pointer)));
-        }
-    }
-    let mut views = Vec::new();
-    for (at, view) in file.view.iter().enumerate() {
-        if ["format", "where"].iter().any(|key| spans.is_lost(&format!("/view/{at}/{key}"))) {
-            continue;
-        }
-        let Some(format) = decode::format(&view.format) else {
-            let names = decode::FORMATS.iter().map(|format| format.name());
-            found.push(
-                Diagnostic::new(codes::S002, format!("the format `{}` is not known", view.format))
-                    .at(spans.value(&format!("/view/{at}/format")))
-                    .help(suggest(&view.format, names)),
-            );
-            continue;
-        };
-        let condition = match Condition::parse(&view.r#where) {
-            Ok(condition) => condition,
-            Err(error) => {
-                found.push(
-                    Diagnostic::new(codes::S003, error.to_string())
-                        .at(spans.value(&format!("/view/{at}/where")))
-                        .help("use =, <>, IN, IS [NOT] NULL, AND, OR, NOT over field names and literals"),
-                );
-                continue;
-            }
-        };
-        let lost = |name: &str| spans.is_lost(&format!("/columns/{}", pointer_segment(name)));
-        for name in view.fill.keys().filter(|name| !file.columns.contains_key(*name) && !lost(name)) {
-            found.push(
-                Diagnostic::new(codes::S004, format!("the table has no column `{name}`"))
-                    .at(spans.key(&format!("/view/{at}/fill/{}", pointer_segment(name))))
-                    .help(suggest(name, file.columns.keys().map(String::as_str))),
-            );
-        }
-        let fills: Vec<Fill> = columns
-            .iter()
-            .map(|column| view.fill.get(&column.name).map_or_else(|| own_name(&column.name), fill))
-            .collect();
-        for (column, fill) in columns.iter().zip(&fills) {
-            if let Fill::Constant(value) = fill
-                && !column.kind.holds(value)
-                && !lost(&column.name)
-            {
-                let pointer = format!("/view/{at}/fill/{}", pointer_segment(&column.name));
-                let message = format!("{value} is no value of the column `{}`", column.name);
-                found.push(Diagnostic::new(codes::S006, message).at(spans.value(&pointer)));
-            }
-        }
-        views.push(View { format: format.name(), condition, fills });
-    }
-    Table {
-        name: file.table.clone(),
-        class_uid: file.class_uid,
-        description: file.description.clone(),
-        columns,
-        views,
-        incomplete: false,
-    }
-}
-
 fn stem(path: &Path) -> Option<String> {
     path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
-}
-
-fn own_name(name: &str) -> Fill {
-    Fill::First { paths: vec![name.to_owned()], map: BTreeMap::new(), otherwise: None }
-}
-
-fn fill(file: &FillFile) -> Fill {
-    match file {
-        FillFile::Field(path) => own_name(path),
-        FillFile::First(paths) => Fill::First { paths: paths.clone(), map: BTreeMap::new(), otherwise: None },
-        FillFile::Made(made) => match &made.value {
-            Some(value) => Fill::Constant(value.clone()),
-            None if !made.join.is_empty() => {
-                Fill::Join { paths: made.join.clone(), separator: made.separator.clone() }
-            }
-            None if !made.sum.is_empty() => Fill::Sum { paths: made.sum.clone() },
-            None => Fill::First {
-                paths: made.first.clone(),
-                map: made.map.clone(),
-                otherwise: made.otherwise.clone(),
-            },
-        },
-    }
 }
 
 #[cfg(test)]

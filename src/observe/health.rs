@@ -3,7 +3,7 @@
 //! Owns the state and its judgement; it never blocks a lane for longer than a copy takes. Lanes and the process
 //! write it, `api` serves it. Nothing here comes from the configuration's secrets or from events.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -89,6 +89,8 @@ pub struct LaneStatus {
     pub state: LaneState,
     /// Epochs committed since the start.
     pub epochs: u64,
+    /// The generation of the rule set that it runs.
+    pub generation: u64,
     /// Its partitions.
     pub partitions: Vec<PartitionStatus>,
 }
@@ -96,12 +98,33 @@ pub struct LaneStatus {
 /// The active rule set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleSetStatus {
-    /// Its version.
+    /// Counted from 1 in each process; a reload makes the next one.
+    pub generation: u64,
+    /// Its version: of the ids and versions of its rules.
     pub version: String,
+    /// The fingerprint of all files that it was read from, tables and pipeline among them.
+    pub content: String,
+    /// When it was read, in milliseconds since 1970.
+    pub loaded_ms: i64,
     /// Rules in it.
     pub rules: u64,
     /// The ids of those that are parked after a failure.
     pub parked: Vec<String>,
+}
+
+/// The last time that changed files were looked into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReloadStatus {
+    /// When, in milliseconds since 1970.
+    pub time_ms: i64,
+    /// `loaded`, `refused`, or `unchanged`: the files are those that run.
+    pub outcome: &'static str,
+    /// The fingerprint of the files.
+    pub content: String,
+    /// How many problems they have.
+    pub problems_total: u64,
+    /// The first of them, as `noroshi check --format json` shows them.
+    pub problems: Vec<serde_json::Value>,
 }
 
 /// An error that was remembered.
@@ -128,10 +151,13 @@ pub struct Health {
 struct State {
     lanes: Vec<LaneStatus>,
     rule_set: Option<RuleSetStatus>,
+    reload: Option<ReloadStatus>,
     /// Why the broker does not answer; `None` once it does.
     broker: Option<String>,
     errors: VecDeque<ErrorStatus>,
     errors_total: u64,
+    /// By lane: why sources are in flood.
+    floods: BTreeMap<u32, Vec<String>>,
 }
 
 impl Health {
@@ -181,9 +207,30 @@ impl Health {
         self.state().broker = Some(printable::line(reason, MESSAGE_COLUMNS_MAX));
     }
 
-    /// The rule set that is active from now on.
-    pub fn rule_set(&self, status: RuleSetStatus) {
-        self.state().rule_set = Some(status);
+    /// The rule set that is active from now on. False when a newer one is already: lanes change one after the other.
+    pub fn rule_set(&self, status: RuleSetStatus) -> bool {
+        let mut state = self.state();
+        let newer = state.rule_set.as_ref().is_none_or(|known| known.generation < status.generation);
+        if newer {
+            state.rule_set = Some(status);
+        }
+        newer
+    }
+
+    /// What came of the last look into changed files.
+    pub fn reload(&self, mut status: ReloadStatus) {
+        for text in status.problems.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+            for value in text.values_mut().filter(|value| value.is_string()) {
+                *value = printable::line(value.as_str().unwrap_or_default(), MESSAGE_COLUMNS_MAX).into();
+            }
+        }
+        self.state().reload = Some(status);
+    }
+
+    /// The sources of a lane in which rejects flood, each with where; it replaces what was said before.
+    pub fn floods(&self, lane: u32, floods: &[String]) {
+        let floods = floods.iter().map(|what| printable::line(what, MESSAGE_COLUMNS_MAX)).collect();
+        self.state().floods.insert(lane, floods);
     }
 
     /// Remembers an error; the oldest one makes room.
@@ -201,7 +248,8 @@ impl Health {
         state.errors.push_back(error);
     }
 
-    /// Whether every lane has joined its group and the broker answers; otherwise all reasons why not.
+    /// Whether every lane has joined its group, the broker answers, and no source sends mostly what cannot be read;
+    /// otherwise all reasons why not.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let state = self.state();
         let mut reasons: Vec<String> = state.broker.iter().cloned().collect();
@@ -221,6 +269,7 @@ impl Health {
             };
             reasons.push(format!("lane {lane} {what}"));
         }
+        reasons.extend(state.floods.values().flatten().cloned());
         verdict(reasons)
     }
 
@@ -261,6 +310,7 @@ impl Health {
                 lane,
                 state: status.state,
                 epochs: status.epochs,
+                generation: status.generation,
                 heartbeat_age_ms: u64::try_from(self.heartbeat_age(lane, now).as_millis())
                     .unwrap_or(u64::MAX),
                 // Unknown is not 0: an alarm on lag must not be calmed by a lane that has not looked yet.
@@ -284,6 +334,7 @@ impl Health {
             live: live.is_ok(),
             reasons: live.err().into_iter().chain(ready.err()).flatten().collect(),
             rule_set: state.rule_set.as_ref(),
+            reload: state.reload.as_ref(),
             lanes,
             errors_total: state.errors_total,
             errors: state.errors.iter().rev().collect(),
@@ -322,6 +373,7 @@ struct StatusView<'s> {
     live: bool,
     reasons: Vec<String>,
     rule_set: Option<&'s RuleSetStatus>,
+    reload: Option<&'s ReloadStatus>,
     lanes: Vec<LaneView<'s>>,
     errors_total: u64,
     /// The newest first.
@@ -333,6 +385,7 @@ struct LaneView<'s> {
     lane: usize,
     state: LaneState,
     epochs: u64,
+    generation: u64,
     heartbeat_age_ms: u64,
     lag: Option<u64>,
     partitions: Vec<PartitionView<'s>>,

@@ -19,6 +19,8 @@ use declared::{Labels, Registered};
 
 /// The value of every label of a series that takes what is beyond the bound.
 pub const OTHER: &str = "other";
+/// Series that are made before anything is counted take at most the bound divided by this.
+const FORESEEN_SHARE: u32 = 2;
 
 /// How an epoch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,28 @@ pub enum Rebalance {
     Lost,
 }
 
+/// What came of a look into the files of the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// They were sound: they run from the next epoch on.
+    Loaded,
+    /// They were not: what ran before goes on.
+    Refused,
+    /// They are those that run.
+    Unchanged,
+}
+
+impl Reload {
+    /// Its name in metrics and `/status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Refused => "refused",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
 /// What was cut to its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
@@ -56,15 +80,19 @@ pub enum Cut {
 /// The handles: cheap to clone, safe to share. Add per batch, not per event: each call is one or two atomic
 /// additions for a source or a table, and a look into a map for what has a rule or a partition as label.
 #[derive(Clone)]
-pub struct Metrics(Arc<Inner>);
+pub struct Metrics(Arc<Inner>, Arc<Named>);
 
 struct Inner {
     registry: Registry,
     all: Registered,
-    sources: Vec<Source>,
-    tables: Vec<Counter>,
     series: Mutex<u32>,
     series_max: u32,
+}
+
+/// What the indexes of sources and tables point to.
+struct Named {
+    sources: Vec<Source>,
+    tables: Vec<Counter>,
 }
 
 struct Source {
@@ -89,9 +117,39 @@ impl Metrics {
         for outcome in [Outcome::Committed, Outcome::Aborted, Outcome::Unknown] {
             all.epochs.get_or_create_owned(&label("outcome", outcome.as_str()));
         }
+        for what in [Cut::Alert, Cut::Reject, Cut::Raw] {
+            all.cuts.get_or_create_owned(&label("what", what.as_str()));
+        }
+        for kind in [Rebalance::Assigned, Rebalance::Revoked, Rebalance::Lost] {
+            all.rebalances.get_or_create_owned(&label("kind", kind.as_str()));
+        }
+        for outcome in [Reload::Loaded, Reload::Refused, Reload::Unchanged] {
+            all.reloads.get_or_create_owned(&label("outcome", outcome.as_str()));
+        }
+        let series = Mutex::new(0);
+        let metrics = Self(
+            Arc::new(Inner { registry, all, series, series_max }),
+            Arc::new(Named { sources: Vec::new(), tables: Vec::new() }),
+        );
+        metrics.name(sources, tables, |family, labels| family.get_or_create_owned(&labels))
+    }
+
+    /// The same metrics, with other names behind the indexes: for a lane that runs another rule set. Names that were
+    /// not there at the start are bounded like everything else that grows.
+    #[must_use]
+    pub fn renamed(&self, sources: &[&str], tables: &[&str]) -> Self {
+        self.name(sources, tables, |family, labels| self.bounded(family, labels))
+    }
+
+    fn name(
+        &self,
+        sources: &[&str],
+        tables: &[&str],
+        counter: impl Fn(&Family<Labels, Counter>, Labels) -> Counter,
+    ) -> Self {
+        let all = &self.0.all;
         let source = |id: &&str| {
-            let labels = label("source", id);
-            let counter = |family: &Family<Labels, Counter>| family.get_or_create_owned(&labels);
+            let counter = |family: &Family<Labels, Counter>| counter(family, label("source", id));
             Source {
                 id: Arc::from(*id),
                 records: counter(&all.records),
@@ -104,10 +162,8 @@ impl Metrics {
             }
         };
         let sources = sources.iter().map(source).collect();
-        let tables =
-            tables.iter().map(|table| all.rows.get_or_create_owned(&label("table", table))).collect();
-        let series = Mutex::new(0);
-        Self(Arc::new(Inner { registry, all, sources, tables, series, series_max }))
+        let tables = tables.iter().map(|table| counter(&all.rows, label("table", table))).collect();
+        Self(Arc::clone(&self.0), Arc::new(Named { sources, tables }))
     }
 
     /// Records read from a source, and the bytes of their values.
@@ -145,25 +201,52 @@ impl Metrics {
 
     /// Rows of a table.
     pub fn rows(&self, table: usize, count: u64) {
-        debug_assert!(table < self.0.tables.len(), "table {table} was not named");
-        self.0.tables.get(table).map(|rows| rows.inc_by(count));
+        debug_assert!(table < self.1.tables.len(), "table {table} was not named");
+        self.1.tables.get(table).map(|rows| rows.inc_by(count));
+    }
+
+    /// Makes the series of all sources for these codes, at 0: a rate shows a step from 0 to 1, and none from nothing.
+    pub fn foresee_rejects(&self, codes: impl IntoIterator<Item = &'static str> + Clone) {
+        for source in &self.1.sources {
+            for code in codes.clone() {
+                self.foresee(&self.0.all.rejects, reject_labels(source, code));
+            }
+        }
+    }
+
+    /// Makes the series of a rule, at 0, for the sources that feed it, each with its organisation.
+    pub fn foresee_rule<'a>(&self, rule: &str, sources: impl IntoIterator<Item = (usize, &'a str)>) {
+        self.foresee(&self.0.all.rule_errors, label("rule", rule));
+        for (source, organisation) in sources {
+            self.foresee(&self.0.all.alerts, self.alert_labels(rule, Some(source), organisation));
+        }
     }
 
     /// Records of a source that were rejected with a code.
     pub fn rejects(&self, source: usize, code: &str, count: u64) {
         if let Some(source) = self.source(source) {
-            let labels = vec![("source", Arc::clone(&source.id)), ("code", Arc::from(code))];
-            self.bounded(&self.0.all.rejects, labels).inc_by(count);
+            self.bounded(&self.0.all.rejects, reject_labels(source, code)).inc_by(count);
+        }
+    }
+
+    /// In how many partitions of a source rejects flood, as a lane sees it.
+    pub fn flooded_partitions(&self, source: usize, lane: u32, count: u64) {
+        if let Some(source) = self.source(source) {
+            let labels = vec![("source", Arc::clone(&source.id)), ("lane", Arc::from(lane.to_string()))];
+            self.bounded(&self.0.all.flooded_partitions, labels).set(signed(count));
         }
     }
 
     /// Alerts of a rule on a source's events. `source` is `None` for a rule over several sources.
     pub fn alerts(&self, rule: &str, source: Option<usize>, organisation: &str, count: u64) {
+        let labels = self.alert_labels(rule, source, organisation);
+        self.bounded(&self.0.all.alerts, labels).inc_by(count);
+    }
+
+    fn alert_labels(&self, rule: &str, source: Option<usize>, organisation: &str) -> Labels {
         let source = source.and_then(|source| self.source(source));
         let source = source.map_or_else(|| Arc::from(""), |source| Arc::clone(&source.id));
-        let labels =
-            vec![("rule", Arc::from(rule)), ("source", source), ("organisation", Arc::from(organisation))];
-        self.bounded(&self.0.all.alerts, labels).inc_by(count);
+        vec![("rule", Arc::from(rule)), ("source", source), ("organisation", Arc::from(organisation))]
     }
 
     /// Failures of a rule.
@@ -173,12 +256,7 @@ impl Metrics {
 
     /// Something was cut to its limit.
     pub fn cut(&self, what: Cut, count: u64) {
-        let what = match what {
-            Cut::Alert => "alert",
-            Cut::Reject => "reject",
-            Cut::Raw => "raw",
-        };
-        self.0.all.cuts.get_or_create(&label("what", what)).inc_by(count);
+        self.0.all.cuts.get_or_create(&label("what", what.as_str())).inc_by(count);
     }
 
     /// The rule set that is active from now on.
@@ -188,6 +266,17 @@ impl Metrics {
         all.rules.get_or_create(&label("state", "parked")).set(signed(parked));
         all.rule_set_info.clear();
         all.rule_set_info.get_or_create(&label("version", version)).set(1);
+    }
+
+    /// When the active rule set was read.
+    pub fn rule_set_loaded(&self, at: TimeMicros) {
+        self.0.all.rule_set_loaded.set(at.div_euclid(1_000_000));
+    }
+
+    /// The files of the pipeline were looked into.
+    pub fn reload(&self, outcome: Reload) {
+        self.0.all.reloads.get_or_create(&label("outcome", outcome.as_str())).inc();
+        self.0.all.reload_refused.set(i64::from(outcome == Reload::Refused));
     }
 
     /// Records between the committed offset and the end of a partition.
@@ -205,12 +294,7 @@ impl Metrics {
 
     /// Partitions came or went.
     pub fn rebalance(&self, kind: Rebalance) {
-        let kind = match kind {
-            Rebalance::Assigned => "assigned",
-            Rebalance::Revoked => "revoked",
-            Rebalance::Lost => "lost",
-        };
-        self.0.all.rebalances.get_or_create(&label("kind", kind)).inc();
+        self.0.all.rebalances.get_or_create(&label("kind", kind.as_str())).inc();
     }
 
     /// How many partitions of a lane are paused now.
@@ -256,8 +340,17 @@ impl Metrics {
     }
 
     fn source(&self, source: usize) -> Option<&Source> {
-        debug_assert!(source < self.0.sources.len(), "source {source} was not named");
-        self.0.sources.get(source)
+        debug_assert!(source < self.1.sources.len(), "source {source} was not named");
+        self.1.sources.get(source)
+    }
+
+    /// Makes a series before anything is counted, while that leaves room for those that nobody foresees.
+    fn foresee(&self, family: &Family<Labels, Counter>, labels: Labels) {
+        let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
+        if *series < self.0.series_max / FORESEEN_SHARE && family.get(&labels).is_none() {
+            *series += 1;
+            family.get_or_create_owned(&labels);
+        }
     }
 
     /// The series with these labels, or the one for all others once the bound is reached.
@@ -288,6 +381,30 @@ impl Outcome {
             Self::Unknown => "unknown",
         }
     }
+}
+
+impl Cut {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Reject => "reject",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+impl Rebalance {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Assigned => "assigned",
+            Self::Revoked => "revoked",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+fn reject_labels(source: &Source, code: &str) -> Labels {
+    vec![("source", Arc::clone(&source.id)), ("code", Arc::from(code))]
 }
 
 fn label(name: &'static str, value: &str) -> Labels {

@@ -49,6 +49,8 @@ pub enum Event {
     Revoked,
     /// The group has already given partitions to somebody else.
     Lost,
+    /// A newer rule set is there to be run.
+    Offered,
     /// Finish and leave.
     Stop,
     /// Leave at once.
@@ -76,6 +78,8 @@ pub enum Action {
     Pause,
     /// Fetch again.
     Resume,
+    /// Run the newest rule set from here on: nothing is open, nothing is in flight (I-8).
+    Adopt,
     /// Leave the loop.
     Exit(Exit),
 }
@@ -114,6 +118,8 @@ pub struct Cycle {
     full_since: Option<Millis>,
     paused: bool,
     giving: Option<Giving>,
+    /// A newer rule set waits for the end of what is open.
+    offered: bool,
     stopping: Option<Millis>,
     /// Open work was discarded: partitions that stay must be read again from what is committed, and that is known
     /// only when nothing is in flight.
@@ -135,6 +141,7 @@ impl Cycle {
             full_since: None,
             paused: false,
             giving: None,
+            offered: false,
             stopping: None,
             owes_rewind: false,
             aborts: 0,
@@ -144,8 +151,7 @@ impl Cycle {
 
     /// Whether the lane may take more records now.
     pub fn wants_records(&self) -> bool {
-        let leaving = self.left || self.giving.is_some() || self.stopping.is_some();
-        !leaving && !self.is_full() && !self.paused && !self.owes_rewind
+        !self.left && !self.is_full() && !self.must_empty() && !self.paused && !self.owes_rewind
     }
 
     /// Records of the open epoch.
@@ -207,6 +213,7 @@ impl Cycle {
                 let deadline = now + self.limits.revoke_deadline_ms;
                 self.giving = Some(Giving::Lost { deadline });
             }
+            Event::Offered => self.offered = true,
             Event::Stop => {
                 self.stopping.get_or_insert(now + self.limits.stop_deadline_ms);
             }
@@ -243,12 +250,11 @@ impl Cycle {
 
     /// What follows from the state, whatever the event was.
     fn settle(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        let must_empty = self.giving.is_some() || self.stopping.is_some();
         if self.owes_rewind && !self.in_flight {
             // What slipped in since is behind a gap.
             self.discard(actions);
         }
-        if self.records > 0 && !self.in_flight && (must_empty || self.is_due(now)) {
+        if self.records > 0 && !self.in_flight && (self.must_empty() || self.is_due(now)) {
             actions.push(Action::Seal(self.number));
             self.number += 1;
             self.in_flight = true;
@@ -279,12 +285,21 @@ impl Cycle {
             Some(deadline) if now >= deadline => return self.exit(Exit::Deadline, actions),
             _ => {}
         }
+        if self.offered && idle {
+            self.offered = false;
+            actions.push(Action::Adopt);
+        }
         self.press_back(now, actions);
     }
 
-    /// Pauses the source when a full epoch waits too long; resumes when there is room again.
+    /// What is open must go before anything is added to it.
+    fn must_empty(&self) -> bool {
+        self.giving.is_some() || self.stopping.is_some() || self.offered
+    }
+
+    /// Pauses the source when a full epoch, or a newer rule set, waits too long; resumes when there is room again.
     fn press_back(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        if self.is_full() && self.in_flight {
+        if (self.is_full() || self.offered) && self.in_flight {
             let since = *self.full_since.get_or_insert(now);
             if !self.paused && now >= since + self.limits.pause_after_ms {
                 self.paused = true;

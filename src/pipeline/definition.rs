@@ -73,8 +73,7 @@ impl std::fmt::Debug for Source {
 impl Source {
     /// Whether the topic is this source's.
     pub fn reads(&self, topic: &str) -> bool {
-        self.topics.iter().any(|name| name == topic)
-            || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(topic))
+        reads(&self.topics, self.pattern.as_ref(), topic)
     }
 }
 
@@ -106,9 +105,14 @@ impl Pipeline {
         sound(Self::look_at(path, &mut found), found)
     }
 
+    /// The file of a pipeline folder; a file is its own.
+    pub fn file_of(path: &Path) -> PathBuf {
+        if path.is_dir() { path.join("pipeline.toml") } else { path.to_owned() }
+    }
+
     /// The same as far as it can be read, to look at its rules with: nothing may run when there are errors.
     pub fn look_at(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Self> {
-        let path = if path.is_dir() { path.join("pipeline.toml") } else { path.to_owned() };
+        let path = Self::file_of(path);
         let file =
             SourceFile::read(&path, FILE_BYTES_MAX).map_err(|diagnostic| found.push(diagnostic)).ok()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
@@ -167,13 +171,6 @@ impl Pipeline {
             cases: PathBuf::new(),
             catalog,
         })
-    }
-
-    /// What a consumer subscribes to: names, and patterns in librdkafka's form (a leading `^`).
-    pub fn subscription(&self) -> Vec<String> {
-        let of =
-            |source: &Source| source.topics.iter().cloned().chain(source.client_pattern.clone()).collect();
-        self.sources.iter().flat_map(|source| -> Vec<String> { of(source) }).collect()
     }
 
     /// The source that a topic belongs to; the first when several patterns match.
@@ -244,8 +241,12 @@ fn check(
         organisations.push(Organisation { id, name: entry.name.clone(), tlp: entry.tlp });
     }
     let mut sources: Vec<Source> = Vec::new();
+    // What a faulty source claims is claimed all the same.
+    let mut claims: Vec<Claim> = Vec::new();
     for (at, entry) in file.source.iter().enumerate() {
-        sources.extend(source(document, at, entry, &organisations, &sources, found));
+        let (made, claim) = source(document, at, entry, &organisations, &claims, found);
+        sources.extend(made);
+        claims.push(claim);
     }
     if file.source.is_empty() && !spans.is_lost("/source") {
         found.push(
@@ -265,8 +266,8 @@ fn check(
     for (template, pointer) in [(&alerts, "/alerts/topic"), (&rejects, "/rejects/topic")] {
         let clash = organisations.iter().find_map(|organisation| {
             let topic = template.topic(&organisation.id);
-            let source = sources.iter().find(|source| source.reads(&topic))?;
-            Some(format!("`{topic}` is also read by the source `{}`", source.id))
+            let claim = claims.iter().find(|claim| claim.reads(&topic))?;
+            Some(format!("`{topic}` is also read by {}", claim.shown()))
         });
         if let Some(message) = clash {
             let help = "a pipeline that reads what it writes never ends";
@@ -307,19 +308,41 @@ fn check(
     }
 }
 
+/// What one source's entry takes, which no other may take as well.
+struct Claim {
+    id: Option<String>,
+    topics: Vec<String>,
+    pattern: Option<Regex>,
+}
+
+impl Claim {
+    fn reads(&self, topic: &str) -> bool {
+        reads(&self.topics, self.pattern.as_ref(), topic)
+    }
+
+    fn shown(&self) -> String {
+        self.id.as_ref().map_or_else(|| "another source".to_owned(), |id| format!("the source `{id}`"))
+    }
+}
+
+fn reads(topics: &[String], pattern: Option<&Regex>, topic: &str) -> bool {
+    topics.iter().any(|name| name == topic) || pattern.is_some_and(|pattern| pattern.is_match(topic))
+}
+
+/// A source as far as it is sound, and what it claims in any case.
 fn source(
     document: &Document<PipelineFile>,
     at: usize,
     entry: &SourceFileEntry,
     organisations: &[Organisation],
-    others: &[Source],
+    others: &[Claim],
     found: &mut Vec<Diagnostic>,
-) -> Option<Source> {
+) -> (Option<Source>, Claim) {
     let spans = &document.spans;
     let pointer = |key: &str| format!("/source/{at}/{key}");
     let lost = |key: &str| spans.is_lost(&pointer(key));
     let before = found.len();
-    if !lost("id") && others.iter().any(|other| *other.id == *entry.id) {
+    if !lost("id") && others.iter().any(|other| other.id.as_ref() == Some(&entry.id)) {
         found.push(
             Diagnostic::new(codes::P002, format!("the source `{}` is declared twice", entry.id))
                 .at(spans.value(&pointer("id"))),
@@ -363,11 +386,8 @@ fn source(
         }
         if let Some(other) = others.iter().find(|other| other.reads(topic)) {
             found.push(
-                Diagnostic::new(
-                    codes::P005,
-                    format!("`{topic}` is already read by the source `{}`", other.id),
-                )
-                .at(place()),
+                Diagnostic::new(codes::P005, format!("`{topic}` is already read by {}", other.shown()))
+                    .at(place()),
             );
         }
     }
@@ -397,11 +417,8 @@ fn source(
             others.iter().find(|other| other.topics.iter().any(|topic| pattern.is_match(topic)))
     {
         found.push(
-            Diagnostic::new(
-                codes::P005,
-                format!("the pattern also matches a topic of the source `{}`", other.id),
-            )
-            .at(spans.value(&pointer("topic_pattern"))),
+            Diagnostic::new(codes::P005, format!("the pattern also matches a topic of {}", other.shown()))
+                .at(spans.value(&pointer("topic_pattern"))),
         );
     }
     let zone = entry.time_zone.as_deref().map_or(Some(ZoneOffset::UTC), ZoneOffset::parse);
@@ -420,20 +437,25 @@ fn source(
                 .help("write a number and a unit: 500ms, 30s, 10m, 2h, 1d"),
         );
     }
-    if found.len() > before {
-        return None;
-    }
-    Some(Source {
-        id: Arc::from(entry.id.as_str()),
-        organisation: organisation?,
+    let claim = Claim {
+        id: (!lost("id")).then(|| entry.id.clone()),
         topics: entry.topics.clone(),
-        pattern,
-        client_pattern,
-        format: format?,
-        zone: zone?,
-        allowed_lateness_ms: lateness?,
-        start: entry.start,
-    })
+        pattern: pattern.clone(),
+    };
+    let sound = || {
+        Some(Source {
+            id: Arc::from(entry.id.as_str()),
+            organisation: organisation?,
+            topics: entry.topics.clone(),
+            pattern,
+            client_pattern,
+            format: format?,
+            zone: zone?,
+            allowed_lateness_ms: lateness?,
+            start: entry.start,
+        })
+    };
+    (if found.len() > before { None } else { sound() }, claim)
 }
 
 /// `500ms`, `30s`, `10m`, `2h`, `1d` in milliseconds.

@@ -13,22 +13,27 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use search::Matched;
-pub use search::Searched;
+pub use search::{Searched, Spoilt};
+use tally::Made;
 pub use tally::{SourceTally, Tally};
 
 use super::definition::Pipeline;
 use crate::config::Limits;
-use crate::decode::{DecodeLimits, Decoder, Reject};
+use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
 use crate::detect::alert::{Alert, AlertLimits};
 use crate::detect::run::Detector;
 use crate::normalise::layout::{EventContext, Layout, TableBuilder};
 use crate::normalise::projection::Projection;
+use crate::observe::panics::caught;
 use crate::record::{Position, TimeMicros};
 use crate::rules::{BindError, RuleSet};
 use crate::source::RecordRef;
 
 /// Bytes of records kept as evidence before the batch is searched.
 const BATCH_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of alerts of one record: as much as an epoch holds.
+const RECORD_ALERT_BYTES_MAX: usize = 64 << 20;
 
 /// Bounds of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub struct EngineLimits {
     pub batch_rows_max: usize,
     /// Bytes of records kept as evidence after which the batch must be searched.
     pub batch_bytes_max: usize,
+    /// Bytes of alerts of one record, after which no more are made of it.
+    pub record_alert_bytes_max: usize,
 }
 
 impl From<&Limits> for EngineLimits {
@@ -55,6 +62,7 @@ impl From<&Limits> for EngineLimits {
             },
             batch_rows_max: limits.batch_rows_max as usize,
             batch_bytes_max: BATCH_BYTES_MAX,
+            record_alert_bytes_max: RECORD_ALERT_BYTES_MAX,
         }
     }
 }
@@ -128,6 +136,19 @@ struct Feed {
     evidence: Option<(Box<dyn Decoder>, Layout)>,
 }
 
+impl Feed {
+    fn new(compiled: &Compiled, source: usize, limits: DecodeLimits) -> Self {
+        let format = compiled.pipeline.sources[source].format;
+        let layout = Layout::new(&compiled.projection, format);
+        Self { decoder: format.decoder(layout.fields(), limits), layout, evidence: None }
+    }
+}
+
+/// When Kafka received a record.
+fn ingest_time(record: &RecordRef<'_>) -> Option<TimeMicros> {
+    record.timestamp_ms.and_then(|ms| ms.checked_mul(1_000))
+}
+
 struct KeptRecord {
     /// Which record of the batch it is, those without rows counted.
     number: usize,
@@ -151,6 +172,8 @@ pub struct Engine {
     limits: EngineLimits,
     feeds: Vec<Feed>,
     tables: Vec<TableBuilder>,
+    /// Their lengths before the record that is being pushed.
+    lengths: Vec<usize>,
     arena: Vec<u8>,
     records: Vec<KeptRecord>,
     events: Vec<KeptEvent>,
@@ -164,15 +187,8 @@ pub struct Engine {
 impl Engine {
     /// An engine over a compiled pipeline.
     pub fn new(compiled: Arc<Compiled>, limits: EngineLimits) -> Self {
-        let feeds = compiled
-            .pipeline
-            .sources
-            .iter()
-            .map(|source| {
-                let layout = Layout::new(&compiled.projection, source.format);
-                let decoder = source.format.decoder(layout.fields(), limits.decode);
-                Feed { decoder, layout, evidence: None }
-            })
+        let feeds = (0..compiled.pipeline.sources.len())
+            .map(|source| Feed::new(&compiled, source, limits.decode))
             .collect();
         let tables = compiled.projection.tables().iter().map(TableBuilder::new).collect();
         let mut engine = Self {
@@ -180,6 +196,7 @@ impl Engine {
             limits,
             feeds,
             tables,
+            lengths: Vec::new(),
             arena: Vec::new(),
             records: Vec::new(),
             events: Vec::new(),
@@ -197,11 +214,19 @@ impl Engine {
         &self.compiled
     }
 
-    /// Decodes a record and adds its rows to the batch.
+    /// An engine over another compiled pipeline, with the same bounds; for a lane between two epochs.
+    pub fn renewed(&self, compiled: Arc<Compiled>) -> Self {
+        debug_assert!(
+            self.pushed == 0 && self.matched.is_none(),
+            "records wait for the rules that read them"
+        );
+        Self::new(compiled, self.limits.clone())
+    }
+
+    /// Decodes a record and adds its rows to the batch. A record on which a stage panics is rejected, and leaves no row
+    /// behind.
     pub fn push(&mut self, record: &RecordRef<'_>) -> Pushed {
         self.pushed += 1;
-        let pipeline = Arc::clone(&self.compiled.pipeline);
-        let source = &pipeline.sources[record.source];
         let tally = &mut self.tally.sources[record.source];
         tally.records += 1;
         let Some(payload) = record.payload else {
@@ -209,16 +234,59 @@ impl Engine {
             return Pushed::Tombstone;
         };
         tally.bytes += payload.len() as u64;
+        let mut made = Made::default();
+        let events = self.events.len();
+        self.lengths.clear();
+        self.lengths.extend(self.tables.iter().map(TableBuilder::len));
+        let decoded = match caught(|| self.decode(record, payload, &mut made)) {
+            Ok(decoded) => decoded,
+            Err(panicked) => {
+                self.tables.iter_mut().zip(&self.lengths).for_each(|(table, rows)| table.truncate(*rows));
+                self.events.truncate(events);
+                // Nobody knows what it was in the middle of.
+                self.feeds[record.source] = Feed::new(&self.compiled, record.source, self.limits.decode);
+                Err(Reject { code: RejectCode::Panic, detail: panicked.to_string() })
+            }
+        };
+        let tally = &mut self.tally.sources[record.source];
+        match decoded {
+            Ok(count) => {
+                made.count(tally);
+                if made.any_rows {
+                    let from = self.arena.len();
+                    self.arena.extend_from_slice(payload);
+                    self.records.push(KeptRecord {
+                        number: self.pushed - 1,
+                        source: record.source,
+                        topic: Arc::clone(record.topic),
+                        partition: record.partition,
+                        offset: record.offset,
+                        ingest_time: ingest_time(record),
+                        bytes: from..self.arena.len(),
+                    });
+                }
+                Pushed::Events(count)
+            }
+            Err(reject) => {
+                *tally.rejects.entry(reject.code).or_default() += 1;
+                Pushed::Rejected(reject)
+            }
+        }
+    }
+
+    /// The events of a record, as rows.
+    fn decode(&mut self, record: &RecordRef<'_>, payload: &[u8], made: &mut Made) -> Result<u32, Reject> {
+        let pipeline = &self.compiled.pipeline;
+        let source = &pipeline.sources[record.source];
         let organisation = pipeline.organisation_of(record.source);
-        let ingest_time = record.timestamp_ms.and_then(|ms| ms.checked_mul(1_000));
+        let ingest_time = ingest_time(record);
         let feed = &mut self.feeds[record.source];
         let (layout, tables, events) = (&mut feed.layout, &mut self.tables, &mut self.events);
         let kept = self.records.len();
         let mut index = 0u32;
-        let mut any_rows = false;
-        let decoded = feed.decoder.decode(payload, &mut |slots| {
+        feed.decoder.decode(payload, &mut |slots| {
             let event_time = layout.event_time(slots, source.zone).unwrap_or_else(|| {
-                tally.times_missing += 1;
+                made.times_missing += 1;
                 ingest_time.unwrap_or(0)
             });
             let context = EventContext {
@@ -233,41 +301,19 @@ impl Engine {
             };
             let event = u32::try_from(events.len()).unwrap_or(u32::MAX);
             let added = layout.add(slots, &context, event, source.zone, tables);
-            tally.events += 1;
-            tally.values_unfit += u64::from(added.unfit);
+            made.events += 1;
+            made.values_unfit += u64::from(added.unfit);
             if added.rows == 0 {
-                tally.events_without_table += 1;
+                made.events_without_table += 1;
                 if let Some(hint) = layout.hint(slots) {
-                    *tally.unlike_format.entry(hint).or_default() += 1;
+                    *made.unlike_format.entry(hint).or_default() += 1;
                 }
             } else {
-                any_rows = true;
+                made.any_rows = true;
                 events.push(KeptEvent { record: kept, index, event_time });
             }
             index += 1;
-        });
-        match decoded {
-            Ok(count) => {
-                if any_rows {
-                    let from = self.arena.len();
-                    self.arena.extend_from_slice(payload);
-                    self.records.push(KeptRecord {
-                        number: self.pushed - 1,
-                        source: record.source,
-                        topic: Arc::clone(record.topic),
-                        partition: record.partition,
-                        offset: record.offset,
-                        ingest_time,
-                        bytes: from..self.arena.len(),
-                    });
-                }
-                Pushed::Events(count)
-            }
-            Err(reject) => {
-                *tally.rejects.entry(reject.code).or_default() += 1;
-                Pushed::Rejected(reject)
-            }
-        }
+        })
     }
 
     /// Whether the batch must be searched before more is pushed.
@@ -290,6 +336,16 @@ impl Engine {
         self.records.clear();
         self.events.clear();
         (self.pushed, self.through) = (0, 0);
+    }
+
+    /// Its bounds.
+    pub fn limits(&self) -> &EngineLimits {
+        &self.limits
+    }
+
+    /// An alert about a flood of a source's rejects leaves with the epoch.
+    pub(super) fn note_flood(&mut self, source: usize) {
+        *self.tally.floods.entry(source).or_default() += 1;
     }
 
     /// What happened since the last call.

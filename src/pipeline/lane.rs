@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::cycle::{Action, Cycle, CycleLimits, Event, Exit, Millis};
-use super::engine::{Engine, Pushed, Tally};
+use super::engine::{Engine, Tally};
+use super::flood::FloodLimits;
 use super::open::{Leaving, Open};
-use crate::decode::Reject;
+use super::outlets::Outlets;
+use super::slot::{Generation, Slot};
 use crate::record::TimeMicros;
-use crate::sink::dead_letter::{self, DeadLetter};
 use crate::sink::{Ended, Epoch, EpochEnd, Sink};
 use crate::source::audit::Stamp;
-use crate::source::{Notice, PartitionStatus, RecordRef, Source, SourceError};
+use crate::source::{Notice, PartitionStatus, Source, SourceError};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
 const POLL_IN_FLIGHT: Duration = Duration::from_millis(2);
@@ -31,6 +32,8 @@ const BROKER_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the lane believes is committed is compared with the broker after each so many epochs, and after any doubt.
 const AUDIT_EVERY_EPOCHS: u64 = 64;
+/// How often floods are looked for.
+const FLOODS_EVERY_MS: Millis = 250;
 
 /// Asks lanes to stop: once to finish, twice to leave at once.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +69,10 @@ pub trait LaneEvents {
     fn trouble(&mut self, _what: &str) {}
     /// Whether any broker answers has changed.
     fn answering(&mut self, _answering: bool) {}
+    /// The partitions in which rejects flood are others now.
+    fn flooded(&mut self, _flooded: &[FloodNote]) {}
+    /// From here on the lane runs another rule set: what ended before was of the former one.
+    fn adopted(&mut self, _generation: &Generation) {}
     /// It was asked to stop.
     fn stopping(&mut self) {}
     /// It has ended.
@@ -85,6 +92,17 @@ pub struct FindingNote {
     pub output: serde_json::Map<String, serde_json::Value>,
 }
 
+/// What watchers learn of a partition in which rejects flood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FloodNote {
+    /// Index of the source.
+    pub source: usize,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+}
+
 /// Bounds of a lane beyond those of its engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneLimits {
@@ -96,6 +114,8 @@ pub struct LaneLimits {
     pub reject_bytes_max: usize,
     /// Keep notes of findings for watchers, at most this many an epoch.
     pub notes_max: usize,
+    /// When rejects are a flood.
+    pub flood: FloodLimits,
 }
 
 /// A lane.
@@ -108,8 +128,13 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> {
     cycle: Cycle,
     open: Open,
     flight: Option<Flight>,
-    alert_topics: Vec<Arc<str>>,
-    reject_topics: Vec<Arc<str>>,
+    outlets: Outlets,
+    flooded: Vec<FloodNote>,
+    looked_at: Option<Millis>,
+    /// Where newer rule sets come from.
+    slot: Option<Arc<Slot>>,
+    /// Number of the newest that the cycle knows of.
+    offered: u64,
     clock: C,
     /// Who commits; with the epoch's number it is the stamp beside the offsets.
     me: Stamp,
@@ -129,22 +154,19 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     /// Puts a lane together; `me` is what its commits are stamped with.
     pub fn new(parts: (S, K), engine: Engine, events: E, limits: LaneLimits, me: Stamp, clock: C) -> Self {
         let (source, sink) = parts;
-        let pipeline = Arc::clone(&engine.compiled().pipeline);
-        let of = |template: &crate::sink::route::TopicTemplate| {
-            (0..pipeline.sources.len())
-                .map(|source| Arc::from(template.topic(&pipeline.organisation_of(source).id)))
-                .collect()
-        };
         Self {
             cycle: Cycle::new(limits.cycle, 1),
-            alert_topics: of(&pipeline.alerts),
-            reject_topics: of(&pipeline.rejects),
+            outlets: Outlets::new(engine.compiled(), &limits),
+            slot: None,
+            offered: 0,
             source,
             sink,
             engine,
             events,
+            open: Open::new(limits.flood),
             limits,
-            open: Open::default(),
+            flooded: Vec::new(),
+            looked_at: None,
             flight: None,
             clock,
             me,
@@ -152,6 +174,12 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             unknown: false,
             asked: 0,
         }
+    }
+
+    /// Takes newer rule sets from the slot; the engine runs that with this number.
+    #[must_use]
+    pub fn following(self, slot: Arc<Slot>, number: u64) -> Self {
+        Self { slot: Some(slot), offered: number, ..self }
     }
 
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
@@ -183,8 +211,12 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                 return Some(exit);
             }
         }
+        if let Some(exit) = self.look_for_rules() {
+            return Some(exit);
+        }
         let (source, open_bytes) = (&self.source, self.open.output_bytes());
         self.events.beat(&|| source.status(), open_bytes);
+        self.tell_floods();
         if let Some(exit) = self.collect(Duration::ZERO) {
             return Some(exit);
         }
@@ -194,6 +226,16 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             return exit;
         }
         self.step(Event::Tick)
+    }
+
+    /// Tells the cycle of a newer rule set, once.
+    fn look_for_rules(&mut self) -> Option<Exit> {
+        let newest = self.slot.as_ref().map_or(0, |slot| slot.number());
+        if newest <= self.offered {
+            return None;
+        }
+        self.offered = newest;
+        self.step(Event::Offered)
     }
 
     /// Takes what the source has.
@@ -235,23 +277,11 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
 
     fn poll(&mut self, timeout: Duration, records_max: usize) -> (Vec<Notice>, u64, u64) {
         let (mut records, mut bytes) = (0u64, 0u64);
-        let (engine, open) = (&mut self.engine, &mut self.open);
-        let (limits, reject_topics, alert_topics) = (&self.limits, &self.reject_topics, &self.alert_topics);
-        let (clock, now) = (&self.clock, self.clock.now());
+        let (engine, open, outlets, clock) = (&mut self.engine, &mut self.open, &self.outlets, &self.clock);
         let notices = self.source.poll(timeout, records_max, &mut |record| {
             records += 1;
             bytes += record.payload.map_or(0, |payload| payload.len() as u64);
-            let rejected = match engine.push(record) {
-                Pushed::Rejected(reject) => {
-                    Some(dead_letter_of(engine, record, &reject, reject_topics, limits.reject_bytes_max))
-                }
-                Pushed::Events(_) | Pushed::Tombstone => None,
-            };
-            open.take(record, rejected, now);
-            if engine.is_full() {
-                let room = open.room(limits.cycle.bytes_max);
-                open.add(engine.search(clock.wall(), room), alert_topics, limits.notes_max);
-            }
+            outlets.take(engine, open, record, clock);
             if engine.is_drained() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         bytes += self.open.take_unreported();
@@ -298,6 +328,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         let flight = self.flight.take()?;
         if ended.end == EpochEnd::Committed {
             self.source.committed(&ended.offsets);
+            self.open.floods().committed();
         }
         self.unknown = matches!(ended.end, EpochEnd::Unknown(_));
         let age = flight.since.map(|since| Duration::from_millis(self.now().saturating_sub(since)));
@@ -326,11 +357,12 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                     Ok(())
                 }
                 Action::Rewind => {
+                    self.open.floods().rewind();
                     let (last, unknown) = (self.last, self.unknown);
                     self.with_patience(|source| source.rewind(last, unknown))
                 }
                 Action::Assign => self.with_patience(S::assign),
-                Action::Unassign => self.source.unassign(),
+                Action::Unassign => self.unassign(),
                 Action::Pause => {
                     self.events.paused(true);
                     self.source.pause()
@@ -339,6 +371,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                     self.events.paused(false);
                     self.source.resume()
                 }
+                Action::Adopt => self.adopt(),
                 Action::Exit(exit) => return Some(exit),
             };
             if let Err(error) = done {
@@ -365,12 +398,14 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
 
     /// Hands what is whole to the sink; what waits opens the next epoch.
     fn seal(&mut self, number: u64) -> Option<Exit> {
-        let room = self.open.room(self.limits.cycle.bytes_max);
-        let searched = self.engine.search(self.clock.wall(), room);
-        self.open.add(searched, &self.alert_topics, self.limits.notes_max);
-        let Leaving { outputs, offsets, notes, rejects_cut, since } = self.open.leave();
+        self.outlets.search(&mut self.engine, &mut self.open, &self.clock);
+        let Leaving { outputs, offsets, notes, rejects_cut, read, since } = self.open.leave();
         let group = self.source.group();
-        let tally = Tally { rejects_cut, ..self.engine.take_tally() };
+        let mut tally = Tally { rejects_cut, ..self.engine.take_tally() };
+        // What waits was read as well, and is counted when it leaves.
+        for (at, source) in tally.sources.iter_mut().enumerate() {
+            (source.records, source.bytes) = read.get(&at).copied().unwrap_or_default();
+        }
         self.flight = Some(Flight { tally, notes, since });
         self.last = number;
         let stamp = Stamp { epoch: number, ..self.me.clone() }.to_string();
@@ -382,27 +417,54 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         }
     }
 
+    fn unassign(&mut self) -> Result<(), SourceError> {
+        let done = self.source.unassign();
+        let kept = self.source.status();
+        self.open.keep(&kept);
+        done
+    }
+
+    /// Tells of floods when they begin and end, seldom enough to cost nothing.
+    fn tell_floods(&mut self) {
+        let now = self.now();
+        if self.looked_at.is_some_and(|at| now < at + FLOODS_EVERY_MS) {
+            return;
+        }
+        self.looked_at = Some(now);
+        let flooded = self.open.flooded(now);
+        if flooded != self.flooded {
+            self.events.flooded(&flooded);
+            self.flooded = flooded;
+        }
+    }
+
+    /// Exchanges all that belongs to a rule set. Nothing is open and nothing in flight, so no epoch has two (I-8).
+    fn adopt(&mut self) -> Result<(), SourceError> {
+        let Some(newest) = self.slot.as_ref().map(|slot| slot.newest()) else { return Ok(()) };
+        self.offered = newest.number;
+        let pipeline = Arc::clone(&newest.compiled.pipeline);
+        self.with_patience(|source| source.declare(&pipeline))?;
+        self.engine = self.engine.renewed(Arc::clone(&newest.compiled));
+        self.outlets = Outlets::new(&newest.compiled, &self.limits);
+        // Nothing is open; which source a partition is may be another now, so floods are counted anew.
+        self.open = Open::new(self.limits.flood);
+        self.flooded.clear();
+        self.events.flooded(&[]);
+        self.events.adopted(&newest);
+        Ok(())
+    }
+
     fn discard(&mut self, discarded: u64) {
         self.events.discarded(discarded);
         self.engine.discard();
         let _ = self.engine.take_tally();
-        self.open = Open::default();
+        self.open.discard();
     }
 
     fn now(&self) -> Millis {
         self.clock.now()
     }
 }
-
-fn dead_letter_of(
-    engine: &Engine,
-    record: &RecordRef<'_>,
-    reject: &Reject,
-    topics: &[Arc<str>],
-    bytes_max: usize,
-) -> DeadLetter {
-    let pipeline = &engine.compiled().pipeline;
-    let source = &pipeline.sources[record.source];
-    let org_id = &pipeline.organisation_of(record.source).id;
-    dead_letter::output(&topics[record.source], record, reject, org_id, &source.id, bytes_max)
-}
+#[cfg(test)]
+#[path = "lane/tests.rs"]
+mod tests;

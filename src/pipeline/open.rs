@@ -9,10 +9,13 @@ use std::sync::Arc;
 
 use super::cycle::Millis;
 use super::engine::{Finding, Searched};
-use super::lane::FindingNote;
+use super::flood::{Began, FloodLimits, Flooded, Floods};
+use super::lane::{FindingNote, FloodNote};
+use crate::detect::alert::Alert;
+use crate::record::Position;
 use crate::sink::Output;
 use crate::sink::dead_letter::DeadLetter;
-use crate::source::RecordRef;
+use crate::source::{PartitionStatus, RecordRef};
 
 /// A record whose findings may not all be out.
 struct Waiting {
@@ -20,7 +23,19 @@ struct Waiting {
     topic: Arc<str>,
     partition: i32,
     next: i64,
+    source: usize,
+    bytes: u64,
+    timestamp_ms: Option<i64>,
     reject: Option<Output>,
+}
+
+/// A flood that begins in the open epoch: what its alert is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Noticed {
+    pub(super) source: usize,
+    pub(super) position: Position,
+    pub(super) timestamp_ms: Option<i64>,
+    pub(super) began: Began,
 }
 
 /// The open epoch.
@@ -31,11 +46,16 @@ pub(super) struct Open {
     notes: Vec<FindingNote>,
     offsets: BTreeMap<usize, (Arc<str>, i32, i64)>,
     rejects_cut: u64,
+    /// Records that are through, and their bytes, by source.
+    read: BTreeMap<usize, (u64, u64)>,
     /// Bytes of outputs, those of waiting rejects included.
     output_bytes: u64,
     /// Of these, not yet reported to the cycle.
     unreported_bytes: u64,
     since: Option<Millis>,
+    floods: Floods,
+    /// Which partition a slot is.
+    places: BTreeMap<usize, (Arc<str>, i32)>,
 }
 
 /// What leaves.
@@ -45,10 +65,17 @@ pub(super) struct Leaving {
     pub(super) offsets: Vec<(Arc<str>, i32, i64)>,
     pub(super) notes: Vec<FindingNote>,
     pub(super) rejects_cut: u64,
+    /// Records and their bytes, by source.
+    pub(super) read: BTreeMap<usize, (u64, u64)>,
     pub(super) since: Option<Millis>,
 }
 
 impl Open {
+    /// Nothing read yet.
+    pub(super) fn new(floods: FloodLimits) -> Self {
+        Self { floods: Floods::new(floods), ..Self::default() }
+    }
+
     /// A record was read, and perhaps rejected.
     pub(super) fn take(&mut self, record: &RecordRef<'_>, reject: Option<DeadLetter>, now: Millis) {
         self.since.get_or_insert(now);
@@ -62,33 +89,97 @@ impl Open {
             topic: Arc::clone(record.topic),
             partition: record.partition,
             next: record.offset + 1,
+            source: record.source,
+            bytes: record.payload.map_or(0, |payload| payload.len() as u64),
+            timestamp_ms: record.timestamp_ms,
             reject,
         });
     }
 
-    /// The engine searched: findings, and records that are through.
-    pub(super) fn add(&mut self, searched: Searched, topics: &[Arc<str>], notes_max: usize) {
+    /// One of the records that are not through, from 0, is rejected after all.
+    pub(super) fn spoil(&mut self, at: usize, DeadLetter { output, cut }: DeadLetter) {
+        let Some(waiting) = self.waiting.get_mut(at) else { return };
+        let bytes = output.value.as_ref().map_or(0, Vec::len);
+        waiting.reject = Some(output);
+        self.rejects_cut += u64::from(cut);
+        self.grow(bytes);
+    }
+
+    /// The engine searched: findings, and records that are through. Returns the floods of rejects that begin with one
+    /// of these; whoever makes their alerts hands them to [`Self::publish`]. `now` is the lane's clock.
+    pub(super) fn add(
+        &mut self,
+        searched: Searched,
+        topics: &[Arc<str>],
+        notes_max: usize,
+        now: Millis,
+    ) -> Vec<Noticed> {
         for finding in searched.findings {
-            let Some(topic) = topics.get(finding.source).map(Arc::clone) else { continue };
-            self.grow(finding.alert.value.len());
+            let Some(topic) = topics.get(finding.source) else { continue };
             let Finding { rule, source, event_time, output, alert, .. } = finding;
-            let headers = alert.headers.into_iter();
-            self.outputs.push(Output {
-                topic,
-                key: Some(alert.key),
-                value: Some(alert.value),
-                headers: headers.map(|(name, value)| (name.to_owned(), Some(value.into_bytes()))).collect(),
-                timestamp_ms: None,
-            });
+            self.publish(topic, alert);
             if self.notes.len() < notes_max {
                 self.notes.push(FindingNote { rule, source, event_time, output });
             }
         }
         let through = searched.records.min(self.waiting.len());
-        for Waiting { slot, topic, partition, next, reject } in self.waiting.drain(..through) {
+        let mut noticed = Vec::new();
+        for waiting in self.waiting.drain(..through) {
+            let Waiting { slot, topic, partition, next, source, bytes, timestamp_ms, reject } = waiting;
+            let read = self.read.entry(source).or_default();
+            *read = (read.0 + 1, read.1 + bytes);
+            self.places.entry(slot).or_insert_with(|| (Arc::clone(&topic), partition));
+            if let Some(began) = self.floods.count(slot, source, timestamp_ms, reject.is_some(), now) {
+                let position = Position { topic: Arc::clone(&topic), partition, offset: next - 1, index: 0 };
+                noticed.push(Noticed { source, position, timestamp_ms, began });
+            }
             self.outputs.extend(reject);
             self.offsets.insert(slot, (topic, partition, next));
         }
+        noticed
+    }
+
+    /// An alert leaves with this epoch.
+    pub(super) fn publish(&mut self, topic: &Arc<str>, alert: Alert) {
+        self.grow(alert.value.len());
+        let headers = alert.headers.into_iter();
+        self.outputs.push(Output {
+            topic: Arc::clone(topic),
+            key: Some(alert.key),
+            value: Some(alert.value),
+            headers: headers.map(|(name, value)| (name.to_owned(), Some(value.into_bytes()))).collect(),
+            timestamp_ms: None,
+        });
+    }
+
+    /// Throws everything away that was read and has not left.
+    pub(super) fn discard(&mut self) {
+        let (mut floods, places) = (std::mem::take(&mut self.floods), std::mem::take(&mut self.places));
+        floods.discard();
+        *self = Self { floods, places, ..Self::default() };
+    }
+
+    /// Partitions were given back: others count their rejects from now on.
+    pub(super) fn keep(&mut self, kept: &[PartitionStatus]) {
+        self.places.retain(|_, (topic, partition)| {
+            kept.iter().any(|kept| kept.topic == *topic && kept.partition == *partition)
+        });
+        let places = &self.places;
+        self.floods.keep(|slot| places.contains_key(&slot));
+    }
+
+    /// The partitions in which rejects flood.
+    pub(super) fn flooded(&self, now: Millis) -> Vec<FloodNote> {
+        let note = |flooded: Flooded| {
+            let (topic, partition) = self.places.get(&flooded.slot)?;
+            Some(FloodNote { source: flooded.source, topic: Arc::clone(topic), partition: *partition })
+        };
+        self.floods.flooded(now).into_iter().filter_map(note).collect()
+    }
+
+    /// What is counted over epochs.
+    pub(super) fn floods(&mut self) -> &mut Floods {
+        &mut self.floods
     }
 
     fn grow(&mut self, bytes: usize) {
@@ -122,6 +213,7 @@ impl Open {
         let rejects = self.waiting.iter().filter_map(|waiting| waiting.reject.as_ref());
         self.output_bytes = rejects.filter_map(|output| output.value.as_ref()).map(|v| v.len() as u64).sum();
         self.unreported_bytes = 0;
+        self.floods.seal();
         let since = self.since;
         if self.waiting.is_empty() {
             self.since = None;
@@ -131,6 +223,7 @@ impl Open {
             offsets: std::mem::take(&mut self.offsets).into_values().collect(),
             notes: std::mem::take(&mut self.notes),
             rejects_cut: std::mem::take(&mut self.rejects_cut),
+            read: std::mem::take(&mut self.read),
             since,
         }
     }

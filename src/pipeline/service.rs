@@ -9,13 +9,17 @@ use std::time::{Duration, Instant};
 
 use super::clock::SystemClock;
 use super::cycle::{CycleLimits, Exit};
-use super::engine::{Compiled, Engine, EngineLimits};
+use super::definition::Pipeline;
+use super::engine::{Engine, EngineLimits};
+use super::flood::FloodLimits;
 use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
+use super::slot::{Generation, Slot};
 use crate::config::Config;
 use crate::config::kafka::{self, ClientSettings, TokenSource};
 use crate::diagnostic::Diagnostic;
 use crate::record::wall_clock;
 use crate::sink::kafka::{KafkaSink, ProducerSettings};
+use crate::source::SourceError;
 use crate::source::audit::Stamp;
 use crate::source::kafka::KafkaSource;
 use crate::source::kafka::preflight::{Preflight, PreflightError, TopicState};
@@ -46,6 +50,9 @@ pub enum ServiceError {
     /// Topics that we may not use.
     #[error("no rights to the topics: {}", .0.join(", "))]
     ForbiddenTopics(Vec<String>),
+    /// Where to begin on a topic is not known.
+    #[error(transparent)]
+    Begin(#[from] SourceError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -60,7 +67,9 @@ impl From<Diagnostic> for ServiceError {
 /// What a service is started from.
 pub struct Service {
     config: Arc<Config>,
-    compiled: Arc<Compiled>,
+    slot: Arc<Slot>,
+    /// The pipeline's name, which never changes while it runs.
+    name: String,
     instance: String,
 }
 
@@ -74,29 +83,49 @@ pub struct LaneEnd {
 }
 
 impl Service {
-    /// A service; `instance` names this process among those of the pipeline.
-    pub fn new(config: Arc<Config>, compiled: Arc<Compiled>, instance: &str) -> Self {
-        Self { config, compiled, instance: instance.to_owned() }
+    /// A service that runs what is in the slot; `instance` names this process among those of the pipeline.
+    pub fn new(config: Arc<Config>, slot: Arc<Slot>, instance: &str) -> Self {
+        let name = slot.newest().compiled.pipeline.name.clone();
+        Self { config, slot, name, instance: instance.to_owned() }
     }
 
     /// Looks at the broker: reachable, lets us in, the topics are there.
     pub fn preflight(&self) -> Result<(), ServiceError> {
-        let client = kafka::admin(&self.config)?;
-        let preflight = Preflight::connect(&client, TokenSource::new(&self.config), CONNECT_PATIENCE)?;
-        let pipeline = &self.compiled.pipeline;
-        let (mut missing, mut forbidden) = (Vec::new(), Vec::new());
+        let preflight = self.connect()?;
+        let pipeline = &self.slot.newest().compiled.pipeline;
         let inputs = pipeline.sources.iter().flat_map(|source| source.topics.iter().cloned());
-        for topic in inputs.chain(pipeline.output_topics()) {
-            match preflight.topic(&topic)? {
-                TopicState::Present(_) => {}
-                TopicState::Missing => missing.push(topic),
-                TopicState::Forbidden => forbidden.push(topic),
-            }
+        present(&preflight, inputs.chain(pipeline.output_topics()))
+    }
+
+    /// Looks whether the broker has what `new` needs and `old` did not: its topics, and a place to begin on those that
+    /// are read in addition. Asks nothing when there is nothing new.
+    pub fn admits(&self, old: &Pipeline, new: &Pipeline) -> Result<(), ServiceError> {
+        let known = old.output_topics();
+        let outputs = new.output_topics().into_iter().filter(|topic| !known.contains(topic));
+        let inputs = new.sources.iter().flat_map(|source| source.topics.iter().cloned());
+        let topics: Vec<String> =
+            inputs.filter(|topic| old.source_of(topic).is_none()).chain(outputs).collect();
+        let known: Vec<_> = old.sources.iter().filter_map(|source| source.client_pattern.as_ref()).collect();
+        let patterns = new.sources.iter().filter_map(|source| source.client_pattern.as_ref());
+        if topics.is_empty() && patterns.into_iter().all(|pattern| known.contains(&pattern)) {
+            return Ok(());
         }
-        if !forbidden.is_empty() {
-            return Err(ServiceError::ForbiddenTopics(forbidden));
-        }
-        if missing.is_empty() { Ok(()) } else { Err(ServiceError::MissingTopics(missing)) }
+        let preflight = self.connect()?;
+        present(&preflight, topics)?;
+        let mut added = preflight.topics()?;
+        added.retain(|topic| new.source_of(topic).is_some() && old.source_of(topic).is_none());
+        Ok(preflight.can_begin(&self.group(), new, &added)?)
+    }
+
+    fn connect(&self) -> Result<Preflight, ServiceError> {
+        let mut client = kafka::admin(&self.config)?;
+        // To ask for its offsets; it does not become a member.
+        client.set("group.id", self.group());
+        Ok(Preflight::connect(&client, TokenSource::new(&self.config), CONNECT_PATIENCE)?)
+    }
+
+    fn group(&self) -> String {
+        self.config.kafka.group_id(&self.name)
     }
 
     /// Runs all lanes until they are asked to stop or one cannot go on; then all stop. Returns at the latest a
@@ -104,9 +133,10 @@ impl Service {
     pub fn run<E: LaneEvents + Send + 'static>(
         &self,
         stop: &Stop,
-        watch: impl Fn(u32) -> E,
+        watch: impl Fn(u32, &Generation) -> E,
     ) -> Result<Vec<LaneEnd>, ServiceError> {
         let lanes = self.config.lanes.resolved();
+        let first = self.slot.newest();
         let (ends, inbox) = channel();
         for lane in 0..lanes {
             let (settings, consumer) = self.clients(lane)?;
@@ -114,16 +144,13 @@ impl Service {
                 lane,
                 settings,
                 consumer,
-                writer: self.config.kafka.transactional_id(
-                    &self.compiled.pipeline.name,
-                    &self.instance,
-                    lane,
-                ),
-                group: self.config.kafka.group_id(&self.compiled.pipeline.name),
+                group: self.group(),
+                writer: self.config.kafka.transactional_id(&self.name, &self.instance, lane),
                 token: TokenSource::new(&self.config),
-                compiled: Arc::clone(&self.compiled),
+                first: first.clone(),
+                slot: Arc::clone(&self.slot),
                 config: Arc::clone(&self.config),
-                events: watch(lane),
+                events: watch(lane, &first),
                 stop: stop.clone(),
             };
             let ends = ends.clone();
@@ -174,8 +201,7 @@ impl Service {
     }
 
     fn clients(&self, lane: u32) -> Result<(ProducerSettings, ClientSettings), ServiceError> {
-        let name = &self.compiled.pipeline.name;
-        let id = self.config.kafka.transactional_id(name, &self.instance, lane);
+        let id = self.config.kafka.transactional_id(&self.name, &self.instance, lane);
         let timeout = Duration::from_millis(self.config.transaction.timeout_ms);
         let settings = ProducerSettings {
             config: kafka::producer(&self.config, &id)?,
@@ -185,9 +211,24 @@ impl Service {
             try_for: timeout.mul_f64(0.8),
             replace_for: timeout,
         };
-        let group = self.config.kafka.group_id(name);
-        Ok((settings, kafka::consumer(&self.config, &group, lane)?))
+        Ok((settings, kafka::consumer(&self.config, &self.group(), lane)?))
     }
+}
+
+/// Whether these topics are there.
+fn present(preflight: &Preflight, topics: impl IntoIterator<Item = String>) -> Result<(), ServiceError> {
+    let (mut missing, mut forbidden) = (Vec::new(), Vec::new());
+    for topic in topics {
+        match preflight.topic(&topic)? {
+            TopicState::Present(_) => {}
+            TopicState::Missing => missing.push(topic),
+            TopicState::Forbidden => forbidden.push(topic),
+        }
+    }
+    if !forbidden.is_empty() {
+        return Err(ServiceError::ForbiddenTopics(forbidden));
+    }
+    if missing.is_empty() { Ok(()) } else { Err(ServiceError::MissingTopics(missing)) }
 }
 
 struct LaneBody<E> {
@@ -198,7 +239,8 @@ struct LaneBody<E> {
     writer: String,
     group: String,
     token: TokenSource,
-    compiled: Arc<Compiled>,
+    first: Generation,
+    slot: Arc<Slot>,
     config: Arc<Config>,
     events: E,
     stop: Stop,
@@ -212,16 +254,17 @@ impl<E: LaneEvents> LaneBody<E> {
             Err(error) if error.fenced => return Exit::Fenced(error.to_string()),
             Err(error) => return Exit::Failed(error.to_string()),
         };
-        let pipeline = Arc::clone(&self.compiled.pipeline);
+        let pipeline = Arc::clone(&self.first.compiled.pipeline);
         let life = u64::try_from(wall_clock() / 1_000).unwrap_or(0);
         let me = Stamp { writer: self.writer, life, epoch: 0 };
         let source = match KafkaSource::new(&self.consumer, self.token, &self.group, me.clone(), pipeline) {
             Ok(source) => source,
             Err(error) => return Exit::Failed(error.to_string()),
         };
-        let engine = Engine::new(self.compiled, EngineLimits::from(&self.config.limits));
+        let engine = Engine::new(self.first.compiled, EngineLimits::from(&self.config.limits));
         let limits = lane_limits(&self.config);
-        let lane = Lane::new((source, sink), engine, self.events, limits, me, SystemClock::default());
+        let lane = Lane::new((source, sink), engine, self.events, limits, me, SystemClock::default())
+            .following(self.slot, self.first.number);
         let (exit, source, sink) = lane.run(&self.stop);
         // The consumer leaves the group first, so that others take over while the producer winds up.
         drop(source);
@@ -266,5 +309,6 @@ fn lane_limits(config: &Config) -> LaneLimits {
         poll_records_max: POLL_RECORDS_MAX,
         reject_bytes_max: usize::try_from(config.limits.reject_bytes_max).unwrap_or(usize::MAX),
         notes_max: NOTES_MAX,
+        flood: FloodLimits::from(&config.rejects),
     }
 }

@@ -3,15 +3,20 @@
 //! Owns the translation of [`LaneEvents`] into counters, states and lines; decides nothing. One for each lane,
 //! made by `cli::run`.
 
-use std::collections::BTreeSet;
+mod outage;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
-use super::lane::{FindingNote, LaneEvents};
+use super::lane::{FindingNote, FloodNote, LaneEvents};
+use super::slot::Generation;
 use crate::config::Config;
-use crate::decode::Hint;
+use crate::decode::{Hint, RejectCode};
+use crate::detect::flood;
 use crate::observe::health::{
     Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
 };
@@ -22,8 +27,6 @@ use crate::source::PartitionStatus;
 
 /// How often positions are copied out for `/status`.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
-/// The same trouble is told again after this time.
-const TROUBLE_EVERY: Duration = Duration::from_secs(10);
 /// A lane blocks longest in a rewind or an assignment that the broker does not answer: tries times 30 s.
 const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(180);
 
@@ -37,12 +40,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Registers everything for a compiled pipeline and this process's name among those that run it.
-    pub fn new(config: &Config, compiled: &Compiled, instance: &str) -> Self {
-        let pipeline = &compiled.pipeline;
-        let sources: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
-        let tables: Vec<&str> =
-            compiled.projection.tables().iter().map(|projected| projected.table.name.as_str()).collect();
+    /// Registers everything for what runs first and this process's name among those that run it.
+    pub fn new(config: &Config, first: &Generation, instance: &str) -> Self {
+        let pipeline = &first.compiled.pipeline;
+        let (sources, tables) = names(&first.compiled);
         let clock: Clock = Arc::new(wall_clock);
         let metrics = Metrics::new(&sources, &tables, config.limits.metric_series_max, clock());
         let settings = HealthSettings {
@@ -53,11 +54,57 @@ impl Observed {
             errors_max: config.limits.status_errors_max,
         };
         let health = Health::new(settings, clock);
-        let active = compiled.rules.rules().iter().filter(|rule| rule.enabled).count() as u64;
-        let version = compiled.rules.version().to_owned();
-        metrics.rule_set(&version, active, 0);
-        health.rule_set(RuleSetStatus { version, rules: active, parked: Vec::new() });
-        Self { metrics, health }
+        let observed = Self { metrics, health };
+        observed.runs(first);
+        foresee(&observed.metrics, &first.compiled);
+        observed
+    }
+
+    /// A rule set is active from now on.
+    fn runs(&self, generation: &Generation) {
+        let rules = &generation.compiled.rules;
+        let active = rules.rules().iter().filter(|rule| rule.enabled).count() as u64;
+        let version = rules.version().to_owned();
+        let newer = self.health.rule_set(RuleSetStatus {
+            generation: generation.number,
+            version: version.clone(),
+            content: generation.content.to_string(),
+            loaded_ms: generation.loaded.div_euclid(1_000),
+            rules: active,
+            parked: Vec::new(),
+        });
+        if newer {
+            foresee(&self.metrics, &generation.compiled);
+            self.metrics.rule_set(&version, active, 0);
+            self.metrics.rule_set_loaded(generation.loaded);
+        }
+    }
+}
+
+/// The names of sources and tables, in the order of their indexes.
+fn names(compiled: &Compiled) -> (Vec<&str>, Vec<&str>) {
+    let tables = compiled.projection.tables().iter();
+    (
+        compiled.pipeline.sources.iter().map(|source| &*source.id).collect(),
+        tables.map(|projected| projected.table.name.as_str()).collect(),
+    )
+}
+
+/// Counts under the names of this generation.
+fn renamed(observed: Observed, generation: &Generation) -> Observed {
+    let (sources, tables) = names(&generation.compiled);
+    Observed { metrics: observed.metrics.renamed(&sources, &tables), ..observed }
+}
+
+/// Makes the series that rates are taken of, at 0: rejects, alerts and errors of rules.
+fn foresee(metrics: &Metrics, compiled: &Compiled) {
+    metrics.foresee_rejects(RejectCode::ALL.iter().map(|code| code.as_str()));
+    let pipeline = &compiled.pipeline;
+    for rule in compiled.rules.rules().iter().filter(|rule| rule.enabled) {
+        let sources = pipeline.sources.iter().enumerate();
+        let feeding = sources.filter(|(_, source)| rule.table.is_fed_by(source.format.name()));
+        let feeding = feeding.map(|(at, _)| (at, pipeline.organisation_of(at).id.as_str()));
+        metrics.foresee_rule(&rule.meta.id, feeding);
     }
 }
 
@@ -66,6 +113,7 @@ pub struct Watch {
     lane: u32,
     observed: Observed,
     compiled: Arc<Compiled>,
+    generation: u64,
     state: LaneState,
     epochs: u64,
     paused: bool,
@@ -74,24 +122,39 @@ pub struct Watch {
     owned: BTreeSet<(String, i32)>,
     /// What has been told of events that do not look like their source's format: once each.
     unlike: BTreeSet<(usize, Hint)>,
+    /// Sources that were told to be in flood.
+    flooded: BTreeSet<usize>,
     /// The last trouble that was told, and when.
     trouble: Option<(String, Instant)>,
+    /// Whether and since when no broker answers.
+    outage: Outage,
 }
 
 impl Watch {
-    /// A watcher for a lane.
-    pub fn new(lane: u32, observed: Observed, compiled: Arc<Compiled>) -> Self {
+    /// A watcher for a lane that begins with this generation.
+    pub fn new(lane: u32, observed: Observed, first: &Generation) -> Self {
         Self {
             lane,
-            observed,
-            compiled,
+            observed: renamed(observed, first),
+            compiled: Arc::clone(&first.compiled),
+            generation: first.number,
             state: LaneState::Joining,
             epochs: 0,
             paused: false,
             shown_at: None,
             owned: BTreeSet::new(),
             unlike: BTreeSet::new(),
+            flooded: BTreeSet::new(),
             trouble: None,
+            outage: Outage::default(),
+        }
+    }
+
+    /// A broker has answered; says so when there was trouble before.
+    fn answered(&mut self) {
+        self.observed.health.broker_answers();
+        if let Some(took) = self.outage.answered(Instant::now()) {
+            tracing::info!(lane = self.lane, "Kafka answers again after {} s.", took.as_secs());
         }
     }
 
@@ -132,6 +195,10 @@ impl Watch {
             let organisation = pipeline.organisation_of(*source).id.as_str();
             metrics.alerts(&rules[*rule].meta.id, Some(*source), organisation, *count);
         }
+        for (source, count) in &tally.floods {
+            let organisation = pipeline.organisation_of(*source).id.as_str();
+            metrics.alerts(flood::RULE_ID, Some(*source), organisation, *count);
+        }
         metrics.cut(Cut::Alert, tally.alerts_cut);
         metrics.cut(Cut::Raw, tally.alerts_raw_cut);
         metrics.cut(Cut::Reject, tally.rejects_cut);
@@ -170,7 +237,12 @@ impl Watch {
         self.owned = owned;
         metrics.open_epoch_bytes(self.lane, open_bytes);
         metrics.paused_partitions(self.lane, if self.paused { shown.len() as u64 } else { 0 });
-        let status = LaneStatus { state: self.state, epochs: self.epochs, partitions: shown };
+        let status = LaneStatus {
+            state: self.state,
+            epochs: self.epochs,
+            generation: self.generation,
+            partitions: shown,
+        };
         self.observed.health.update_lane(self.lane, status);
     }
 
@@ -203,7 +275,7 @@ impl LaneEvents for Watch {
                 self.epochs += 1;
                 self.count(tally);
                 self.tell_unlike(tally);
-                self.observed.health.broker_answers();
+                self.answered();
             }
             EpochEnd::Rewound(why)
             | EpochEnd::Unknown(why)
@@ -236,7 +308,7 @@ impl LaneEvents for Watch {
         self.observed.metrics.rebalance(counted);
         tracing::info!(lane = self.lane, kind, "The group moved partitions.");
         if self.state == LaneState::Joining {
-            self.observed.health.broker_answers();
+            self.answered();
             self.turn_to(LaneState::Running);
         }
     }
@@ -249,22 +321,63 @@ impl LaneEvents for Watch {
 
     fn answering(&mut self, answering: bool) {
         if answering {
-            self.observed.health.broker_answers();
+            self.answered();
         } else {
             self.observed.health.broker_silent("no broker answers");
-            tracing::warn!(lane = self.lane, "No broker answers.");
+            if self.outage.silent(Instant::now()) {
+                tracing::warn!(lane = self.lane, "No broker answers.");
+            }
         }
     }
 
     fn trouble(&mut self, what: &str) {
-        // During an outage librdkafka reports the same several times a second.
-        let again =
-            self.trouble.as_ref().is_some_and(|(known, at)| known == what && at.elapsed() < TROUBLE_EVERY);
-        if !again {
-            self.trouble = Some((what.to_owned(), Instant::now()));
+        let told = if is_connection(what) {
+            self.outage.reported(Instant::now())
+        } else {
+            let known = self.trouble.as_ref();
+            let again = known.is_some_and(|(known, at)| known == what && at.elapsed() < AGAIN_AFTER);
+            if !again {
+                self.trouble = Some((what.to_owned(), Instant::now()));
+            }
+            !again
+        };
+        if told {
             self.observed.health.error("kafka", what);
             tracing::warn!(lane = self.lane, what, "Kafka reports trouble.");
         }
+    }
+
+    fn flooded(&mut self, flooded: &[FloodNote]) {
+        let mut by_source: BTreeMap<usize, Vec<String>> =
+            self.flooded.iter().map(|source| (*source, Vec::new())).collect();
+        for note in flooded {
+            by_source.entry(note.source).or_default().push(format!("{}/{}", note.topic, note.partition));
+        }
+        let mut reasons = Vec::new();
+        for (source, partitions) in &by_source {
+            self.observed.metrics.flooded_partitions(*source, self.lane, partitions.len() as u64);
+            let id = &self.compiled.pipeline.sources[*source].id;
+            let (lane, partitions) = (self.lane, partitions.join(", "));
+            if partitions.is_empty() {
+                tracing::info!(lane, source = &**id, "The flood of rejects is over.");
+            } else {
+                reasons.push(format!("most records of the source {id} are rejected, in {partitions}"));
+                tracing::warn!(lane, source = &**id, partitions, "Most records of a source are rejected.");
+            }
+        }
+        self.observed.health.floods(self.lane, &reasons);
+        self.flooded = flooded.iter().map(|note| note.source).collect();
+    }
+
+    fn adopted(&mut self, generation: &Generation) {
+        self.observed = renamed(self.observed.clone(), generation);
+        self.observed.runs(generation);
+        self.compiled = Arc::clone(&generation.compiled);
+        self.generation = generation.number;
+        // Which source an index means, and its format, may be others now.
+        self.unlike.clear();
+        self.shown_at = None;
+        tracing::debug!(lane = self.lane, generation = generation.number, "The lane runs a newer rule set.");
     }
 
     fn stopping(&mut self) {
@@ -290,6 +403,7 @@ mod tests {
     use crate::diagnostic::SourceFile;
     use crate::pipeline::definition::Pipeline;
     use crate::pipeline::engine::{Engine, EngineLimits, Pushed};
+    use crate::pipeline::slot::Slot;
     use crate::rules::RuleSet;
     use crate::source::{NoEnvelope, RecordRef};
 
@@ -298,8 +412,8 @@ mod tests {
         let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
         let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
         let compiled = Arc::new(compiled.expect("compiles"));
-        let observed = Observed::new(&Config::default(), &compiled, "a");
-        Watch::new(0, observed, compiled)
+        let first = Slot::new(compiled, "", 0).newest();
+        Watch::new(0, Observed::new(&Config::default(), &first, "a"), &first)
     }
 
     fn ended(end: EpochEnd) -> Ended {

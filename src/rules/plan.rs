@@ -8,13 +8,14 @@
 
 mod backslash;
 mod misfit;
+mod tables;
 mod types;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, ScalarValue, TableReference, plan_err};
@@ -34,73 +35,11 @@ use backslash::loses_backslash;
 pub(super) use misfit::plain_message;
 use types::{cast_never_fails, is_plain, type_name};
 
+pub(super) use tables::{PlannedTable, Tables};
+
 use super::functions;
 use super::sql::CheckedQuery;
 use crate::diagnostic::{Code, Diagnostic, Location, SourceFile, codes};
-use crate::normalise::schema::{Catalog, SystemColumn, Table};
-
-/// A table as rules see it.
-#[derive(Debug)]
-pub(super) struct PlannedTable {
-    pub(super) table: Arc<Table>,
-    /// Columns by their name in lower case.
-    columns: HashMap<String, String>,
-    /// The declared columns, then the system columns.
-    pub(super) schema: DFSchemaRef,
-}
-
-impl PlannedTable {
-    fn new(table: &Arc<Table>) -> Result<Self, DataFusionError> {
-        let declared = table.columns.iter().map(|column| (column.name.as_str(), column.kind));
-        let system = SystemColumn::ALL.iter().map(|(_, name, kind, _)| (*name, *kind));
-        let fields: Vec<Field> =
-            declared.chain(system).map(|(name, kind)| Field::new(name, kind.arrow(), true)).collect();
-        let columns =
-            fields.iter().map(|field| (field.name().to_lowercase(), field.name().clone())).collect();
-        let schema = DFSchema::try_from(Schema::new(fields))?;
-        Ok(Self { table: Arc::clone(table), columns, schema: Arc::new(schema) })
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.table.name
-    }
-
-    /// The declared name of a column, whatever the case it is written in.
-    pub(super) fn column(&self, name: &str) -> Option<&str> {
-        self.columns.get(&name.to_lowercase()).map(String::as_str)
-    }
-
-    pub(super) fn column_names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.columns.values().map(String::as_str)
-    }
-}
-
-/// All tables that rules may read.
-#[derive(Debug)]
-pub(super) struct Tables {
-    known: Vec<PlannedTable>,
-    catalog: Catalog,
-}
-
-impl Tables {
-    pub(super) fn new(catalog: &Catalog) -> Result<Self, DataFusionError> {
-        let known = catalog.tables().iter().map(PlannedTable::new).collect::<Result<_, _>>()?;
-        Ok(Self { known, catalog: catalog.clone() })
-    }
-
-    pub(super) fn find(&self, name: &str) -> Option<&PlannedTable> {
-        self.known.iter().find(|table| table.name().eq_ignore_ascii_case(name))
-    }
-
-    /// True for a table whose own file is at fault that it is not known.
-    pub(super) fn is_unread(&self, name: &str) -> bool {
-        self.catalog.is_unread(name)
-    }
-
-    pub(super) fn names(&self) -> Vec<&str> {
-        self.known.iter().map(PlannedTable::name).collect()
-    }
-}
 
 /// The planner's whole world: our functions, no tables, no variables.
 struct World {

@@ -375,7 +375,13 @@ impl<'a> Checker<'a> {
         Some(table.name().to_owned())
     }
 
-    fn projection(&mut self, items: Vec<SelectItem>) -> Vec<(String, Expr, Range<usize>)> {
+    fn projection(&mut self, mut items: Vec<SelectItem>) -> Vec<(String, Expr, Range<usize>)> {
+        if let Some(beyond) = items.get(self.limits.outputs_max) {
+            let at = self.bytes(beyond.span());
+            let message = format!("more than {} output columns", self.limits.outputs_max);
+            self.refuse(codes::Q005, message, at, "name the columns that the alert needs");
+            items.truncate(self.limits.outputs_max);
+        }
         let mut outputs: Vec<(String, Expr, Range<usize>)> = Vec::new();
         let mut lower = HashSet::new();
         let mut add = |checker: &mut Self, name: String, expr: Expr, at: Range<usize>| {

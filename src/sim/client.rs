@@ -360,8 +360,10 @@ impl Source for SimSource {
         let committed = if list.is_empty() { Vec::new() } else { self.committed_now(&list)? };
         let mut beginnings = Vec::new();
         for ((topic, partition), committed) in committed {
-            let source =
-                self.pipeline.source_of(&topic).ok_or_else(|| SourceError::Unknown(topic.to_string()))?;
+            let source = self
+                .pipeline
+                .source_of(&topic)
+                .ok_or_else(|| SourceError::Kafka { what: "a topic of no source", why: topic.to_string() })?;
             let (low, high) = self.world.bounds(&(Arc::clone(&topic), partition));
             let committed = committed.map(|committed| committed.offset);
             let start = self.pipeline.sources[source].start;
@@ -372,7 +374,7 @@ impl Source for SimSource {
                     return Err(SourceError::Kafka { what: "offset out of range", why });
                 }
             };
-            self.positions.take(&topic, partition, source, at, committed);
+            self.positions.take(&topic, partition, Some(source), at, committed);
             beginnings.push(((Arc::clone(&topic), partition), at));
             if committed.is_none() && start == Start::Latest {
                 fresh.push(((topic, partition), at));

@@ -141,6 +141,7 @@ impl World {
             poll_records_max: 8,
             reject_bytes_max: 1_000,
             notes_max: 0,
+            flood: Default::default(),
         };
         let pipeline = Arc::clone(&COMPILED.pipeline);
         let source = SimSource::new(Rc::clone(self), lane, me.clone(), pipeline);

@@ -3,12 +3,35 @@
 //! Owns the headers (Kafka Connect's names, so that existing tools work, and our own) and the cut of what is
 //! too large. When a record is rejected is `decode`'s to say; the transaction is `sink::kafka`'s.
 
+pub mod letter;
+
 use sha2::{Digest, Sha256};
 
 use super::{Header, Output};
 use crate::decode::Reject;
 use crate::record::{OrgId, hex};
 use crate::source::RecordRef;
+
+/// The header of a record that was sent in again: which attempt it is, from 2.
+pub const ATTEMPT: &str = "noroshi-attempt";
+/// More attempts than this are not counted, whatever a record says of itself.
+pub const ATTEMPTS_COUNTED_MAX: u32 = 1_000;
+
+// Headers of a dead letter. The first of them is always the first that is added, so that what stands before is the
+// original's, whatever names it uses.
+const TOPIC: &str = "__connect.errors.topic";
+const PARTITION: &str = "__connect.errors.partition";
+const OFFSET: &str = "__connect.errors.offset";
+const MESSAGE: &str = "__connect.errors.exception.message";
+const CODE: &str = "noroshi-reject-code";
+const ID: &str = "noroshi-reject-id";
+const ORG_ID: &str = "noroshi-org-id";
+const SOURCE: &str = "noroshi-source";
+const VERSION: &str = "noroshi-version";
+const REJECT_ATTEMPT: &str = "noroshi-reject-attempt";
+const VALUE_BYTES: &str = "noroshi-reject-bytes";
+const VALUE_SHA256: &str = "noroshi-reject-sha256";
+const ENVELOPE_BYTES: &str = "noroshi-reject-envelope-bytes";
 
 /// Stage names in `__connect.errors.stage`.
 const STAGE: &str = "VALUE_CONVERTER";
@@ -42,38 +65,48 @@ pub fn output(
 ) -> DeadLetter {
     let (mut key, mut headers) = (record.envelope.key(), record.envelope.headers());
     let envelope = envelope_bytes(key.as_deref(), &headers);
-    let mut cut = envelope > ENVELOPE_BYTES_MAX;
+    let attempt = attempt_of(&headers);
+    let mut cut = envelope > ENVELOPE_BYTES_MAX || !record.envelope.is_whole();
     if cut {
         headers.clear();
         key = key.filter(|key| key.len() <= ENVELOPE_BYTES_MAX);
     }
     let position = format!("{}/{}/{}", record.topic, record.partition, record.offset);
     let mut add = |name: &str, value: &str| headers.push(header(name, value));
-    add("__connect.errors.topic", record.topic);
-    add("__connect.errors.partition", &record.partition.to_string());
-    add("__connect.errors.offset", &record.offset.to_string());
+    add(TOPIC, record.topic);
+    add(PARTITION, &record.partition.to_string());
+    add(OFFSET, &record.offset.to_string());
     add("__connect.errors.connector.name", "noroshi");
     add("__connect.errors.stage", STAGE);
     add("__connect.errors.exception.class.name", reject.code.as_str());
-    add("__connect.errors.exception.message", &reject.detail);
-    add("noroshi-reject-code", reject.code.as_str());
-    add("noroshi-reject-id", &position);
-    add("noroshi-org-id", org_id.as_str());
-    add("noroshi-source", source);
-    add("noroshi-version", env!("CARGO_PKG_VERSION"));
-    add("noroshi-reject-attempt", "1");
+    add(MESSAGE, &reject.detail);
+    add(CODE, reject.code.as_str());
+    add(ID, &position);
+    add(ORG_ID, org_id.as_str());
+    add(SOURCE, source);
+    add(VERSION, env!("CARGO_PKG_VERSION"));
+    add(REJECT_ATTEMPT, &attempt.to_string());
     if cut {
-        add("noroshi-reject-envelope-bytes", &envelope.to_string());
+        let lost = if record.envelope.is_whole() { envelope.to_string() } else { "unknown".to_owned() };
+        add(ENVELOPE_BYTES, &lost);
     }
     let mut value = record.payload.map(<[u8]>::to_vec);
     if let Some(bytes) = value.as_mut().filter(|bytes| bytes.len() > bytes_max) {
-        add("noroshi-reject-bytes", &bytes.len().to_string());
-        add("noroshi-reject-sha256", &hex(&Sha256::digest(&*bytes)));
+        add(VALUE_BYTES, &bytes.len().to_string());
+        add(VALUE_SHA256, &hex(&Sha256::digest(&*bytes)));
         bytes.truncate(bytes_max);
         cut = true;
     }
     let output = Output { topic: topic.clone(), key, value, headers, timestamp_ms: record.timestamp_ms };
     DeadLetter { output, cut }
+}
+
+/// Which attempt a record is: what a replay says, 1 without one. It is only ever a number: it decides whether a replay
+/// is refused, nothing else.
+fn attempt_of(headers: &[Header]) -> u32 {
+    let said = headers.iter().rev().find(|(name, _)| name == ATTEMPT).and_then(|(_, value)| value.as_deref());
+    let number = said.and_then(|said| std::str::from_utf8(said).ok()?.parse::<u32>().ok());
+    number.filter(|number| (1..=ATTEMPTS_COUNTED_MAX).contains(number)).unwrap_or(1)
 }
 
 /// What a key and headers take in a message, in bytes.
@@ -145,6 +178,28 @@ mod tests {
         assert_eq!(named(&output, "noroshi-reject-code"), [b"syntax"]);
         assert_eq!(named(&output, "__connect.errors.exception.message")[0].len(), 512);
         assert!(named(&output, "noroshi-reject-sha256").is_empty());
+    }
+
+    #[test]
+    fn the_attempt_is_what_a_replay_says_and_only_ever_a_number() {
+        let said = |value: &[u8]| (ATTEMPT.to_owned(), Some(value.to_vec()));
+        for (headers, attempt) in [
+            (vec![], "1"),
+            (vec![said(b"2")], "2"),
+            (vec![said(b"2"), said(b"3")], "3"),
+            (vec![said(b"1000")], "1000"),
+            (vec![said(b"1001")], "1"),
+            (vec![said(b"0")], "1"),
+            (vec![said(b"-1")], "1"),
+            (vec![said(b"2; DROP")], "1"),
+            (vec![said(b"\xff")], "1"),
+            (vec![(ATTEMPT.to_owned(), None)], "1"),
+            // Headers that are left out are read before.
+            (vec![said(b"4"), ("a".to_owned(), Some(vec![0; 9_000]))], "4"),
+        ] {
+            let made = reject_in(&Original(Vec::new(), headers.clone()), Some(b"{"), 10).output;
+            assert_eq!(named(&made, REJECT_ATTEMPT), [attempt.as_bytes()], "{headers:?}");
+        }
     }
 
     #[test]

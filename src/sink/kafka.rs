@@ -3,7 +3,9 @@
 //! Owns the rdkafka producer from its creation to its drop (I-10) and makes the calls that `transaction` says
 //! come next; it decides nothing itself. While it commits one epoch, the lane fills the next.
 
+mod crash;
 pub mod create;
+pub mod replay;
 mod wire;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -30,7 +32,7 @@ const REPORT_WAIT: Duration = Duration::from_micros(500);
 /// How long the thread waits for an epoch before it serves the producer's events.
 const IDLE_POLL: Duration = Duration::from_millis(200);
 /// The same error of the client is logged again after this time.
-const TELL_AGAIN: Duration = Duration::from_secs(10);
+const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// A request that moves a transaction is slow from here on.
 const SLOW_MS: Millis = 1_000;
 /// Pause before initialisation is tried again.
@@ -77,8 +79,8 @@ struct Report {
 
 struct SinkContext {
     report: Mutex<Report>,
-    /// The last error that was logged, and when.
-    told: Mutex<Option<(Option<RDKafkaErrorCode>, Instant)>>,
+    /// The errors that were logged, and when each was last.
+    told: Mutex<Vec<(Option<RDKafkaErrorCode>, Instant)>>,
     wire: Wire,
     token: TokenSource,
 }
@@ -93,13 +95,17 @@ impl ClientContext for SinkContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // During an outage librdkafka reports the same several times a second.
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let code = error.rdkafka_error_code();
         self.wire.error(code);
-        let again = told.is_some_and(|(known, at)| known == code && at.elapsed() < TELL_AGAIN);
-        if !again {
-            *told = Some((code, Instant::now()));
+        // Of a lost connection the lane's consumer tells, and of its return.
+        if code.is_some_and(is_connection) {
+            tracing::debug!(error = %error, reason, "The Kafka producer reports an error.");
+            return;
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|(_, at)| at.elapsed() < TELL_AGAIN);
+        if !told.iter().any(|(known, _)| *known == code) {
+            told.push((code, Instant::now()));
             tracing::warn!(error = %error, reason, "The Kafka producer reports an error.");
         }
     }
@@ -276,6 +282,28 @@ impl Calls<ConsumerGroupMetadata> for Worker {
         epoch: &Epoch<ConsumerGroupMetadata>,
         until: Millis,
     ) -> Result<(), Failure> {
+        crash::point(false, call, epoch.number);
+        let made = self.make(call, epoch, until);
+        crash::point(true, call, epoch.number);
+        made
+    }
+
+    fn taint(&mut self) -> Option<String> {
+        self.producer.as_ref()?.context().wire.taint()
+    }
+
+    fn fenced(&self, why: &str) -> String {
+        fenced(&self.settings, why)
+    }
+}
+
+impl Worker {
+    fn make(
+        &mut self,
+        call: Call,
+        epoch: &Epoch<ConsumerGroupMetadata>,
+        until: Millis,
+    ) -> Result<(), Failure> {
         let fail = |verdict: Verdict, why: String| Failure { verdict, why };
         let until = self.began + Duration::from_millis(until);
         if call == Call::Replace {
@@ -317,14 +345,6 @@ impl Calls<ConsumerGroupMetadata> for Worker {
             Call::Replace => Ok(()),
         };
         result.map_err(|error| fail(verdict(facts(&error)), error.to_string()))
-    }
-
-    fn taint(&mut self) -> Option<String> {
-        self.producer.as_ref()?.context().wire.taint()
-    }
-
-    fn fenced(&self, why: &str) -> String {
-        fenced(&self.settings, why)
     }
 }
 
@@ -409,7 +429,7 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
     };
     let context = SinkContext {
         report: Mutex::new(Report::default()),
-        told: Mutex::new(None),
+        told: Mutex::default(),
         wire: Wire::default(),
         token: settings.token.clone(),
     };
@@ -448,6 +468,11 @@ fn facts(error: &KafkaError) -> Facts {
 fn is_fenced(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+}
+
+fn is_connection(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve)
 }
 
 fn is_refused(code: RDKafkaErrorCode) -> bool {

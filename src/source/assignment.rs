@@ -51,13 +51,24 @@ pub fn begin(facts: Facts, start: Start) -> Begin {
 struct Place {
     topic: Arc<str>,
     partition: i32,
-    source: usize,
+    /// `None` while the group still gives us a partition that no source reads any more.
+    source: Option<usize>,
     /// Where this lane began: the way back as long as nothing is committed.
     began: i64,
     next: i64,
     committed: Option<i64>,
     end: Option<i64>,
     owned: bool,
+}
+
+impl Place {
+    fn is(&self, topic: &str, partition: i32) -> bool {
+        self.partition == partition && *self.topic == *topic
+    }
+
+    fn is_read(&self) -> bool {
+        self.owned && self.source.is_some()
+    }
 }
 
 /// The positions of a lane's partitions. Slots are never reused for another partition.
@@ -68,8 +79,15 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// Takes a partition, beginning at an offset.
-    pub fn take(&mut self, topic: &str, partition: i32, source: usize, at: i64, committed: Option<i64>) {
+    /// Takes a partition, beginning at an offset; without a source it is held and not read.
+    pub fn take(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        source: Option<usize>,
+        at: i64,
+        committed: Option<i64>,
+    ) {
         let topic: Arc<str> = Arc::from(topic);
         let place = Place {
             topic: Arc::clone(&topic),
@@ -92,22 +110,34 @@ impl Positions {
 
     /// Gives a partition back.
     pub fn give(&mut self, topic: &str, partition: i32) {
-        if let Some(slot) = self.slot(topic, partition) {
-            self.places[slot].owned = false;
+        for place in self.places.iter_mut().filter(|place| place.is(topic, partition)) {
+            place.owned = false;
         }
     }
 
-    /// The slot of a partition that is owned.
+    /// The slot of a partition that is owned and read.
     pub fn slot(&self, topic: &str, partition: i32) -> Option<PartitionSlot> {
         // A topic name is short; the allocation would cost more than the scan of a lane's few partitions.
-        self.places
-            .iter()
-            .position(|place| place.partition == partition && *place.topic == *topic && place.owned)
+        self.places.iter().position(|place| place.is(topic, partition) && place.is_read())
+    }
+
+    /// From here on topics belong to these sources. Partitions that no source reads any more are held, and not read,
+    /// until the group takes them. The answer is those that were held and are to be read again: their positions are
+    /// not known until they are taken anew.
+    pub fn declare(&mut self, source_of: impl Fn(&str) -> Option<usize>) -> Vec<(Arc<str>, i32)> {
+        let mut again = Vec::new();
+        for place in self.places.iter_mut().filter(|place| place.owned) {
+            match (place.source, source_of(&place.topic)) {
+                (None, Some(_)) => again.push((Arc::clone(&place.topic), place.partition)),
+                (_, source) => place.source = source,
+            }
+        }
+        again
     }
 
     /// Topic and source of a slot.
     pub fn place(&self, slot: PartitionSlot) -> Option<(&Arc<str>, i32, usize)> {
-        self.places.get(slot).map(|place| (&place.topic, place.partition, place.source))
+        self.places.get(slot).and_then(|place| Some((&place.topic, place.partition, place.source?)))
     }
 
     /// Notes that a record was read.
@@ -141,28 +171,26 @@ impl Positions {
 
     /// Where each owned partition goes back to, given what the broker says is committed now.
     pub fn rewind(&mut self, committed: impl Fn(&str, i32) -> Option<i64>) -> Vec<(Arc<str>, i32, i64)> {
-        let owned = self.places.iter_mut().filter(|place| place.owned);
-        owned
-            .map(|place| {
-                place.committed = committed(&place.topic, place.partition);
-                place.next = place.committed.unwrap_or(place.began);
-                (Arc::clone(&place.topic), place.partition, place.next)
-            })
-            .collect()
+        let read = self.places.iter_mut().filter(|place| place.is_read());
+        read.map(|place| {
+            place.committed = committed(&place.topic, place.partition);
+            place.next = place.committed.unwrap_or(place.began);
+            (Arc::clone(&place.topic), place.partition, place.next)
+        })
+        .collect()
     }
 
-    /// The owned partitions.
+    /// The partitions that are owned and read.
     pub fn owned(&self) -> Vec<PartitionStatus> {
-        let owned = self.places.iter().filter(|place| place.owned);
-        owned
-            .map(|place| PartitionStatus {
-                topic: Arc::clone(&place.topic),
-                partition: place.partition,
-                next: place.next,
-                committed: place.committed,
-                end: place.end,
-            })
-            .collect()
+        let read = self.places.iter().filter(|place| place.is_read());
+        read.map(|place| PartitionStatus {
+            topic: Arc::clone(&place.topic),
+            partition: place.partition,
+            next: place.next,
+            committed: place.committed,
+            end: place.end,
+        })
+        .collect()
     }
 }
 
@@ -191,8 +219,8 @@ mod tests {
     #[test]
     fn positions_go_back_to_what_is_committed_or_to_the_beginning() {
         let mut positions = Positions::default();
-        positions.take("a", 0, 0, 5, Some(5));
-        positions.take("a", 1, 0, 7, None);
+        positions.take("a", 0, Some(0), 5, Some(5));
+        positions.take("a", 1, Some(0), 7, None);
         let (zero, one) = (positions.slot("a", 0).expect("owned"), positions.slot("a", 1).expect("owned"));
         positions.read(zero, 8);
         positions.read(one, 9);
@@ -203,7 +231,38 @@ mod tests {
         positions.give("a", 0);
         assert_eq!(positions.slot("a", 0), None);
         assert_eq!(positions.owned().len(), 1);
-        positions.take("a", 0, 0, 20, Some(20));
+        positions.take("a", 0, Some(0), 20, Some(20));
         assert_eq!(positions.slot("a", 0), Some(zero), "a partition keeps its slot");
+    }
+
+    #[test]
+    fn partitions_follow_their_sources_and_without_one_are_held_unread() {
+        let mut positions = Positions::default();
+        for topic in ["a", "b", "c"] {
+            positions.take(topic, 0, Some(0), 5, Some(5));
+        }
+        let source = |positions: &Positions, topic: &str| Some(positions.place(positions.slot(topic, 0)?)?.2);
+        let sources = |positions: &Positions| ["a", "b", "c"].map(|topic| source(positions, topic));
+        let read = |positions: &Positions| positions.owned().len();
+        // `b` goes, `c` has another source.
+        let only = |kept: [Option<usize>; 3]| {
+            move |topic: &str| kept[["a", "b", "c"].iter().position(|known| *known == topic).expect("known")]
+        };
+        assert!(positions.declare(only([Some(0), None, Some(1)])).is_empty());
+        assert_eq!((sources(&positions), read(&positions)), ([Some(0), None, Some(1)], 2));
+        assert_eq!(positions.rewind(|_, _| Some(4)).len(), 2, "what is held is not moved");
+        // It comes again before the group has taken it: asked for until it is taken anew.
+        for _ in 0..2 {
+            let again = positions.declare(only([Some(0), Some(2), Some(1)]));
+            assert_eq!(again, [(Arc::from("b"), 0)]);
+            assert_eq!(sources(&positions), [Some(0), None, Some(1)]);
+        }
+        positions.take("b", 0, Some(2), 9, Some(9));
+        assert_eq!((sources(&positions), read(&positions)), ([Some(0), Some(2), Some(1)], 3));
+        // What the group has taken stays away, also when it was held.
+        positions.declare(only([None, None, Some(1)]));
+        positions.give("a", 0);
+        assert_eq!(positions.declare(only([Some(0), Some(0), Some(0)])), [(Arc::from("b"), 0)]);
+        assert_eq!((sources(&positions), read(&positions)), ([None, None, Some(0)], 1));
     }
 }

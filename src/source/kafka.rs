@@ -4,28 +4,30 @@
 //! nothing: group events become notices, and `assign`, `unassign`, `rewind`, `pause` and `resume` carry out
 //! what the cycle has decided. Where a partition begins is `assignment`'s.
 
-mod envelope;
+mod begin;
+pub mod bounded;
+mod context;
 mod failure;
 pub mod preflight;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
-use rdkafka::client::OAuthToken;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientConfig, ClientContext, Statistics};
 
-use self::envelope::Borrowed;
+use self::begin::{Beginning, at_beginnings};
+use self::context::{Inbox, LaneContext, Pending};
 use self::failure::failure;
-use super::assignment::{Begin, Facts, Positions, begin};
+use super::assignment::Positions;
 use super::audit::{Committed, Stamp, compare};
-use super::{Notice, PartitionStatus, RecordRef, Source, SourceError};
+use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::{Pipeline, Start};
 
@@ -36,99 +38,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const RESTLESS: Duration = Duration::from_secs(10);
 /// One look at the group while it comes to rest.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
-
-/// A rebalance that librdkafka has announced; it goes on once the lane has carried it out.
-#[derive(Debug, Clone)]
-enum Pending {
-    Assign(TopicPartitionList),
-    Revoke(TopicPartitionList),
-    Lost(TopicPartitionList),
-}
-
-/// What callbacks leave for the lane.
-#[derive(Default)]
-struct Inbox {
-    pending: Vec<Pending>,
-    troubles: Vec<String>,
-    /// Whether a broker is connected, by the latest statistics.
-    answering: Option<bool>,
-    /// Whether the group is at rest, by the latest statistics; `None` when they are older than the last look.
-    at_rest: Option<bool>,
-    ends: Vec<(String, i32, i64)>,
-}
-
-/// Error reports kept between two polls; more say nothing new.
-const TROUBLES_MAX: usize = 8;
-
-/// The consumer's context: callbacks only note things down, they run inside `poll`.
-pub struct LaneContext {
-    inbox: Mutex<Inbox>,
-    closing: AtomicBool,
-    token: TokenSource,
-}
-
-impl LaneContext {
-    fn inbox(&self) -> std::sync::MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for LaneContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let mut inbox = self.inbox();
-        if inbox.troubles.len() < TROUBLES_MAX {
-            inbox.troubles.push(format!("{error} ({reason})"));
-        }
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let mut inbox = self.inbox();
-        let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
-        inbox.answering =
-            Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
-        inbox.at_rest = statistics.cgrp.as_ref().map(|group| group.join_state == "steady");
-        inbox.ends.clear();
-        for (name, topic) in &statistics.topics {
-            for (id, partition) in &topic.partitions {
-                if *id >= 0 && partition.ls_offset >= 0 {
-                    inbox.ends.push((name.clone(), *id, partition.ls_offset));
-                }
-            }
-        }
-    }
-
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-    }
-
-    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.token.token()
-    }
-}
-
-impl ConsumerContext for LaneContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RespErr, partitions: &mut TopicPartitionList) {
-        if self.closing.load(Ordering::Acquire) {
-            // The consumer is being dropped: nothing is open any more, let it go.
-            let _ = match consumer.rebalance_protocol() {
-                rdkafka::consumer::RebalanceProtocol::Cooperative => {
-                    consumer.incremental_unassign(partitions)
-                }
-                _ => consumer.unassign(),
-            };
-            return;
-        }
-        let list = partitions.clone();
-        let pending = match err {
-            RespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Pending::Assign(list),
-            _ if consumer.assignment_lost() => Pending::Lost(list),
-            _ => Pending::Revoke(list),
-        };
-        self.inbox().pending.push(pending);
-    }
-}
 
 /// The consumer of a lane.
 pub struct KafkaSource {
@@ -159,7 +68,7 @@ impl KafkaSource {
             LaneContext { inbox: Mutex::new(Inbox::default()), closing: AtomicBool::new(false), token };
         let consumer: BaseConsumer<LaneContext> =
             config.create_with_context(context).map_err(|error| kafka("creating the consumer", &error))?;
-        let topics = pipeline.subscription();
+        let topics = subscription(&pipeline);
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
         Ok(Self {
@@ -197,7 +106,7 @@ impl KafkaSource {
         }
         if let Some(pending) = next {
             notices.push(match &pending {
-                Pending::Assign(_) => Notice::Assigned,
+                Pending::Assign(_) | Pending::Begin(_) => Notice::Assigned,
                 Pending::Revoke(_) => Notice::Revoked,
                 Pending::Lost(_) => Notice::Lost,
             });
@@ -207,13 +116,10 @@ impl KafkaSource {
         notices
     }
 
-    fn committed_now(&self, list: TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
-        let failed = |error: &KafkaError| kafka("reading the group's committed offsets", error);
-        let found = self.consumer.committed_offsets(list, ANSWER_TIMEOUT).map_err(|error| failed(&error))?;
-        // A partition with an error of its own has no offset in the answer, which must not pass for none committed.
-        match found.elements().iter().find_map(|element| element.error().err()) {
-            Some(error) => Err(failed(&error)),
-            None => Ok(found),
+    /// Partitions are ours from where they begin.
+    fn take(&mut self, beginnings: &[Beginning]) {
+        for Beginning { topic, partition, source, at, committed } in beginnings {
+            self.positions.take(topic, *partition, *source, *at, *committed);
         }
     }
 
@@ -229,51 +135,34 @@ impl KafkaSource {
         compare(&me, open, found, |topic, partition| self.positions.believed(topic, partition))
     }
 
-    /// The offsets at which the partitions of an assignment begin, and those of them that must be committed first.
-    fn beginnings(
-        &mut self,
-        list: &TopicPartitionList,
-    ) -> Result<(TopicPartitionList, TopicPartitionList), SourceError> {
-        let committed = self.committed_now(list.clone())?;
-        let (mut assigned, mut fresh) = (TopicPartitionList::new(), TopicPartitionList::new());
-        for element in committed.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let source =
-                self.pipeline.source_of(topic).ok_or_else(|| SourceError::Unknown(topic.to_owned()))?;
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(topic, partition, ANSWER_TIMEOUT)
-                .map_err(|error| kafka("reading a partition's first and last offset", &error))?;
-            let committed = plain(element.offset());
-            let declared = &self.pipeline.sources[source];
-            let at = match begin(Facts { committed, low, high }, declared.start) {
-                Begin::At(at) => at,
-                Begin::Undeclared => {
-                    return Err(SourceError::NoStart {
-                        group: self.group.clone(),
-                        topic: topic.to_owned(),
-                        partition,
-                        source_id: declared.id.to_string(),
-                    });
-                }
-                Begin::OutOfRange { committed } => {
-                    let why = format!(
-                        "{topic}/{partition} holds offsets {low} to {high}, but the group `{}` has committed {committed}: records were deleted before they were read, or the topic was made anew; reset the group's offset to go on",
-                        self.group
-                    );
-                    return Err(SourceError::Kafka { what: "offset out of range", why });
-                }
-            };
-            self.positions.take(topic, partition, source, at, committed);
-            // The oldest record is the oldest at the next start as well; the newest is another one then.
-            let pinned = committed.is_none() && declared.start == Start::Latest;
-            let lists = [Some(&mut assigned), Some(&mut fresh).filter(|_| pinned)];
-            for list in lists.into_iter().flatten() {
-                list.add_partition_offset(topic, partition, Offset::Offset(at))
-                    .map_err(|error| kafka("preparing the assignment", &error))?;
-            }
+    /// Where a group begins is decided once: a restart before the first epoch does not skip what came in between. The
+    /// oldest record is the oldest at the next start as well; the newest is another one then. This is the only commit
+    /// outside of a transaction; a copy of it that the network holds back beyond the first epoch would take the group
+    /// back to its beginning, so there are no more than needed.
+    fn commit_beginnings(&self, beginnings: &[Beginning]) -> Result<(), SourceError> {
+        let latest = |source: usize| {
+            self.pipeline.sources.get(source).is_some_and(|source| source.start == Start::Latest)
+        };
+        let fresh =
+            beginnings.iter().filter(|found| found.committed.is_none() && found.source.is_some_and(latest));
+        let fresh = at_beginnings(fresh)?;
+        if fresh.count() == 0 {
+            return Ok(());
         }
-        Ok((assigned, fresh))
+        self.consumer
+            .commit(&fresh, CommitMode::Sync)
+            .map_err(|error| kafka("committing where the group begins", &error))
+    }
+
+    fn seek(&self, list: TopicPartitionList) -> Result<(), SourceError> {
+        let moved = self
+            .consumer
+            .seek_partitions(list, ANSWER_TIMEOUT)
+            .map_err(|error| kafka("rewinding", &error))?;
+        match moved.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(kafka("rewinding", &error)),
+            None => Ok(()),
+        }
     }
 
     fn owned_list(&self) -> TopicPartitionList {
@@ -305,8 +194,22 @@ impl Drop for KafkaSource {
                     self.consumer.incremental_unassign(list)
                 }
                 Pending::Revoke(_) | Pending::Lost(_) => self.consumer.unassign(),
+                Pending::Begin(_) => Ok(()),
             };
         }
+    }
+}
+
+struct Borrowed<'a, 'm>(&'a BorrowedMessage<'m>);
+
+impl Envelope for Borrowed<'_, '_> {
+    fn key(&self) -> Option<Vec<u8>> {
+        self.0.key().map(<[u8]>::to_vec)
+    }
+
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let Some(headers) = self.0.headers() else { return Vec::new() };
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     }
 }
 
@@ -327,8 +230,12 @@ impl Source for KafkaSource {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     let (partition, offset) = (message.partition(), message.offset());
-                    // A record of a partition that was given back meanwhile is not ours to read.
-                    let Some(slot) = self.positions.slot(message.topic(), partition) else { continue };
+                    // A record of a partition that was given back meanwhile is not ours to read, nor is one that no
+                    // source reads any more.
+                    let Some(slot) = self.positions.slot(message.topic(), partition) else {
+                        taken += 1;
+                        continue;
+                    };
                     self.positions.read(slot, offset);
                     let Some((topic, _, source)) = self.positions.place(slot) else { continue };
                     let flow = take(&RecordRef {
@@ -348,7 +255,8 @@ impl Source for KafkaSource {
                 }
                 Some(Err(error)) => {
                     let notices = self.notices();
-                    if let Some(notice) = failure(&error, self.instance.as_deref()) {
+                    let patterns = self.pipeline.sources.iter().any(|source| source.client_pattern.is_some());
+                    if let Some(notice) = failure(&error, self.instance.as_deref(), patterns) {
                         return vec![notice];
                     }
                     if !notices.is_empty() {
@@ -367,24 +275,26 @@ impl Source for KafkaSource {
     }
 
     fn assign(&mut self) -> Result<(), SourceError> {
-        let Some(Pending::Assign(list)) = self.granted.clone() else { return Ok(()) };
-        let (assigned, fresh) =
-            if list.count() == 0 { (list, TopicPartitionList::new()) } else { self.beginnings(&list)? };
-        let done = if self.cooperative() {
-            self.consumer.incremental_assign(&assigned)
-        } else {
-            self.consumer.assign(&assigned)
-        };
-        done.map_err(|error| kafka("taking partitions", &error))?;
-        if fresh.count() > 0 {
-            // Where a group begins is decided once: a restart before the first epoch does not skip what came in
-            // between. This is the only commit outside of a transaction; a copy of it that the network holds back
-            // beyond the first epoch would take the group back to its beginning, so there are no more than needed.
-            self.consumer
-                .commit(&fresh, CommitMode::Sync)
-                .map_err(|error| kafka("committing where the group begins", &error))?;
+        if let Some(Pending::Assign(list)) = self.granted.clone() {
+            let found = match list.count() {
+                0 => Vec::new(),
+                _ => begin::beginnings(&self.consumer, &self.group, &self.pipeline, &list)?,
+            };
+            let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
+            self.take(&found);
+            let done = if self.cooperative() {
+                self.consumer.incremental_assign(&assigned)
+            } else {
+                self.consumer.assign(&assigned)
+            };
+            done.map_err(|error| kafka("taking partitions", &error))?;
+            self.granted = Some(Pending::Begin(found));
         }
-        self.granted = None;
+        // A group that moves on meanwhile refuses the commit; when it is tried again, the partitions are taken already.
+        if let Some(Pending::Begin(found)) = &self.granted {
+            self.commit_beginnings(found)?;
+            self.granted = None;
+        }
         Ok(())
     }
 
@@ -406,7 +316,7 @@ impl Source for KafkaSource {
         if list.count() == 0 {
             return Ok(());
         }
-        let committed = self.committed_now(list)?;
+        let committed = begin::committed_now(&self.consumer, list)?;
         self.compare(&committed, epoch, false)
     }
 
@@ -415,7 +325,7 @@ impl Source for KafkaSource {
         if list.count() == 0 {
             return Ok(());
         }
-        let committed = self.committed_now(list)?;
+        let committed = begin::committed_now(&self.consumer, list)?;
         self.compare(&committed, epoch, unknown)?;
         let back = self.positions.rewind(|topic, partition| {
             committed.find_partition(topic, partition).and_then(|element| plain(element.offset()))
@@ -425,14 +335,7 @@ impl Source for KafkaSource {
             list.add_partition_offset(&topic, partition, Offset::Offset(offset))
                 .map_err(|error| kafka("preparing the rewind", &error))?;
         }
-        let moved = self
-            .consumer
-            .seek_partitions(list, ANSWER_TIMEOUT)
-            .map_err(|error| kafka("rewinding", &error))?;
-        match moved.elements().iter().find_map(|element| element.error().err()) {
-            Some(error) => Err(kafka("rewinding", &error)),
-            None => Ok(()),
-        }
+        self.seek(list)
     }
 
     fn pause(&mut self) -> Result<(), SourceError> {
@@ -441,6 +344,29 @@ impl Source for KafkaSource {
 
     fn resume(&mut self) -> Result<(), SourceError> {
         self.consumer.resume(&self.owned_list()).map_err(|error| kafka("resuming", &error))
+    }
+
+    fn declare(&mut self, pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {
+        let topics = subscription(pipeline);
+        if topics != subscription(&self.pipeline) {
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            self.consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
+            self.moved_at = Some(Instant::now());
+        }
+        self.pipeline = Arc::clone(pipeline);
+        let again = self.positions.declare(|topic| pipeline.source_of(topic));
+        if again.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in again {
+            list.add_partition(&topic, partition);
+        }
+        let found = begin::beginnings(&self.consumer, &self.group, pipeline, &list)?;
+        self.seek(at_beginnings(found.iter())?)?;
+        self.commit_beginnings(&found)?;
+        self.take(&found);
+        Ok(())
     }
 
     fn settle(&mut self, patience: Duration) {
@@ -483,6 +409,12 @@ impl Source for KafkaSource {
     fn status(&self) -> Vec<PartitionStatus> {
         self.positions.owned()
     }
+}
+
+/// The subscription: names, and patterns in librdkafka's form (a leading `^`), in order.
+fn subscription(pipeline: &Pipeline) -> BTreeSet<String> {
+    let sources = pipeline.sources.iter();
+    sources.flat_map(|source| source.topics.iter().chain(&source.client_pattern).cloned()).collect()
 }
 
 fn plain(offset: Offset) -> Option<i64> {

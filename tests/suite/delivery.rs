@@ -228,7 +228,7 @@ fn real_telemetry_gives_the_alerts_of_plain_datafusion_and_of_scan_also_through_
 }
 
 /// What was published is valid by our own JSON Schema and by both versions of OCSF.
-fn assert_valid(alerts: &[OwnedMessage]) {
+pub fn assert_valid(alerts: &[OwnedMessage]) {
     let schema: Value = serde_json::from_str(noroshi::detect::alert::SCHEMA).expect("JSON");
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     let versions = super::ocsf::versions().expect("the test data holds OCSF");

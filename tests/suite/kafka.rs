@@ -54,6 +54,8 @@ pub struct Broker {
     pub sasl_ssl: Option<String>,
     /// `host:port` of the listener with OAUTHBEARER and unsigned tokens, without TLS.
     pub oauth: Option<String>,
+    /// A listener for a proxy, and the address that its clients are told: where the proxy must listen.
+    pub proxy: Option<(String, String)>,
     /// Folder with `ca.pem`, `client.pem`, `client.key` and `wrong-ca.pem`.
     pub certificates: Option<PathBuf>,
     /// A user who may do everything.
@@ -130,6 +132,7 @@ impl Broker {
             ssl: variable("NOROSHI_TEST_KAFKA_SSL"),
             sasl_ssl: variable("NOROSHI_TEST_KAFKA_SASL_SSL"),
             oauth: variable("NOROSHI_TEST_KAFKA_OAUTH"),
+            proxy: variable("NOROSHI_TEST_KAFKA_BEHIND").zip(variable("NOROSHI_TEST_KAFKA_PROXY")),
             certificates: variable("NOROSHI_TEST_KAFKA_CERTS").map(PathBuf::from),
             login: login(""),
             limited: login("LIMITED_"),

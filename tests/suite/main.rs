@@ -4,11 +4,14 @@ mod cli;
 #[path = "../../src/committed.rs"]
 mod committed;
 mod delivery;
+mod dlq;
+mod faults;
 mod formats;
 mod kafka;
 mod ocsf;
 mod oracle;
 mod process;
+mod reload;
 mod routing;
 mod security;
 mod stopping;

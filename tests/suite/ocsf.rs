@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use noroshi::detect::alert::{AlertInput, AlertLimits, Tlp, build};
 use noroshi::diagnostic::SourceFile;
+use noroshi::normalise::schema::ocsf::{Holds, OBJECTS, holds};
 use noroshi::normalise::schema::{Catalog, Column, ColumnType, Observable, Table};
 use noroshi::record::{OrgId, Position};
 use noroshi::rules::meta::RuleMeta;
@@ -143,6 +144,7 @@ fn alert(table: &Table, row: &Map<String, Value>) -> Value {
         ingest_time: Some(1_767_312_001_000_000),
         now: 1_767_312_002_000_000,
         raw: Value::Object(row.clone()).to_string().as_bytes(),
+        raw_from: None,
         limits: &AlertLimits::default(),
     });
     serde_json::from_slice(&built.value).expect("JSON")
@@ -231,6 +233,52 @@ fn hostile_rows_still_give_valid_alerts() {
             for schema in &schemas {
                 let faults = schema.check(&alert(&table, &hostile));
                 assert_eq!(faults, Vec::<String>::new(), "{:.60}", value.to_string());
+            }
+        }
+    }
+}
+
+/// What a table file may name is what OCSF has, of the type that values are given.
+#[test]
+fn the_attributes_that_paths_may_name_are_ocsf_s() {
+    let Some([new, _]) = versions() else { return };
+    let schema = schema::Schema::load(&new);
+    for (object, attributes) in OBJECTS {
+        for entry in attributes.split_ascii_whitespace() {
+            let (name, inner) =
+                entry.split_once(':').map_or((entry, None), |(name, object)| (name, Some(object)));
+            let inner = inner.map(|inner| if inner.is_empty() { name } else { inner });
+            let detail = schema.attribute(object, name).unwrap_or_else(|| panic!("no {object}.{name}"));
+            let kind =
+                ["object_type", "type"].iter().find_map(|key| detail.get(*key)?.as_str()).expect("a type");
+            match inner {
+                // A proxy is described as an endpoint is.
+                Some(inner) => {
+                    assert!(kind == inner || name == "proxy_endpoint", "{object}.{name} is a {kind}")
+                }
+                None => {
+                    let expect = match holds(name) {
+                        Holds::Boolean => &["boolean_t"][..],
+                        Holds::Integer => &["integer_t", "long_t", "port_t"],
+                        Holds::Time => &["timestamp_t"],
+                        Holds::Formed if name == "hashes" => &["fingerprint"],
+                        Holds::Formed => &["ip_t", "hostname_t", "mac_t", "email_t", "uuid_t", "string_t"],
+                        Holds::Text => &[
+                            "string_t",
+                            "file_name_t",
+                            "file_path_t",
+                            "json_t",
+                            "process_name_t",
+                            "reg_key_path_t",
+                            "resource_uid_t",
+                            "url_t",
+                            "username_t",
+                        ],
+                    };
+                    assert!(expect.contains(&kind), "{object}.{name} is a {kind}");
+                    let list = detail.get("is_array") == Some(&json!(true));
+                    assert_eq!(list, matches!(name, "hashes" | "to"), "{object}.{name}");
+                }
             }
         }
     }

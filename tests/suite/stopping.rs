@@ -16,7 +16,7 @@ use super::process::{Running, WAIT_MAX, get, program, until};
 const ORGANISATION: &str = "power";
 /// A member that has died is noticed at the speed of a test; less than this no broker takes.
 pub const SESSION: &str = "kafka.consumer.properties.session.timeout.ms=6000";
-const HEARTBEAT: &str = "kafka.consumer.properties.heartbeat.interval.ms=500";
+pub const HEARTBEAT: &str = "kafka.consumer.properties.heartbeat.interval.ms=500";
 
 struct Stage<'b> {
     broker: &'b Broker,

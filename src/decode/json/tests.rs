@@ -46,6 +46,32 @@ fn wanted_fields_are_found_whatever_their_shape() {
 }
 
 #[test]
+fn items_of_lists_are_found_by_their_number() {
+    let mut fields = FieldSet::new();
+    for path in ["a.0.b", "a.2", "a", "c.1.0"] {
+        fields.add(path);
+    }
+    let mut decoder = JsonDecoder::new(&fields, limits());
+    for (record, expect) in [
+        (r#"{"a":[{"b":1},{"b":2},{"b":3},4]}"#, ["Int(1)", "Text(\"{\\\"b\\\":3}\")", "Text(", "Missing"]),
+        (r#"{"a":[{"x":[9,9]},7,8],"c":[0,["y"]]}"#, ["Missing", "Int(8)", "Text(", "Text(\"y\")"]),
+        (r#"{"a":{"0":{"b":5}},"c":{"1":{"0":6}}}"#, ["Int(5)", "Missing", "Text(", "Int(6)"]),
+        (r#"{"a":[],"c":[]}"#, ["Missing", "Missing", "Text(", "Missing"]),
+        (r#"{"a":"0"}"#, ["Missing", "Missing", "Text(", "Missing"]),
+    ] {
+        let mut found = Vec::new();
+        let decoded = decoder.decode(record.as_bytes(), &mut |slots| {
+            found.extend(slots.iter().map(|slot| format!("{slot:?}")));
+        });
+        assert_eq!(decoded.ok(), Some(1), "{record}");
+        assert!(
+            found.iter().zip(expect).all(|(found, expect)| found.starts_with(expect)),
+            "{record}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn one_record_can_hold_several_events() {
     for record in ["[{\"a\":1},{\"a\":2}]", "{\"a\":1}\n{\"a\":2}\n", "{\"a\":1}\r\n\r\n{\"a\":2}"] {
         let events = decode(record.as_bytes()).expect(record);

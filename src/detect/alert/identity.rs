@@ -23,9 +23,24 @@ const HEADER_BYTES_MAX: usize = 512;
 pub fn alert_id(rule_id: &str, rule_version: &str, org_id: &OrgId, positions: &[&Position]) -> Uuid {
     let mut positions: Vec<String> = positions.iter().map(|position| position.to_string()).collect();
     positions.sort_unstable();
-    let mut name = Vec::new();
     let fields = [rule_id, rule_version, org_id.as_str()];
-    for field in fields.into_iter().chain(positions.iter().map(String::as_str)) {
+    id(fields.into_iter().chain(positions.iter().map(String::as_str)))
+}
+
+/// The id of the alert that a built-in rule raises about a source in a window, whatever record it was that made it.
+pub(crate) fn source_alert_id(
+    rule_id: &str,
+    rule_version: &str,
+    org_id: &OrgId,
+    source: &str,
+    window_start_ms: i64,
+) -> Uuid {
+    id([rule_id, rule_version, org_id.as_str(), source, &window_start_ms.to_string()].into_iter())
+}
+
+fn id<'f>(fields: impl Iterator<Item = &'f str>) -> Uuid {
+    let mut name = Vec::new();
+    for field in fields {
         // A length before each field: `ab`+`c` and `a`+`bc` differ.
         name.extend_from_slice(&(field.len() as u64).to_be_bytes());
         name.extend_from_slice(field.as_bytes());

@@ -22,7 +22,7 @@ QueryType = { type = "string", category = "machine", ocsf = "query.type", descri
 TargetObject = { type = "string", category = "machine", ocsf = "reg_value.path", description = "." }
 Computer = { type = "string", category = "machine", ocsf = "device.hostname", observable = "hostname", description = "." }
 outcome = { type = "string", category = "machine", description = "." }
-Junk = { type = "string", category = "machine", ocsf = "nonsense.here", description = "." }
+Junk = { type = "string", category = "machine", description = "." }
 "#;
 
 const RULE: &str = r#"{
@@ -88,6 +88,7 @@ impl Case {
             ingest_time: Some(1_767_312_001_000_000),
             now: 1_767_312_002_000_000,
             raw: &self.raw,
+            raw_from: None,
             limits: &self.limits,
         });
         assert_eq!(schema_errors(&parse(&alert)), Vec::<String>::new());

@@ -1,13 +1,29 @@
-//! The shape of a table file, with the documentation that editors show.
+//! Table files: which there are, and their shape, with the documentation that editors show.
 //!
-//! Owns types only; `normalise::schema` reads them and checks what the values mean.
+//! Owns finding them and their types; `normalise::schema` reads them and checks what the values mean.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Category, ColumnType, Observable};
+use crate::diagnostic::{Diagnostic, codes};
+
+/// The `.toml` files of a folder, by name; hidden ones are an editor's.
+pub(super) fn find(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        Diagnostic::new(codes::D001, format!("cannot read {}: {error}", folder.display()))
+    })?;
+    let hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml") && !hidden(path))
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
 
 /// A table file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -62,7 +78,7 @@ pub(super) struct ViewFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum FillFile {
-    /// A field, by its path (`alert.signature`).
+    /// A field, by its path (`alert.signature`); a number in it is an item of a list, from 0 (`dns.queries.0.rrname`).
     Field(String),
     /// The first of these fields that has a value.
     First(Vec<String>),

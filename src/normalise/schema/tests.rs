@@ -25,6 +25,8 @@ where = "a = 1"
 [[view]]
 format = "windows-json"
 where = "a LIKE 'x'"
+[view.fill]
+Imag = "x"
 [[view]]
 format = "windows-json"
 where = "a = 1"
@@ -32,6 +34,13 @@ where = "a = 1"
 Imag = "x"
 count = { value = "many" }
 when = { value = "soon" }
+[[view]]
+format = "windows-jsn"
+where = "a ="
+[view.fill]
+Imag = "x"
+count = { first = ["a"], map = { "x" = "1", "y" = "one", "z" = "0x1f" }, otherwise = "none" }
+when = { first = ["a"], map = { "x" = "2026-01-02T03:04:05Z", "y" = "-" }, otherwise = "soon" }
 "#;
     assert_eq!(
         problems(text),
@@ -41,11 +50,62 @@ when = { value = "soon" }
             "t.toml:7:1 S001",
             "t.toml:11:10 S002",
             "t.toml:15:9 S003",
-            "t.toml:20:1 S004",
-            "t.toml:21:9 S006",
-            "t.toml:22:8 S006",
+            "t.toml:17:1 S004",
+            "t.toml:22:1 S004",
+            "t.toml:23:19 S006",
+            "t.toml:24:18 S006",
+            "t.toml:26:10 S002",
+            "t.toml:27:9 S003",
+            "t.toml:29:1 S004",
+            "t.toml:30:51 S006",
+            "t.toml:30:86 S006",
+            "t.toml:31:88 S006",
         ]
     );
+}
+
+#[test]
+fn paths_and_observables_fit_ocsf_and_the_column() {
+    let column = |rest: &str| {
+        let head = "table = \"t\"\nclass_uid = 1\ndescription = \"d\"\n[columns]\n";
+        format!("{head}c = {{ category = \"machine\", description = \"d\", {rest} }}\n")
+    };
+    for (rest, expect) in [
+        ("type = \"string\", ocsf = \"bogus.name\"", vec!["S007"]),
+        ("type = \"string\", ocsf = \"process.file\"", vec!["S007"]),
+        ("type = \"string\", ocsf = \"proces.pid\", observable = \"port\"", vec!["S007", "S008"]),
+        ("type = \"double\", ocsf = \"process.pid\"", vec!["S007"]),
+        ("type = \"string\", observable = \"port\"", vec!["S008"]),
+        ("type = \"int\", observable = \"ip_address\"", vec!["S008"]),
+        // What the type is, is not known.
+        ("type = \"txt\", ocsf = \"process.pid\", observable = \"port\"", vec!["D006"]),
+    ] {
+        let found = problems(&column(rest));
+        let codes: Vec<&str> = found.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+        assert_eq!(codes, expect, "{rest}");
+    }
+    for rest in [
+        "type = \"int\", ocsf = \"src_endpoint.port\", observable = \"port\"",
+        "type = \"string\", ocsf = \"process.pid\"",
+        "type = \"string\", ocsf = \"file.hashes\", observable = \"hash\"",
+        "type = \"timestamp\", ocsf = \"file.created_time\"",
+    ] {
+        let sound = Catalog::from_files([SourceFile::new("t.toml", column(rest))]);
+        assert!(sound.is_ok(), "{rest}: {:?}", sound.err());
+    }
+}
+
+#[test]
+fn a_column_of_one_name_has_one_type_in_all_stock_tables() {
+    let catalog = Catalog::stock().expect("the stock tables");
+    let mut types: BTreeMap<String, (ColumnType, String)> = BTreeMap::new();
+    for table in catalog.tables() {
+        for column in &table.columns {
+            let first = (column.kind, table.name.clone());
+            let (kind, other) = types.entry(column.name.to_lowercase()).or_insert(first);
+            assert_eq!(*kind, column.kind, "{} in {} and in {other}", column.name, table.name);
+        }
+    }
 }
 
 #[test]

@@ -19,7 +19,14 @@ fn health() -> (Arc<Health>, Arc<AtomicI64>) {
 }
 
 fn rules() -> RuleSetStatus {
-    RuleSetStatus { version: "v1".into(), rules: 5, parked: vec!["r3".into()] }
+    RuleSetStatus {
+        generation: 2,
+        version: "v1".into(),
+        content: "c2".into(),
+        loaded_ms: 7,
+        rules: 5,
+        parked: vec!["r3".into()],
+    }
 }
 
 #[test]
@@ -91,7 +98,7 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
     };
     let partitions =
         vec![partition(Some(100), Some(150)), partition(None, Some(150)), partition(Some(9), None)];
-    health.update_lane(0, LaneStatus { state: LaneState::Running, epochs: 4, partitions });
+    health.update_lane(0, LaneStatus { state: LaneState::Running, epochs: 4, generation: 2, partitions });
     for number in 0..5 {
         health.error("K001", &format!("error\t{number}{}", "x".repeat(600)));
     }
@@ -103,7 +110,12 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
         ("/uptime_s", 5.into()),
         ("/ready", false.into()),
         ("/live", true.into()),
-        ("/rule_set", serde_json::json!({"version": "v1", "rules": 5, "parked": ["r3"]})),
+        (
+            "/rule_set",
+            serde_json::json!({
+                "generation": 2, "version": "v1", "content": "c2", "loaded_ms": 7, "rules": 5, "parked": ["r3"],
+            }),
+        ),
         ("/lanes/0/state", "running".into()),
         ("/lanes/0/epochs", 4.into()),
         ("/lanes/0/heartbeat_age_ms", 5_500.into()),
@@ -126,4 +138,37 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
     assert_eq!(errors.len(), 3);
     let newest = errors[0]["message"].as_str().expect("message");
     assert!(newest.starts_with("error\u{fffd}4") && newest.chars().count() == 500);
+}
+
+#[test]
+fn the_newest_rule_set_is_shown_whichever_lane_comes_last() {
+    let (health, _) = health();
+    let of = |generation: u64| RuleSetStatus { generation, ..rules() };
+    for (generation, newer, shown) in [(2, true, 2), (2, false, 2), (4, true, 4), (3, false, 4)] {
+        assert_eq!(health.rule_set(of(generation)), newer, "{generation}");
+        assert_eq!(health.status()["rule_set"]["generation"], shown, "{generation}");
+    }
+}
+
+#[test]
+fn a_refused_reload_is_shown_with_its_problems_and_the_process_stays_ready() {
+    let (health, _) = health();
+    health.broker_answers();
+    health.rule_set(rules());
+    health.lane_state(0, LaneState::Running);
+    health.lane_state(1, LaneState::Running);
+    assert_eq!(health.status()["reload"], serde_json::Value::Null);
+    health.reload(ReloadStatus {
+        time_ms: 9,
+        outcome: "refused",
+        content: "c3".into(),
+        problems_total: 30,
+        problems: vec![serde_json::json!({"code": "Q007", "message": "no table `\u{202e}x`", "line": 3})],
+    });
+    let expect = serde_json::json!({
+        "time_ms": 9, "outcome": "refused", "content": "c3", "problems_total": 30,
+        "problems": [{"code": "Q007", "message": "no table `\u{fffd}x`", "line": 3}],
+    });
+    let status = health.status();
+    assert_eq!((&status["reload"], &status["ready"]), (&expect, &true.into()));
 }

@@ -136,6 +136,7 @@ metrics! {
     events Counter [source] "" "Events decoded from records";
     unmatched_events Counter [source] "" "Events that no table takes: no rule sees them";
     rejects Counter [source code] "" "Records that could not become events, sent to the dead-letter topic";
+    flooded_partitions Gauge [source lane] "" "Partitions of the source in which most records are rejected, now";
     conversion_failures Counter [source] "" "Values that do not fit their column's type: null in the row, whole in the evidence";
     time_fallbacks Counter [source] "" "Events without a readable time: they have the record's time";
     rows Counter [table] "" "Rows of tables that rules saw";
@@ -144,6 +145,9 @@ metrics! {
     rule_errors Counter [rule] "" "Failures of a rule";
     rules Gauge [state] "" "Rules that are active, and rules that are parked after a failure";
     rule_set_info Gauge [version] "" "The version of the active rule set, as a label; always 1";
+    rule_set_loaded Single<Gauge> [] "seconds" "When the active rule set was read, in seconds since 1970";
+    reloads Counter [outcome] "" "Changed files that were taken (loaded) or refused; and looks asked for that found no change (unchanged)";
+    reload_refused Single<Gauge> [] "" "1 while the files hold a rule set that was refused, and the former one goes on";
     lag Gauge [topic partition] "records" "Records between what is committed and the end of the partition";
     rebalances Counter [kind] "" "Changes of the partitions that lanes own";
     paused_partitions Gauge [lane] "" "Partitions that are not read at the moment, because a queue is full or a source is paused";
@@ -167,7 +171,9 @@ pub fn page() -> String {
          OpenMetrics text format. Labels never hold bytes of events: they are\nnames from the configuration, from \
          rules and of partitions. Series whose number is not fixed at the\nstart are bounded by \
          `limits.metric_series_max`; beyond it, updates go to series whose labels are all\n`other`, and \
-         `noroshi_series_overflow_total` counts them. Histograms have the buckets ",
+         `noroshi_series_overflow_total` counts them. Rejects by source and code, alerts by rule and source, and \
+         the\nerrors of rules are there from the start at 0, while they take no more than half of that bound. \
+         Histograms have the buckets ",
     );
     let buckets: Vec<String> = SECONDS_BUCKETS.iter().map(f64::to_string).collect();
     let _ =

@@ -23,6 +23,7 @@ fn touch_all(metrics: &Metrics) {
     metrics.time_fallbacks(0, 5);
     metrics.rows(0, 6);
     metrics.rejects(1, "not_json", 2);
+    metrics.flooded_partitions(0, 1, 3);
     metrics.alerts("r1", Some(0), "rail-co", 9);
     metrics.alerts("r2", None, "", 1);
     metrics.rule_errors("r1", 1);
@@ -31,6 +32,9 @@ fn touch_all(metrics: &Metrics) {
     metrics.cut(Cut::Raw, 3);
     metrics.rule_set("v1", 10, 1);
     metrics.rule_set("v2", 11, 0);
+    metrics.rule_set_loaded(NOW);
+    metrics.reload(Reload::Loaded);
+    metrics.reload(Reload::Refused);
     metrics.lag("logs", 4, 1_000);
     metrics.rebalance(Rebalance::Assigned);
     metrics.rebalance(Rebalance::Revoked);
@@ -57,6 +61,7 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_unmatched_events_total{source="rail"}"#, 2.0),
         (r#"noroshi_conversion_failures_total{source="rail"}"#, 4.0),
         (r#"noroshi_time_fallbacks_total{source="rail"}"#, 5.0),
+        (r#"noroshi_flooded_partitions{source="rail",lane="1"}"#, 3.0),
         (r#"noroshi_rows_total{table="process_activity"}"#, 6.0),
         (r#"noroshi_rejects_total{source="power",code="not_json"}"#, 2.0),
         (r#"noroshi_alerts_total{rule="r1",source="rail",organisation="rail-co"}"#, 9.0),
@@ -65,6 +70,11 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_cuts_total{what="reject"}"#, 2.0),
         (r#"noroshi_rules{state="active"}"#, 11.0),
         (r#"noroshi_rule_set_info{version="v2"}"#, 1.0),
+        (r#"noroshi_rule_set_loaded_seconds"#, 1_700_000_000.0),
+        (r#"noroshi_reloads_total{outcome="loaded"}"#, 1.0),
+        (r#"noroshi_reloads_total{outcome="refused"}"#, 1.0),
+        (r#"noroshi_reloads_total{outcome="unchanged"}"#, 0.0),
+        (r#"noroshi_reload_refused"#, 1.0),
         (r#"noroshi_lag_records{topic="logs",partition="4"}"#, 1_000.0),
         (r#"noroshi_rebalances_total{kind="lost"}"#, 1.0),
         (r#"noroshi_paused_partitions{lane="0"}"#, 2.0),
@@ -142,6 +152,37 @@ fn a_partition_that_goes_frees_its_series() {
 }
 
 #[test]
+fn foreseen_series_begin_at_zero_and_leave_room_for_others() {
+    let metrics = metrics(16);
+    metrics.foresee_rejects(["syntax", "empty"]);
+    for rule in ["r1", "r2", "r3"] {
+        metrics.foresee_rule(rule, [(0, "rail-co"), (1, "power-co")]);
+    }
+    let text = metrics.encode();
+    for (name, expect) in [
+        (r#"noroshi_rejects_total{source="rail",code="syntax"}"#, Some(0.0)),
+        (r#"noroshi_rejects_total{source="power",code="empty"}"#, Some(0.0)),
+        (r#"noroshi_alerts_total{rule="r1",source="rail",organisation="rail-co"}"#, Some(0.0)),
+        (r#"noroshi_alerts_total{rule="r1",source="power",organisation="power-co"}"#, Some(0.0)),
+        (r#"noroshi_rule_errors_total{rule="r2"}"#, Some(0.0)),
+        // Eight are half of the bound.
+        (r#"noroshi_alerts_total{rule="r2",source="rail",organisation="rail-co"}"#, None),
+        (r#"noroshi_rule_errors_total{rule="r3"}"#, None),
+        (r#"noroshi_cuts_total{what="raw"}"#, Some(0.0)),
+        (r#"noroshi_rebalances_total{kind="lost"}"#, Some(0.0)),
+        ("noroshi_series_overflow_total", Some(0.0)),
+    ] {
+        assert_eq!(sample(&text, name), expect, "{name}");
+    }
+    metrics.rejects(0, "syntax", 2);
+    metrics.alerts("r3", Some(1), "power-co", 1);
+    let text = metrics.encode();
+    assert_eq!(sample(&text, r#"noroshi_rejects_total{source="rail",code="syntax"}"#), Some(2.0));
+    let alerts = r#"noroshi_alerts_total{rule="r3",source="power",organisation="power-co"}"#;
+    assert_eq!(sample(&text, alerts), Some(1.0));
+}
+
+#[test]
 fn threads_that_race_for_one_series_count_it_once() {
     let metrics = metrics(1);
     std::thread::scope(|scope| {
@@ -161,4 +202,30 @@ fn threads_that_race_for_one_series_count_it_once() {
 #[test]
 fn the_reference_page_is_current() {
     assert_committed("docs/metrics.md", &page());
+}
+
+#[test]
+fn other_names_stand_behind_the_indexes_of_another_rule_set_and_are_bounded() {
+    let metrics = metrics(8);
+    metrics.records(0, 1, 10);
+    // `power` is the first now, and `rail` is gone; `sea` is new, with seven series and a table of one.
+    let renamed = metrics.renamed(&["power", "sea"], &["dns_activity"]);
+    renamed.records(0, 2, 20);
+    renamed.records(1, 4, 40);
+    renamed.rows(0, 5);
+    metrics.records(0, 8, 80);
+    // No room for another.
+    let full = renamed.renamed(&["air", "rail"], &["process_activity"]);
+    full.records(0, 16, 160);
+    full.records(1, 32, 320);
+    let text = metrics.encode();
+    for (name, expect) in [
+        (r#"noroshi_records_total{source="rail"}"#, 41.0),
+        (r#"noroshi_records_total{source="power"}"#, 2.0),
+        (r#"noroshi_records_total{source="sea"}"#, 4.0),
+        (r#"noroshi_rows_total{table="dns_activity"}"#, 5.0),
+        (r#"noroshi_records_total{source="other"}"#, 16.0),
+    ] {
+        assert_eq!(sample(&text, name), Some(expect), "{name}\n{text}");
+    }
 }

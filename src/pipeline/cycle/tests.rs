@@ -1,7 +1,9 @@
 //! The cycle as tables: events with their times, and the actions that must follow.
 
-use super::Action::{Assign, Discard, Exit as Leave, Pause, Resume, Rewind, Seal, Unassign};
-use super::Event::{Added, Assigned, Ended, Lost, Revoked, SourceFailed, SourceFenced, Stop, StopNow, Tick};
+use super::Action::{Adopt, Assign, Discard, Exit as Leave, Pause, Resume, Rewind, Seal, Unassign};
+use super::Event::{
+    Added, Assigned, Ended, Lost, Offered, Revoked, SourceFailed, SourceFenced, Stop, StopNow, Tick,
+};
 use super::*;
 
 fn limits() -> CycleLimits {
@@ -218,6 +220,82 @@ fn stops() {
     );
 }
 
+#[test]
+fn a_newer_rule_set_is_adopted_between_two_epochs() {
+    let committed = || Ended(EpochEnd::Committed);
+    play("an idle lane adopts it at once", &[(0, Offered, &[Adopt]), (1, Tick, &[])]);
+    play(
+        "what is open is committed first, and nothing is added to it",
+        &[(0, added(2), &[]), (5, Offered, &[Seal(1)]), (9, committed(), &[Adopt]), (10, added(1), &[])],
+    );
+    play(
+        "so is what is in flight, and what has been read since",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (5, added(3), &[]),
+            (6, Offered, &[]),
+            (7, Offered, &[]),
+            (8, committed(), &[Seal(2)]),
+            (9, committed(), &[Adopt]),
+            (10, Tick, &[]),
+        ],
+    );
+    play(
+        "what did not fit into the epoch that left is finished with the rules that read it",
+        &[
+            (0, added(2), &[]),
+            (6, Offered, &[Seal(1)]),
+            (6, added(1), &[]),
+            (9, committed(), &[Seal(2)]),
+            (12, committed(), &[Adopt]),
+        ],
+    );
+    play(
+        "after an abort it is adopted with everything rewound",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (5, added(3), &[]),
+            (6, Offered, &[]),
+            (8, rewound(), &[Discard(3), Rewind, Adopt]),
+        ],
+    );
+    play(
+        "a sink that takes long pauses the source meanwhile, so that the group is still served",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (5, Offered, &[]),
+            (54, Tick, &[]),
+            (55, Tick, &[Pause]),
+            (90, committed(), &[Adopt, Resume]),
+        ],
+    );
+    play(
+        "partitions are given back first",
+        &[
+            (0, added(2), &[]),
+            (5, Offered, &[Seal(1)]),
+            (6, Revoked, &[]),
+            (9, committed(), &[Unassign, Adopt]),
+        ],
+    );
+    play(
+        "a lane that stops adopts nothing any more",
+        &[
+            (0, added(2), &[]),
+            (5, Offered, &[Seal(1)]),
+            (6, Stop, &[]),
+            (9, committed(), &[Leave(Exit::Stopped)]),
+        ],
+    );
+    let mut cycle = Cycle::new(limits(), 1);
+    cycle.step(0, added(10));
+    assert!(cycle.wants_records());
+    cycle.step(1, Offered);
+    assert!(!cycle.wants_records(), "it waits for the end of what is in flight");
+    cycle.step(2, committed());
+    assert!(cycle.wants_records());
+}
+
 /// What must hold after any sequence of events.
 #[derive(Debug, Clone)]
 enum Move {
@@ -225,6 +303,7 @@ enum Move {
     Wait(u64),
     End(u8),
     Group(u8),
+    Offer,
     Stop,
 }
 
@@ -236,6 +315,7 @@ proptest::proptest! {
             4 => (0u64..300).prop_map(Move::Wait),
             3 => (0u8..6).prop_map(Move::End),
             2 => (0u8..3).prop_map(Move::Group),
+            1 => proptest::strategy::Just(Move::Offer),
             1 => proptest::strategy::Just(Move::Stop),
         ], 1..60)) {
         use proptest::prelude::*;
@@ -255,6 +335,7 @@ proptest::proptest! {
                 Move::Group(0) => Assigned,
                 Move::Group(1) => Revoked,
                 Move::Group(_) => Lost,
+                Move::Offer => Offered,
                 Move::Stop => Stop,
                 _ => Tick,
             };
@@ -278,6 +359,7 @@ proptest::proptest! {
                     Unassign => prop_assert_eq!(open, 0, "partitions given back with open work"),
                     Leave(Exit::Stopped) => { prop_assert!(open == 0 && flight.is_none()); left = true; }
                     Leave(_) => left = true,
+                    Adopt => prop_assert!(open == 0 && flight.is_none(), "rules changed inside an epoch"),
                     Rewind => {
                         prop_assert_eq!(open, 0, "rewound with open work");
                         prop_assert!(flight.is_none(), "rewound to what may still change");

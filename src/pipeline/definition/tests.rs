@@ -188,3 +188,43 @@ allowed_lateness = "soon"
         ]
     );
 }
+
+#[test]
+fn what_a_faulty_source_claims_is_claimed_all_the_same() {
+    let text = r#"
+rules = []
+[[organisation]]
+id = "a"
+name = "A"
+[[source]]
+id = "s"
+organisation = "a"
+topics = ["in", "dead-letters"]
+format = "windows-jsn"
+[[source]]
+id = "s"
+organisation = "a"
+topics = ["in"]
+format = "windows-json"
+[[source]]
+idd = "u"
+organisation = "a"
+topics = ["other"]
+format = "windows-json"
+[[source]]
+id = "v"
+organisation = "a"
+topic_pattern = "oth.*"
+format = "windows-json"
+"#;
+    let codes: Vec<String> = load(text)
+        .expect_err("faults")
+        .iter()
+        .map(|line| {
+            let place = line.trim_start_matches("p/pipeline.toml:").split(':').next().unwrap_or_default();
+            format!("{place} {}", &line[line.find('[').unwrap_or(0)..][..6])
+        })
+        .collect();
+    let expect = ["1 [P007]", "10 [P001]", "12 [P002]", "14 [P005]", "16 [D004]", "17 [D003]", "24 [P005]"];
+    assert_eq!(codes, expect);
+}

@@ -4,19 +4,23 @@
 //! into memory or into a transaction; so they are made in the order of their records, and a caller that has had
 //! enough seals its epoch behind the last record that is through, and asks again. Called by the parent's callers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value as Json};
 
 use super::{Compiled, Engine, Finding};
+use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::{self, AlertInput};
 use crate::detect::run::RuleFailure;
 use crate::normalise::layout::Layout;
+use crate::observe::panics::{Panicked, caught};
 use crate::record::{Position, TimeMicros};
+use crate::source::{LostEnvelope, RecordRef};
 
-/// Hits whose outputs are made together; more only when one record has more.
+/// Hits whose outputs are made together.
 const HITS_TOGETHER: usize = 256;
 
 /// What a search brought.
@@ -28,6 +32,45 @@ pub struct Searched {
     pub records: usize,
     /// Bytes of the alerts.
     pub bytes: usize,
+    /// Records among those that turned out to be none to alert on; none of their findings is above.
+    pub spoilt: Vec<Spoilt>,
+}
+
+/// A record on which a stage panicked after it had been decoded. Its key and headers are gone by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoilt {
+    /// Which of the records that were not yet through, from 0.
+    pub at: usize,
+    /// Index of its source.
+    pub source: usize,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Kafka's timestamp of the record, milliseconds.
+    pub timestamp_ms: Option<i64>,
+    /// The value.
+    pub payload: Vec<u8>,
+    /// Why.
+    pub reject: Reject,
+}
+
+impl Spoilt {
+    /// The record as far as it is known.
+    pub fn record(&self) -> RecordRef<'_> {
+        RecordRef {
+            source: self.source,
+            slot: 0,
+            topic: &self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            payload: Some(&self.payload),
+            envelope: &LostEnvelope,
+        }
+    }
 }
 
 /// The hits of a batch, and what their outputs are made from.
@@ -37,6 +80,23 @@ pub(super) struct Matched {
     pending: Vec<Pending>,
     /// The first that is not yet an alert.
     next: usize,
+    /// The record that is being alerted on.
+    shown: Shown,
+}
+
+/// What alerts show of a record.
+#[derive(Default)]
+struct Shown {
+    /// Index of the record.
+    record: Option<usize>,
+    /// By index of the event and view.
+    rows: HashMap<(u32, u16), Vec<Json>>,
+    /// Where the events stand in it, when there are several.
+    parts: Vec<Range<usize>>,
+    /// Bytes of its alerts so far.
+    bytes: usize,
+    /// Nothing more is made of it.
+    spoilt: bool,
 }
 
 /// A hit that is to become an alert.
@@ -72,7 +132,9 @@ impl Engine {
         };
         let mut searched = Searched::default();
         loop {
-            while matched.next < matched.pending.len() && searched.bytes < bytes_max {
+            while matched.next < matched.pending.len()
+                && (searched.bytes < bytes_max || !self.begins_record(&matched, matched.next))
+            {
                 self.alerts(&compiled, &mut matched, now, bytes_max, &mut searched, &mut failures);
             }
             // Records that were pushed while the rest waited.
@@ -112,22 +174,87 @@ impl Engine {
         searched: &mut Searched,
         failures: &mut Vec<RuleFailure>,
     ) {
-        let end = self.together(matched);
-        let hits = matched.pending.get(matched.next..end).unwrap_or_default();
-        let outputs = outputs(compiled, &matched.batches, hits, failures);
-        let mut taken = 0;
-        for (hit, output) in hits.iter().zip(outputs) {
+        let end = (matched.next + HITS_TOGETHER).min(matched.pending.len());
+        let hits = matched.pending.get(matched.next..end).unwrap_or_default().to_vec();
+        let outputs = outputs(compiled, &matched.batches, &hits, failures);
+        for (hit, output) in hits.into_iter().zip(outputs) {
             // What is over the limit waits, from the beginning of its record on.
-            if searched.bytes >= bytes_max && self.begins_record(matched, matched.next + taken) {
+            if searched.bytes >= bytes_max && self.begins_record(matched, matched.next) {
                 break;
             }
-            taken += 1;
-            let Some(output) = output else { continue };
-            let finding = self.finding(compiled, *hit, output, now);
-            searched.bytes += finding.as_ref().map_or(0, |finding| finding.alert.value.len());
-            searched.findings.extend(finding);
+            let record = self.events.get(hit.event as usize).map(|event| event.record);
+            if let Some(record) = record.filter(|record| matched.shown.record != Some(*record))
+                && let Err(panicked) = caught(|| self.show(compiled, matched, record))
+            {
+                self.spoil(matched, &panicked, searched);
+            }
+            matched.next += 1;
+            let Some(output) = output.filter(|_| !matched.shown.spoilt) else { continue };
+            match caught(|| self.finding(compiled, &matched.shown, hit, output, now)) {
+                Ok(None) => {}
+                Ok(Some(finding)) => {
+                    let bytes = finding.alert.value.len();
+                    searched.bytes += bytes;
+                    matched.shown.bytes += bytes;
+                    self.tally.note(&finding);
+                    searched.findings.push(finding);
+                    if matched.shown.bytes > self.limits.record_alert_bytes_max {
+                        self.overflow(matched, searched);
+                    }
+                }
+                Err(panicked) => self.spoil(matched, &panicked, searched),
+            }
         }
-        matched.next += taken;
+    }
+
+    /// A record has more alerts than an epoch holds: the first are out, and the record goes to the dead letters, where
+    /// the others can be found.
+    fn overflow(&mut self, matched: &mut Matched, searched: &mut Searched) {
+        let most = self.limits.record_alert_bytes_max;
+        let detail = format!("its alerts have more than {most} bytes; those before event {{}} are published");
+        let last = searched.findings.last().map_or(0, |finding| finding.position.index);
+        let reject =
+            Reject { code: RejectCode::TooManyAlerts, detail: detail.replace("{}", &last.to_string()) };
+        self.reject(matched, reject, searched);
+    }
+
+    /// Takes a record's findings back, and rejects it: after a panic nobody knows what they are worth.
+    fn spoil(&mut self, matched: &mut Matched, panicked: &Panicked, searched: &mut Searched) {
+        let Some(record) = matched.shown.record.and_then(|record| self.records.get(record)) else { return };
+        let of_it = |position: &Position| {
+            position.offset == record.offset
+                && position.partition == record.partition
+                && position.topic == record.topic
+        };
+        while let Some(finding) = searched.findings.pop_if(|finding| of_it(&finding.position)) {
+            searched.bytes -= finding.alert.value.len();
+            self.tally.withdraw(&finding);
+        }
+        if let Some(feed) = self.feeds.get_mut(record.source) {
+            // Nobody knows what its decoder was in the middle of.
+            feed.evidence = None;
+        }
+        let reject = Reject { code: RejectCode::Panic, detail: panicked.to_string() };
+        self.reject(matched, reject, searched);
+    }
+
+    /// Rejects the record that is being alerted on; nothing more is made of it.
+    fn reject(&mut self, matched: &mut Matched, reject: Reject, searched: &mut Searched) {
+        matched.shown.spoilt = true;
+        let Some(record) = matched.shown.record.and_then(|record| self.records.get(record)) else { return };
+        if let Some(source) = self.tally.sources.get_mut(record.source) {
+            *source.rejects.entry(reject.code).or_default() += 1;
+        }
+        searched.spoilt.push(Spoilt {
+            at: record.number - self.through,
+            source: record.source,
+            topic: Arc::clone(&record.topic),
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.ingest_time.map(|time| time.div_euclid(1_000)),
+            payload: self.arena.get(record.bytes.clone()).unwrap_or_default().to_vec(),
+            reject,
+        });
     }
 
     /// The conditions, over all tables of the batch.
@@ -156,16 +283,40 @@ impl Engine {
         pending.sort_unstable_by_key(|hit| (hit.event, hit.rule, hit.view, hit.row));
         // An event that is several rows of one table is still one event: one alert a rule.
         pending.dedup_by_key(|hit| (hit.event, hit.rule));
-        Matched { batches, pending, next: 0 }
+        Matched { batches, pending, next: 0, shown: Shown::default() }
     }
 
-    /// Where the hits end whose outputs are made together: not within a record.
-    fn together(&self, matched: &Matched) -> usize {
-        let mut end = (matched.next + HITS_TOGETHER).min(matched.pending.len());
-        while end < matched.pending.len() && !self.begins_record(matched, end) {
-            end += 1;
+    /// Decodes a record once more, with all columns of its tables, for all its hits.
+    fn show(&mut self, compiled: &Compiled, matched: &mut Matched, record: usize) -> Option<()> {
+        let of_it =
+            |hit: &&Pending| self.events.get(hit.event as usize).is_some_and(|event| event.record == record);
+        let mut views: HashMap<u32, BTreeSet<u16>> = HashMap::new();
+        for hit in matched.pending.iter().skip(matched.next).take_while(of_it) {
+            let index = self.events.get(hit.event as usize)?.index;
+            views.entry(index).or_default().insert(hit.view);
         }
-        end
+        matched.shown = Shown { record: Some(record), ..Shown::default() };
+        let shown = &mut matched.shown;
+        let record = self.records.get(record)?;
+        let raw = self.arena.get(record.bytes.clone())?;
+        let source = compiled.pipeline.sources.get(record.source)?;
+        let limits = self.limits.decode;
+        let (decoder, layout) = self.feeds.get_mut(record.source)?.evidence.get_or_insert_with(|| {
+            let layout = Layout::new(&compiled.evidence, source.format);
+            (source.format.decoder(layout.fields(), limits), layout)
+        });
+        let mut index = 0;
+        let events = decoder.decode(raw, &mut |slots| {
+            for view in views.get(&index).into_iter().flatten() {
+                shown.rows.insert((index, *view), layout.row(*view, slots, source.zone));
+            }
+            index += 1;
+        });
+        if index > 1 {
+            let parts = decoder.parts(raw);
+            shown.parts = if events.ok() == u32::try_from(parts.len()).ok() { parts } else { Vec::new() };
+        }
+        Some(())
     }
 
     fn begins_record(&self, matched: &Matched, at: usize) -> bool {
@@ -180,31 +331,22 @@ impl Engine {
     }
 
     fn finding(
-        &mut self,
+        &self,
         compiled: &Compiled,
+        shown: &Shown,
         hit: Pending,
         output: Map<String, Json>,
         now: TimeMicros,
     ) -> Option<Finding> {
-        let (rule, view) = (hit.rule as usize, hit.view);
+        let rule = hit.rule as usize;
         let event = self.events.get(hit.event as usize)?;
         let record = self.records.get(event.record)?;
         let raw = self.arena.get(record.bytes.clone())?;
         let source = compiled.pipeline.sources.get(record.source)?;
-        let feed = self.feeds.get_mut(record.source)?;
-        // Evidence shows all columns of the table; they are decoded again, for the few events that match.
-        let (decoder, layout) = feed.evidence.get_or_insert_with(|| {
-            let layout = Layout::new(&compiled.evidence, source.format);
-            (source.format.decoder(layout.fields(), self.limits.decode), layout)
-        });
-        let mut row = Vec::new();
-        let mut at = 0;
-        let _ = decoder.decode(raw, &mut |slots| {
-            if at == event.index {
-                row = layout.row(view, slots, source.zone);
-            }
-            at += 1;
-        });
+        let part = shown.parts.get(event.index as usize).cloned().unwrap_or(0..raw.len());
+        let raw_from = (shown.parts.len() > 1).then_some(part.start);
+        let raw = raw.get(part)?;
+        let row = shown.rows.get(&(event.index, hit.view)).map(Vec::as_slice).unwrap_or_default();
         let position = Position {
             topic: Arc::clone(&record.topic),
             partition: record.partition,
@@ -221,18 +363,16 @@ impl Engine {
             source: &source.id,
             tlp: organisation.tlp,
             table: &declared.table,
-            row: &row,
+            row,
             output: &output,
             position: &position,
             event_time: event.event_time,
             ingest_time: record.ingest_time,
             now,
             raw,
+            raw_from,
             limits: &self.limits.alert,
         });
-        *self.tally.alerts.entry((rule, record.source)).or_default() += 1;
-        self.tally.alerts_raw_cut += u64::from(alert.raw_cut);
-        self.tally.alerts_cut += u64::from(alert.cut);
         Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Finding;
 use crate::decode::{Hint, RejectCode};
 
 /// What happened to records, by source; added up until it is taken.
@@ -43,8 +44,55 @@ pub struct Tally {
     pub alerts_raw_cut: u64,
     /// Alerts of which anything else was cut.
     pub alerts_cut: u64,
+    /// Alerts about floods of rejects, by source.
+    pub floods: BTreeMap<usize, u64>,
     /// Rejects whose value was cut; the engine makes none, so whoever does counts them here.
     pub rejects_cut: u64,
     /// Rows that a rule could not judge, by rule, with the last reason.
     pub rule_failures: BTreeMap<usize, (u64, String)>,
+}
+
+impl Tally {
+    /// Counts an alert.
+    pub(super) fn note(&mut self, finding: &Finding) {
+        *self.alerts.entry((finding.rule, finding.source)).or_default() += 1;
+        self.alerts_raw_cut += u64::from(finding.alert.raw_cut);
+        self.alerts_cut += u64::from(finding.alert.cut);
+    }
+
+    /// An alert that was counted is not published.
+    pub(super) fn withdraw(&mut self, finding: &Finding) {
+        let key = (finding.rule, finding.source);
+        if let Some(count) = self.alerts.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.alerts.remove(&key);
+            }
+        }
+        self.alerts_raw_cut -= u64::from(finding.alert.raw_cut);
+        self.alerts_cut -= u64::from(finding.alert.cut);
+    }
+}
+
+/// What one record made, counted once it is known to be whole.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub(super) events: u64,
+    pub(super) events_without_table: u64,
+    pub(super) unlike_format: BTreeMap<Hint, u64>,
+    pub(super) values_unfit: u64,
+    pub(super) times_missing: u64,
+    pub(super) any_rows: bool,
+}
+
+impl Made {
+    pub(super) fn count(&self, tally: &mut SourceTally) {
+        tally.events += self.events;
+        tally.events_without_table += self.events_without_table;
+        tally.values_unfit += self.values_unfit;
+        tally.times_missing += self.times_missing;
+        for (hint, count) in &self.unlike_format {
+            *tally.unlike_format.entry(*hint).or_default() += count;
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::Config;
+use crate::decode::RejectCode;
 use crate::demo::telemetry::{ATTACK, Telemetry};
 use crate::demo::{PIPELINE, RULES};
 use crate::diagnostic::SourceFile;
@@ -226,4 +227,197 @@ fn what_an_alert_does_not_show_is_counted() {
         assert_eq!((run.tally.alerts_raw_cut, run.tally.alerts_cut), (count(raw), count(rest)));
         assert!(run.findings.iter().all(|finding| (finding.alert.raw_cut, finding.alert.cut) == (raw, rest)));
     }
+}
+
+/// A format that panics where the record says so: before, between and after its events, or once they are decoded again
+/// as evidence of an alert.
+struct Panicking {
+    /// How many fields evidence has; rules have fewer.
+    evidence_fields: usize,
+}
+
+struct PanickingDecoder {
+    /// Whether it has panicked: then it must not be used again.
+    broken: bool,
+    again: bool,
+    slots: Vec<String>,
+}
+
+impl crate::decode::Format for Panicking {
+    fn name(&self) -> &'static str {
+        "windows-json"
+    }
+
+    fn description(&self) -> &'static str {
+        "panics"
+    }
+
+    fn time_fields(&self) -> &'static [crate::decode::TimeField] {
+        &[]
+    }
+
+    fn mark(&self) -> &'static str {
+        "EventID"
+    }
+
+    fn decoder(&self, fields: &crate::decode::FieldSet, _: DecodeLimits) -> Box<dyn Decoder> {
+        let again = fields.len() == self.evidence_fields;
+        Box::new(PanickingDecoder { broken: false, again, slots: fields.paths().to_vec() })
+    }
+}
+
+impl Decoder for PanickingDecoder {
+    fn decode(
+        &mut self,
+        payload: &[u8],
+        emit: &mut dyn FnMut(&[crate::decode::Value<'_>]),
+    ) -> Result<u32, Reject> {
+        use crate::decode::Value;
+        assert!(!self.broken, "a decoder that has panicked is used again");
+        let mut count = 0;
+        for event in payload.split(|byte| *byte == b' ') {
+            self.broken = event == b"panic" || (event == b"late" && self.again);
+            assert!(!self.broken, "{payload:?}");
+            let slot = |path: &String| match path.as_str() {
+                "Channel" => Value::Text("Security".into()),
+                "EventID" => Value::Int(1102),
+                _ => Value::Missing,
+            };
+            emit(&self.slots.iter().map(slot).collect::<Vec<_>>());
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// A record that panics a stage is rejected whole, and its neighbours alert as if it were not there.
+#[test]
+fn a_record_that_panics_a_stage_is_rejected_and_leaves_nothing_behind() {
+    let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
+    let mut pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
+    let plain = compiled();
+    let fields = |projection| Layout::new(projection, &Panicking { evidence_fields: 0 }).fields().len();
+    let evidence_fields = fields(&plain.evidence);
+    assert_ne!(evidence_fields, fields(&plain.projection));
+    pipeline.sources[0].format = Box::leak(Box::new(Panicking { evidence_fields }));
+    let files: Vec<_> = RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
+    let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
+    let rules = Arc::new(RuleSet::new(loaded.rules));
+    let compiled = Arc::new(Compiled::new(Arc::new(pipeline), rules).expect("compiles"));
+    for (records, rejected, late, alerting) in [
+        (&["good", "panic", "good"][..], &[1][..], &[][..], &[0, 2][..]),
+        (&["panic", "good good", "good panic", "good"], &[0, 2], &[], &[1, 1, 3]),
+        (&["good good panic good", "panic"], &[0, 1], &[], &[]),
+        (&["good", "late", "good"], &[], &[1], &[0, 2]),
+        // Its first event alerts, until the second turns out to panic.
+        (&["good", "good late good", "panic", "good"], &[2], &[1], &[0, 3]),
+    ] {
+        let mut engine = Engine::new(Arc::clone(&compiled), EngineLimits::from(&Config::default().limits));
+        let mut found = Vec::new();
+        for (offset, record) in (0i64..).zip(records) {
+            let pushed = engine.push(&RecordRef {
+                source: 0,
+                slot: 0,
+                topic: &Arc::from("in"),
+                partition: 0,
+                offset,
+                timestamp_ms: Some(5),
+                payload: Some(record.as_bytes()),
+                envelope: &NoEnvelope,
+            });
+            if let Pushed::Rejected(reject) = pushed {
+                assert_eq!(reject.code, RejectCode::Panic);
+                assert!(reject.detail.contains("src/pipeline/engine/tests.rs:"), "{}", reject.detail);
+                found.push(offset);
+            }
+        }
+        assert_eq!(found, rejected, "{records:?}");
+        let searched = engine.search(7, usize::MAX);
+        let spoilt: Vec<i64> = searched.spoilt.iter().map(|spoilt| spoilt.offset).collect();
+        assert_eq!(spoilt, late, "{records:?}");
+        for spoilt in &searched.spoilt {
+            let offset = usize::try_from(spoilt.offset).expect("small");
+            assert_eq!((spoilt.at, &*spoilt.payload), (offset, records[offset].as_bytes()));
+            assert_eq!((spoilt.timestamp_ms, spoilt.reject.code), (Some(5), RejectCode::Panic));
+        }
+        let mut offsets: Vec<i64> = searched.findings.iter().map(|finding| finding.position.offset).collect();
+        let rules = offsets.len() / alerting.len().max(1);
+        offsets.dedup_by_key(|offset| *offset);
+        let mut expected = alerting.to_vec();
+        expected.dedup();
+        assert_eq!(offsets, expected, "{records:?}");
+        assert_eq!(searched.findings.len(), alerting.len() * rules, "{records:?}");
+        assert_eq!(searched.records, records.len());
+        let bytes: usize = searched.findings.iter().map(|finding| finding.alert.value.len()).sum();
+        assert_eq!(searched.bytes, bytes);
+        let tally = engine.take_tally();
+        let rejects = tally.sources[0].rejects.get(&RejectCode::Panic).copied().unwrap_or(0);
+        assert_eq!(rejects as usize, rejected.len() + late.len(), "{records:?}");
+        assert_eq!(tally.alerts.values().sum::<u64>() as usize, searched.findings.len());
+        assert!(tally.rule_failures.is_empty(), "{:?}", tally.rule_failures);
+        assert!(engine.is_drained());
+    }
+}
+
+/// A record of many events: each alert shows its own, the record is decoded once for all of them, and one that would
+/// alert without end is stopped and kept.
+#[test]
+fn alerts_of_a_record_of_many_events_show_their_own_and_are_bounded() {
+    let compiled = compiled();
+    let source = compiled.pipeline.sources.iter().position(|source| &*source.id == "rail-windows");
+    let source = source.expect("rail");
+    let event = |number: usize| {
+        format!(r#"{{"Channel":"Security","EventID":{},"Hostname":"h{number}"}}"#, 1_100 + number % 3)
+    };
+    let events: Vec<String> = (0..300).map(event).collect();
+    let whole = EngineLimits::from(&Config::default().limits);
+    for (what, record) in [("a list", format!("[{}]", events.join(", "))), ("lines", events.join("\n"))] {
+        let mut engine = Engine::new(Arc::clone(&compiled), whole.clone());
+        push(&mut engine, source, record.as_bytes());
+        let searched = engine.search(0, usize::MAX);
+        assert_eq!(searched.findings.len(), 100, "{what}");
+        for finding in &searched.findings {
+            let value: serde_json::Value = serde_json::from_slice(&finding.alert.value).expect("JSON");
+            let own = &events[finding.position.index as usize];
+            assert_eq!(value["raw_data"], own.as_str(), "{what}");
+            let range = &value["unmapped"]["noroshi"]["raw_data_range"];
+            let at = |end: usize| usize::try_from(range[end].as_u64().expect("a place")).expect("small");
+            assert_eq!(&record[at(0)..at(1)], own, "{what}");
+        }
+        assert!(searched.spoilt.is_empty(), "{what}");
+
+        let first = searched.findings[0].alert.value.len();
+        let bounded = EngineLimits { record_alert_bytes_max: first * 10, ..whole.clone() };
+        let mut engine = Engine::new(Arc::clone(&compiled), bounded);
+        push(&mut engine, source, record.as_bytes());
+        push(&mut engine, source, events[2].as_bytes());
+        let searched = engine.search(0, usize::MAX);
+        let rejects: Vec<_> = searched.spoilt.iter().map(|spoilt| (spoilt.at, spoilt.reject.code)).collect();
+        assert_eq!(rejects, [(0, RejectCode::TooManyAlerts)], "{what}");
+        assert_eq!(searched.spoilt[0].payload, record.as_bytes(), "{what}");
+        assert!((10..13).contains(&searched.findings.len()), "{what}: {}", searched.findings.len());
+        assert_eq!(
+            searched.findings.last().map(|finding| finding.position.index),
+            Some(0),
+            "{what}: the next record"
+        );
+        assert_eq!(searched.records, 2, "{what}");
+        let tally = engine.take_tally();
+        assert_eq!(tally.sources[source].rejects[&RejectCode::TooManyAlerts], 1, "{what}");
+        assert_eq!(tally.alerts.values().sum::<u64>(), searched.findings.len() as u64, "{what}");
+    }
+}
+
+fn push(engine: &mut Engine, source: usize, payload: &[u8]) {
+    let record = RecordRef {
+        source,
+        slot: 0,
+        topic: &Arc::from("in.rail.windows"),
+        partition: 0,
+        offset: 0,
+        timestamp_ms: None,
+        payload: Some(payload),
+        envelope: &NoEnvelope,
+    };
+    assert!(matches!(engine.push(&record), Pushed::Events(_)));
 }

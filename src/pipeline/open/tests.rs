@@ -116,6 +116,7 @@ fn offsets_leave_with_all_that_came_of_the_records_before_them() {
                         Searched { findings, records, ..Searched::default() },
                         &[Arc::from("alerts")],
                         1,
+                        0,
                     );
                 }
                 Room(bytes) => assert_eq!(open.room(MAX), bytes, "{what}: step {at}"),
@@ -130,4 +131,59 @@ fn offsets_leave_with_all_that_came_of_the_records_before_them() {
             }
         }
     }
+}
+
+/// A flood is noticed in the epoch that the record leaves with which makes it one, and not again (I-1, I-3).
+#[test]
+fn a_flood_is_noticed_where_its_record_leaves() {
+    let limits = FloodLimits { percent: 50, rejects_min: 3, window_ms: 1_000 };
+    let mut open = Open::new(limits);
+    let add = |open: &mut Open, records| {
+        let noticed = open.add(Searched { records, ..Searched::default() }, &[], 0, 0);
+        noticed.iter().map(|noticed| noticed.position.offset).collect::<Vec<_>>()
+    };
+    for offset in 10..14 {
+        record(&mut open, 4, offset, Some(1));
+    }
+    assert_eq!(add(&mut open, 2), [0; 0], "two are through");
+    assert_eq!(add(&mut open, 1), [12]);
+    open.leave();
+    assert_eq!(open.flooded(0).len(), 1);
+    // The epoch is aborted; everything comes again.
+    open.discard();
+    open.floods().rewind();
+    assert_eq!(open.flooded(0), []);
+    for offset in 10..14 {
+        record(&mut open, 4, offset, Some(1));
+    }
+    assert_eq!(add(&mut open, 4), [12], "the same record, however many are through at once");
+    open.leave();
+    open.floods().committed();
+    record(&mut open, 4, 14, Some(1));
+    assert_eq!(add(&mut open, 1), [0; 0]);
+    let note = FloodNote { source: 0, topic: Arc::from("in"), partition: 4 };
+    assert_eq!(open.flooded(0), [note]);
+    open.keep(&[]);
+    assert_eq!(open.flooded(0), []);
+}
+
+#[test]
+fn a_record_that_is_spoilt_late_leaves_as_a_reject_in_its_place() {
+    let mut open = Open::default();
+    for offset in 0..3 {
+        record(&mut open, 0, offset, (offset == 0).then_some(1));
+    }
+    let output = Output {
+        topic: Arc::from("rejects"),
+        key: None,
+        value: Some(vec![0; 50]),
+        headers: Vec::new(),
+        timestamp_ms: None,
+    };
+    open.spoil(1, DeadLetter { output, cut: true });
+    open.add(Searched { records: 3, ..Searched::default() }, &[], 0, 0);
+    let left = open.leave();
+    let bytes: Vec<usize> =
+        left.outputs.iter().map(|output| output.value.as_ref().map_or(0, Vec::len)).collect();
+    assert_eq!((bytes, left.rejects_cut), (vec![1, 50], 1));
 }

@@ -311,6 +311,14 @@ fn size_and_depth_are_bounded() {
     for (name, sql, expect) in [
         ("10 MB", format!("{HEAD} Image = '{}'", "a".repeat(10 << 20)), Some("Q004")),
         ("a comment of 1 MB", format!("{HEAD} Image = 'a' /* {} */", "x".repeat(1 << 20)), Some("Q004")),
+        (
+            "300 output columns",
+            format!(
+                "SELECT {} FROM process_activity WHERE Image = 'a'",
+                (0..300).map(|n| format!("Image AS a{n}")).collect::<Vec<_>>().join(", ")
+            ),
+            Some("Q005"),
+        ),
         ("10,000 parentheses", nested("(", ")", 10_000), Some("Q005")),
         ("10,000 NOT", nested("NOT ", "", 10_000), Some("Q005")),
         ("7 NOT (", nested("NOT (", ")", 7), Some("Q005")),

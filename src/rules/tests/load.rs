@@ -130,6 +130,26 @@ fn a_test_that_can_never_pass_is_a_problem_of_the_rule() {
 }
 
 #[test]
+fn tests_tags_and_dates_are_told_at_their_places() {
+    let text = "/*---\nid: t\ntitle: t\ntags: [attack.bogus, attak.t1059, attack.t1059, cve.2024-1]\ndate: 2026-02-30\n\
+                modified: 2026-02-28\ntests:\n  - name: a\n    given:\n      - {Imag: x, ProcessId: four}\n    expect: 0\n  \
+                - {name: b, given: Cargo.toml, expect: 0}\n  - {name: c, given: Cargo.toml, format: syslog, expect: 0}\n\
+                ---*/\nSELECT Image FROM process_activity WHERE Image = 'a'\n";
+    let loaded = loaded(&[("t.sql", text)]);
+    let expect = [
+        "t.sql:4:8 R006",
+        "t.sql:4:22 R006",
+        "t.sql:5:7 R009",
+        "t.sql:10:10 T003",
+        "t.sql:10:30 T003",
+        "t.sql:12:22 T001",
+        "t.sql:13:42 T001",
+    ];
+    assert_eq!(lines(&loaded), expect.map(String::from));
+    assert_eq!(loaded.diagnostics.iter().filter(|d| !d.is_error()).count(), 3);
+}
+
+#[test]
 fn faults_of_the_metadata_do_not_hide_those_of_the_query() {
     for (metadata, faults) in [
         ("titel: t\nid: a\ntags: [attack.t1]", vec!["D004", "D003", "R006"]),

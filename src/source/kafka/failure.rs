@@ -6,8 +6,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::source::Notice;
 
-/// The notice that ends the lane; `None` for what passes. `instance` is the id of a static member.
-pub fn failure(error: &KafkaError, instance: Option<&str>) -> Option<Notice> {
+/// The notice that ends the lane; `None` for what passes. `instance` is the id of a static member;
+/// `patterns` says that some source names its topics by a pattern.
+pub fn failure(error: &KafkaError, instance: Option<&str>, patterns: bool) -> Option<Notice> {
     use RDKafkaErrorCode as Code;
     let (code, fatal) = match error {
         KafkaError::MessageConsumptionFatal(code) => (*code, true),
@@ -30,6 +31,12 @@ pub fn failure(error: &KafkaError, instance: Option<&str>) -> Option<Notice> {
             )
         }
         code if fatal => format!("the consumer has failed for good: {code}"),
+        // The client says the same of a pattern that matches nothing yet. Topics by name were there at the start.
+        Code::UnknownTopicOrPartition | Code::UnknownTopic if patterns => {
+            return Some(Notice::Trouble(format!(
+                "no topic matches the topic_pattern of a source yet, or a topic was deleted ({code})"
+            )));
+        }
         Code::UnknownTopicOrPartition | Code::UnknownTopic => format!(
             "a topic of the pipeline does not exist ({code}); `noroshi topics --create` makes what is missing"
         ),
@@ -71,7 +78,7 @@ mod tests {
             (fatal(Code::FencedInstanceId), Some(("fenced", "`harbour-0-1`"))),
             (fatal(Code::UnreleasedInstanceId), Some(("failed", "`harbour-0-1`"))),
         ] {
-            let notice = failure(&error, Some("harbour-0-1"));
+            let notice = failure(&error, Some("harbour-0-1"), false);
             match (&notice, expect) {
                 (None, None) => {}
                 (Some(Notice::Failed(why)), Some(("failed", part))) if why.contains(part) => {}
@@ -79,5 +86,8 @@ mod tests {
                 _ => panic!("{error:?}: {notice:?}, not {expect:?}"),
             }
         }
+        // A pattern that matches nothing yet ends nothing.
+        let notice = failure(&once(Code::UnknownTopicOrPartition), None, true);
+        assert!(matches!(notice, Some(Notice::Trouble(_))), "{notice:?}");
     }
 }

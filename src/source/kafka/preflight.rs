@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::{ClientConfig, ClientContext};
 
+use super::begin;
 use crate::config::kafka::TokenSource;
+use crate::pipeline::definition::Pipeline;
+use crate::source::SourceError;
 
 /// One question to the broker.
 const ASK: Duration = Duration::from_secs(2);
@@ -194,5 +198,24 @@ impl Preflight {
             PreflightError::Unreachable { servers: self.servers.clone(), why: error.to_string() }
         })?;
         Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
+    /// Whether this group would know where to begin on all partitions of these topics, which a pipeline reads.
+    pub fn can_begin(&self, group: &str, pipeline: &Pipeline, topics: &[String]) -> Result<(), SourceError> {
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            let state = self.topic(topic).map_err(|error| SourceError::Kafka {
+                what: "asking for a topic's partitions",
+                why: error.to_string(),
+            })?;
+            let TopicState::Present(partitions) = state else { continue };
+            for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+                list.add_partition(topic, partition);
+            }
+        }
+        if list.count() > 0 {
+            begin::beginnings(&self.consumer, group, pipeline, &list)?;
+        }
+        Ok(())
     }
 }

@@ -20,9 +20,17 @@ fn broken() -> Vec<Broken> {
         (
             "rules/d-metadata.sql",
             "/*---\nid: d\ntitle: x\nlvel: high\nstatus: fine\n---*/\nSELECT 1\n".into(),
-            &[("D003", 4, 1, "`level`"), ("D006", 5, 9, "stable")],
+            &[
+                ("D003", 4, 1, "`level`"),
+                ("D006", 5, 9, "stable"),
+                ("Q006", 7, 1, "known tables"),
+                ("Q023", 7, 8, "WHERE"),
+            ],
         ),
-        ("rules/e-bare.sql", "SELECT Image FROM process_activity\n".into(), &[("R001", 1, 1, "/*---")]),
+        ("rules/e-bare.sql", "SELECT Image FROM process_activity\n".into(), &[
+            ("R001", 1, 1, "/*---"),
+            ("Q023", 1, 8, "WHERE"),
+        ]),
         ("rules/f-twin.sql", rule("a", &process("Image = 'x'")), &[("R002", 2, 5, "a-column.sql:2")]),
         (
             "rules/g-group.sql",
@@ -100,7 +108,14 @@ fn exit_codes_tell_problems_from_wrong_use() {
     for (folder, args, code, part) in [
         (&folder, &["rules/j-sound.sql"][..], 0, "1 rule, 0 pipelines, 12 tables: no problems"),
         (&folder, &["rules/h-like.sql"], 0, "1 warning"),
-        (&folder, &["rules/j-sound.sql", "rules/a-column.sql"], 1, "1 error"),
+        (
+            &folder,
+            &["rules/j-sound.sql", "rules/a-column.sql"],
+            1,
+            "2 rule files, 1 sound, 0 pipelines, 12 tables: 1 error",
+        ),
+        (&folder, &["pipelines"], 1, "error[R008]: no rule is in pipelines or below"),
+        (&folder, &["rules/j-sound.sql", "pipelines"], 0, "warning[R008]"),
         (&folder, &["rules/none.sql"], 1, "rules/none.sql"),
         (&folder, &["pipelines/p"], 1, "3 errors"),
         (&folder, &["--pipeline", "pipelines/none"], 1, "D001"),

@@ -120,15 +120,16 @@ fn what_is_too_long_for_its_column_says_so() {
     let value = |chars: usize| hit().replace(r"C:\\", &format!(r"C:\\{}", "x".repeat(chars)));
     for (title, image, shown_title, shown_image) in [
         (
-            "狼".repeat(48),
+            // A wide character takes two columns.
+            "狼".repeat(24),
             value(53),
-            "狼".repeat(48),
+            "狼".repeat(24),
             format!(r"Image=C:\{}Windows\System32\cmd.exe", "x".repeat(53)),
         ),
         (
-            "狼".repeat(49),
+            "狼".repeat(25),
             value(54),
-            format!("{}…", "狼".repeat(47)),
+            format!("{}…", "狼".repeat(23)),
             format!(r"Image=C:\{}Windows\System32\cmd.e…", "x".repeat(54)),
         ),
     ] {
@@ -242,4 +243,40 @@ fn a_reader_that_leaves_ends_the_scan_quietly() {
     child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("reads");
     assert_eq!((child.wait().expect("ends").code(), err.as_str()), (Some(0), ""));
     assert_eq!(places(&first), [("many".to_owned(), 0, 0)]);
+}
+
+#[test]
+fn the_rule_on_long_names_sees_suricata_s_lists_of_questions() {
+    let done = finish(program().current_dir(repository()).args([
+        "scan",
+        "--rules",
+        "rules/network/dns_long_name.sql",
+        "--source",
+        "suricata-eve",
+        "--output",
+        "matches",
+        "tests/formats/suricata-eve/dns_activity/input.ndjson",
+    ]));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let records: Vec<Value> = done
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["record"].clone())
+        .collect();
+    assert_eq!(records, [6], "{}", done.out);
+}
+
+#[test]
+fn every_line_of_a_utf_16_file_is_told_as_such() {
+    let folder = Folder::new(&[("shell.sql", SHELL)]);
+    let text = format!("\u{feff}{}\r\n{}\r\n{}\r\n", hit(), miss(), hit());
+    for (name, bytes) in [
+        ("little", text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()),
+        ("big", text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ] {
+        folder.write(name, &bytes);
+        let done = folder.run(&[ARGS, &[name]].concat());
+        assert_eq!(done.err.matches("looks like UTF-16, not like JSON").count(), 3, "{name}: {}", done.err);
+        assert!(!done.err.contains("registry"), "{name}: {}", done.err);
+    }
 }

@@ -43,15 +43,20 @@ fn the_tests_of_rules_pass_or_say_what_differs() {
         (format!("  - {{name: n, {ROWS}, expect: 3}}\n"), 1, &["expected 3 alerts, got 1:"]),
         (
             "  - {name: n, given: [{Imagee: x}], expect: 0}\n".into(),
-            1,
-            &["row 0: the table `process_activity` has no column `Imagee`; did you mean `Image`"],
+            2,
+            &["T003", "the table `process_activity` has no column `Imagee`", "did you mean `Image`?"],
+        ),
+        (
+            "  - {name: n, given: [{Image: x, ProcessId: four}, {event_time: soon}], expect: 0}\n".into(),
+            2,
+            &["\"four\" is no value of the column `ProcessId`", "\"soon\" is no value", "of type timestamp"],
         ),
         ("  - {name: n, given: records.ndjson, format: windows-json, expect: 2}\n".into(), 0, &["1 passed"]),
-        ("  - {name: n, given: records.ndjson, expect: 2}\n".into(), 1, &["needs `format:`"]),
+        ("  - {name: n, given: records.ndjson, expect: 2}\n".into(), 2, &["T001", "needs `format:`"]),
         (
             "  - {name: n, given: records.ndjson, format: syslog, expect: 2}\n".into(),
-            1,
-            &["no format `syslog`"],
+            2,
+            &["T001", "no format `syslog`"],
         ),
         (
             "  - {name: n, given: none.ndjson, format: windows-json, expect: 2}\n".into(),
@@ -75,12 +80,13 @@ fn the_tests_of_rules_pass_or_say_what_differs() {
 
 #[test]
 fn wrong_use_is_two() {
-    let folder = Folder::new(&[("broken.sql", "SELECT")]);
+    let folder = Folder::new(&[("broken.sql", "SELECT"), ("empty/a.txt", "")]);
     for (args, expect) in [
         (&["test"][..], "name rules to test"),
         (&["test", "broken.sql"], "R001"),
         (&["test", "none.sql"], "none.sql"),
         (&["test", "--pipeline", "none"], "D001"),
+        (&["test", "empty"], "no rule is in empty"),
     ] {
         let done = folder.run(args);
         assert_eq!(done.code, Some(2), "{args:?}: {}{}", done.out, done.err);
@@ -99,11 +105,17 @@ fn a_case_is_blessed_then_holds() {
 
     let done = run(&[]);
     assert_eq!(done.code, Some(1));
-    for part in
-        ["p/cases/one", "expect.json", "--bless writes it", "no input; a case holds some of: win.ndjson"]
-    {
+    for part in [
+        "p/cases/one",
+        "expect.json",
+        "--bless writes it",
+        "no source has the input `other.ndjson`",
+        "a case holds some of: win.ndjson",
+    ] {
         assert!(done.out.contains(part), "{part}: {}", done.out);
     }
+    let done = folder.run(&["check", "--pipeline", "p"]);
+    assert_eq!((done.code, done.out.matches("error[T004]").count()), (Some(1), 2), "{}", done.out);
     fs::remove_dir_all(folder.path().join("p/cases/two")).expect("removes");
     assert_eq!(run(&["--bless"]).code, Some(0));
     let expect = fs::read_to_string(folder.path().join("p/cases/one/expect.json")).expect("was written");

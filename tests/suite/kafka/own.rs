@@ -68,3 +68,71 @@ impl Drop for OwnBroker {
         Self::script(&self.folder, &["stop", "--now", "--remove"]);
     }
 }
+
+mod tests {
+    use std::path::PathBuf;
+
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    use super::super::{Record, STEP_MAX, broker, unique};
+    use super::*;
+
+    /// Runs the script on the broker of all tests: exit code and both outputs.
+    fn script(folder: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+        let mut command = Command::new(script);
+        command.args(words).arg("--dir").arg(folder).stdin(Stdio::null());
+        let done = command.output().expect("scripts/kafka starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (done.status.code(), text(&done.stdout), text(&done.stderr))
+    }
+
+    /// Markers of transactions and what was aborted take offsets, and are no records.
+    #[test]
+    fn a_topic_is_read_to_its_end_and_a_record_by_its_place() {
+        let Some(broker) = broker() else { return };
+        // A broker that somebody else runs has no folder.
+        let Some(folder) = std::env::var_os("NOROSHI_TEST_KAFKA_DIR").map(PathBuf::from) else { return };
+        let topic = unique("script");
+        broker.create_topic(&topic, 2);
+        // Of another topic whose name begins alike.
+        let other = format!("{topic}-1");
+        broker.create_topic(&other, 1);
+        broker.produce(&other, [Record::new(0, "other")]);
+        assert_eq!(script(&folder, &["consume", &topic]), (Some(0), String::new(), String::new()));
+
+        broker.produce(&topic, [Record::new(0, "a"), Record::new(1, "b")]);
+        let mut config = broker.config();
+        let producer: BaseProducer =
+            config.set("transactional.id", unique("script")).create().expect("a producer");
+        producer.init_transactions(STEP_MAX).expect("init");
+        for (value, commit) in [("c", true), ("never", false), ("d", true), ("never", false)] {
+            producer.begin_transaction().expect("begin");
+            let record: BaseRecord<'_, (), str> = BaseRecord::to(&topic).partition(1).payload(value);
+            producer.send(record).map_err(|(error, _)| error).expect("send");
+            producer.flush(STEP_MAX).expect("flush");
+            if commit { producer.commit_transaction(STEP_MAX) } else { producer.abort_transaction(STEP_MAX) }
+                .expect("ends");
+        }
+        for (words, expect) in [
+            (&["consume", topic.as_str()][..], vec!["a", "b", "c", "d"]),
+            (&["consume", &topic, "--max", "9"], vec!["a", "b", "c", "d"]),
+            (&["record", &topic, "1", "3"], vec!["never"]),
+            (&["record", &topic, "1", "1"], vec!["c"]),
+            (&["record", &topic, "0", "0"], vec!["a"]),
+        ] {
+            let (code, out, err) = script(&folder, words);
+            let mut lines: Vec<&str> = out.lines().collect();
+            lines.sort_unstable();
+            assert_eq!((code, lines), (Some(0), expect), "{words:?}: {err}");
+        }
+        let (code, out, _) = script(&folder, &["consume", &topic, "--max", "2"]);
+        assert_eq!((code, out.lines().count()), (Some(0), 2));
+        // A marker, and nothing.
+        for offset in ["2", "99"] {
+            let (code, out, err) = script(&folder, &["record", &topic, "1", offset]);
+            assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+            assert!(err.contains("there is no record at"), "{err}");
+        }
+    }
+}

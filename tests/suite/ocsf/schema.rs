@@ -144,6 +144,14 @@ impl Schema {
         resolved
     }
 
+    /// An object's attribute with what the dictionary says of it; profiles left aside.
+    pub fn attribute(&self, object: &str, name: &str) -> Option<Object> {
+        let own = self.resolve(object, &[]).attributes.get(name)?.as_object()?.clone();
+        let mut detail = self.dictionary.get(name)?.as_object()?.clone();
+        merge(&mut detail, &own);
+        Some(detail)
+    }
+
     fn include(&self, path: &str, profiles: &[&str], attributes: &mut Object) {
         if let Some((_, known)) = INCLUDES.iter().find(|(name, _)| *name == path) {
             for (name, requirement) in *known {

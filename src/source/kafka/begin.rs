@@ -1,0 +1,92 @@
+//! Asking the broker where partitions begin.
+//!
+//! Owns the questions and what is said when there is no answer; the decision is `source::assignment`'s. Called by the
+//! consumer at each assignment, and by the look at the broker before a change is taken over.
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::{ANSWER_TIMEOUT, kafka, plain};
+use crate::pipeline::definition::Pipeline;
+use crate::source::SourceError;
+use crate::source::assignment::{Begin, Facts, begin};
+
+/// Where one partition begins.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    pub topic: String,
+    pub partition: i32,
+    /// `None` for a topic that no source reads.
+    pub source: Option<usize>,
+    pub at: i64,
+    pub committed: Option<i64>,
+}
+
+/// Where these partitions begin for a group.
+pub fn beginnings<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    group: &str,
+    pipeline: &Pipeline,
+    list: &TopicPartitionList,
+) -> Result<Vec<Beginning>, SourceError> {
+    let committed = committed_now(consumer, list.clone())?;
+    let mut found = Vec::new();
+    for element in committed.elements() {
+        let (topic, partition) = (element.topic(), element.partition());
+        let (low, high) = consumer
+            .fetch_watermarks(topic, partition, ANSWER_TIMEOUT)
+            .map_err(|error| kafka("reading a partition's first and last offset", &error))?;
+        let committed = plain(element.offset());
+        let source = pipeline.source_of(topic);
+        let at = match source.map(|source| &pipeline.sources[source]) {
+            // The group gave it before it learned that we read it no longer; it will not be read.
+            None => high,
+            Some(declared) => match begin(Facts { committed, low, high }, declared.start) {
+                Begin::At(at) => at,
+                Begin::Undeclared => {
+                    return Err(SourceError::NoStart {
+                        group: group.to_owned(),
+                        topic: topic.to_owned(),
+                        partition,
+                        source_id: declared.id.to_string(),
+                    });
+                }
+                Begin::OutOfRange { committed } => {
+                    let why = format!(
+                        "{topic}/{partition} holds offsets {low} to {high}, but the group `{group}` has committed {committed}: records were deleted before they were read, or the topic was made anew; reset the group's offset to go on"
+                    );
+                    return Err(SourceError::Kafka { what: "offset out of range", why });
+                }
+            },
+        };
+        found.push(Beginning { topic: topic.to_owned(), partition, source, at, committed });
+    }
+    Ok(found)
+}
+
+/// What the group has committed.
+pub fn committed_now<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: TopicPartitionList,
+) -> Result<TopicPartitionList, SourceError> {
+    let failed = |error: &KafkaError| kafka("reading the group's committed offsets", error);
+    let found = consumer.committed_offsets(list, ANSWER_TIMEOUT).map_err(|error| failed(&error))?;
+    // A partition with an error of its own has no offset in the answer, which must not pass for none committed.
+    match found.elements().iter().find_map(|element| element.error().err()) {
+        Some(error) => Err(failed(&error)),
+        None => Ok(found),
+    }
+}
+
+/// These partitions, at where they begin.
+pub fn at_beginnings<'b>(
+    beginnings: impl Iterator<Item = &'b Beginning>,
+) -> Result<TopicPartitionList, SourceError> {
+    let mut list = TopicPartitionList::new();
+    for Beginning { topic, partition, at, .. } in beginnings {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*at))
+            .map_err(|error| kafka("preparing the assignment", &error))?;
+    }
+    Ok(list)
+}
