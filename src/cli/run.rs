@@ -138,7 +138,7 @@ pub fn outcome(ends: &[LaneEnd]) -> Outcome {
     for end in ends {
         let (this, why) = match &end.exit {
             Exit::Stopped => continue,
-            Exit::Deadline => (Outcome::Deadline, "the deadline for stopping passed".to_owned()),
+            Exit::Deadline => (Outcome::Deadline, "the deadline for stopping passed, or a second signal came".to_owned()),
             Exit::Fenced(why) => (Outcome::Fenced, why.clone()),
             Exit::Failed(why) => (Outcome::Kafka, why.clone()),
         };
