@@ -26,7 +26,7 @@ use self::begin::{Beginning, at_beginnings};
 use self::context::{Inbox, LaneContext, Pending};
 use self::failure::failure;
 use super::assignment::Positions;
-use super::audit::{Audit, Committed, Stamp, audit};
+use super::audit::{Committed, Stamp, compare};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::{Pipeline, Start};
@@ -126,16 +126,13 @@ impl KafkaSource {
     /// Compares what the broker says of some partitions with what this lane believes.
     fn compare(&self, found: &TopicPartitionList, epoch: u64, open: bool) -> Result<(), SourceError> {
         let me = Stamp { epoch, ..self.me.clone() };
-        for element in found.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let committed = plain(element.offset())
-                .map(|offset| Committed { offset, stamp: Stamp::parse(element.metadata()) });
-            let believed = self.positions.believed(topic, partition);
-            if let Audit::Contradiction(what) = audit(&me, believed, committed.as_ref(), open) {
-                return Err(SourceError::Contradiction { topic: topic.to_owned(), partition, what });
-            }
-        }
-        Ok(())
+        let elements = found.elements();
+        let found = elements.iter().map(|element| {
+            let stamp = Stamp::parse(element.metadata());
+            let committed = plain(element.offset()).map(|offset| Committed { offset, stamp });
+            (element.topic(), element.partition(), committed)
+        });
+        compare(&me, open, found, |topic, partition| self.positions.believed(topic, partition))
     }
 
     /// Where a group begins is decided once: a restart before the first epoch does not skip what came in between. The
