@@ -23,7 +23,7 @@ use super::process::{Running, WAIT_MAX, program, until};
 use super::stopping::SESSION;
 
 /// Rounds of every test run.
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 8;
 /// Faults of a round.
 const FAULTS: usize = 4;
 /// Records that come before each fault, into each partition.
@@ -86,7 +86,7 @@ impl<'b> Round<'b> {
                 settings.push(SESSION.to_owned());
                 settings.push("kafka.consumer.properties.heartbeat.interval.ms=500".to_owned());
             }
-            protocol => settings.push(format!("kafka.consumer.group_protocol={protocol}")),
+            protocol => settings.push(format!("kafka.group_protocol={protocol}")),
         }
         Self {
             broker,
