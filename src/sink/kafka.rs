@@ -245,25 +245,21 @@ impl Worker {
         }
     }
 
-    fn now(&self) -> Millis {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
     /// Carries one epoch to its end.
     fn run(&mut self, epoch: Epoch<ConsumerGroupMetadata>) -> Ended {
-        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let limits = CarryLimits {
             try_for_ms: millis(self.settings.try_for),
             replace_for_ms: millis(self.settings.replace_for),
             slow_ms: self.settings.slow_ms(),
             replace_tainted: true,
         };
-        let (left, now, began) = (std::mem::take(&mut self.left), self.now(), self.began);
+        let (left, began) = (std::mem::take(&mut self.left), self.began);
+        let now = || millis(began.elapsed());
         // Statistics that came in the meantime are looked at before the transaction begins.
         self.idle();
-        let mut carry = Carry::new(epoch, left, self, now, limits);
+        let mut carry = Carry::new(epoch, left, self, now(), limits);
         loop {
-            match carry.step(self, || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)) {
+            match carry.step(self, now) {
                 Step::Again(Duration::ZERO) => {}
                 Step::Again(pause) => std::thread::sleep(pause),
                 Step::Ended(ended) => {
@@ -346,6 +342,10 @@ impl Worker {
         };
         result.map_err(|error| fail(verdict(facts(&error)), error.to_string()))
     }
+}
+
+fn millis(duration: Duration) -> Millis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Why a producer was fenced, for the operator. The broker's answer is the same in both cases.

@@ -50,7 +50,8 @@ fn rule(id: &str, sql: &str) -> String {
     format!("/*---\nid: {id}\ntitle: The rule {id}\nlevel: high\n---*/\n{sql}\n")
 }
 
-const SHELL: &str = "\
+/// A rule that finds what [`started`] makes of `cmd.exe`.
+pub const SHELL: &str = "\
 /*---
 id: shell
 title: A shell was started

@@ -9,22 +9,13 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
+use super::cli::SHELL;
 use super::process::{finish, until};
 
 /// Columns: wide enough that nothing of ours is wrapped.
 const COLUMNS: usize = 240;
 /// More than this, and `scan` shows a bar.
 const LONG_BYTES: usize = 5 << 20;
-
-const SHELL: &str = "\
-/*---
-id: shell
-title: A shell was started
-level: high
-entity: [Computer]
----*/
-SELECT Computer, Image FROM process_activity WHERE Image ILIKE '%\\\\cmd.exe'
-";
 
 /// The program on a pseudo-terminal of its own.
 struct Session {

@@ -164,16 +164,7 @@ fn the_organisation_comes_from_the_source_alone() {
     let source =
         compiled.pipeline.sources.iter().position(|source| &*source.id == "rail-windows").expect("rail");
     let claim = br#"{"Channel":"Security","EventID":1102,"org_id":"power","source":"power-windows","organisation":"power","record_topic":"x"}"#;
-    engine.push(&RecordRef {
-        source,
-        slot: 0,
-        topic: &Arc::from("in.rail.windows"),
-        partition: 0,
-        offset: 0,
-        timestamp_ms: None,
-        payload: Some(claim),
-        envelope: &NoEnvelope,
-    });
+    push(&mut engine, source, claim);
     let findings = engine.search_all(0);
     assert!(!findings.is_empty());
     for finding in findings {
