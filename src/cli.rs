@@ -10,6 +10,7 @@ mod demo;
 mod dlq;
 mod exit;
 mod output;
+mod place;
 mod run;
 mod scan;
 mod test;

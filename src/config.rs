@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, SourceFile, codes, sort};
 use crate::document;
+use crate::record::wall_clock;
 
 pub use broker::Kafka;
 pub use limits::Limits;
@@ -129,6 +130,14 @@ impl Config {
             )));
         }
         Ok(self.kafka.bootstrap_servers.join(","))
+    }
+
+    /// Whether a command that needs a broker has what it takes: one is configured, and what its clients read from
+    /// elsewhere can be read. All faults at once: D004, D001, C003.
+    pub fn reachable(&self) -> Result<(), Vec<Diagnostic>> {
+        let mut found: Vec<Diagnostic> = self.brokers().err().into_iter().collect();
+        found.extend(kafka::unreadable(self, wall_clock() / 1_000));
+        if found.is_empty() { Ok(()) } else { Err(found) }
     }
 
     fn layer(

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use super::cases;
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal, count, plural};
-use crate::config::{Config, LoadOptions};
+use crate::config::{Config, LoadOptions, kafka};
 use crate::diagnostic::{self, Diagnostic, codes};
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::load::unfed;
 use crate::printable;
+use crate::record::wall_clock;
 use crate::rules::{self, RuleLimits};
 
 /// Find all problems in rules, pipelines, schemas and configuration.
@@ -78,10 +79,19 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     }
     // With a configuration that is wrong the rest is checked with the default bounds.
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), Vec::new()));
-    let config = config.unwrap_or_else(|found| {
-        seen.found.extend(found);
-        Config::default()
-    });
+    let config = match config {
+        Ok(config) => {
+            seen.found.extend(config.warnings());
+            // Here may be another machine than where it runs: what is missing here may be there.
+            let missing = kafka::unreadable(&config, wall_clock() / 1_000);
+            seen.found.extend(missing.into_iter().map(Diagnostic::warning));
+            config
+        }
+        Err(found) => {
+            seen.found.extend(found);
+            Config::default()
+        }
+    };
     let limits = RuleLimits::from(&config.limits);
     let catalog = match &schemas {
         Some(folder) => Catalog::look_at(folder, &mut seen.found),

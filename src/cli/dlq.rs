@@ -9,15 +9,15 @@ mod replay;
 mod show;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
+use super::place::Place;
+use crate::config::Config;
 use crate::config::kafka::{self, TokenSource};
-use crate::config::{Config, LoadOptions};
 use crate::normalise::time::{self, ZoneOffset};
 use crate::pipeline::definition::{Pipeline, parse_duration_ms};
 use crate::record::wall_clock;
@@ -52,20 +52,6 @@ enum DlqCommand {
     Show(show::ShowArgs),
     /// Send rejects back to the topics that they came from, each once.
     Replay(replay::ReplayArgs),
-}
-
-/// What is looked at.
-#[derive(Debug, clap::Args)]
-struct Where {
-    /// A pipeline folder.
-    #[arg(long)]
-    pipeline: PathBuf,
-    /// A configuration file.
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// One setting, as section.key=value; may be repeated.
-    #[arg(long)]
-    set: Vec<String>,
 }
 
 /// Which rejects are meant.
@@ -165,9 +151,9 @@ struct Letters {
 
 impl Letters {
     /// Reads the configuration and looks at the broker.
-    fn open(place: &Where) -> Result<Self, CliError> {
-        let config = Config::load(&LoadOptions::from_process(place.config.clone(), place.set.clone()))?;
-        config.brokers()?;
+    fn open(place: &Place) -> Result<Self, CliError> {
+        let config = place.config()?;
+        config.reachable()?;
         let pipeline = Pipeline::load(&place.pipeline)?;
         let token = TokenSource::new(&config);
         let unreachable = |error: PreflightError| CliError::kafka(error.to_string());

@@ -1,14 +1,13 @@
 //! `noroshi run`: the service.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::place::Place;
 use crate::api;
-use crate::config::{Config, LoadOptions};
 use crate::diagnostic::Diagnostic;
 use crate::observe::log;
 use crate::pipeline::cycle::Exit;
@@ -36,15 +35,8 @@ Examples:
   noroshi run --pipeline pipelines/demo --set kafka.bootstrap_servers=localhost:9092
   curl -s localhost:9464/status | jq .lanes")]
 pub struct RunArgs {
-    /// A pipeline folder.
-    #[arg(long)]
-    pipeline: PathBuf,
-    /// A configuration file.
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// One setting, as section.key=value; may be repeated.
-    #[arg(long)]
-    set: Vec<String>,
+    #[command(flatten)]
+    place: Place,
     /// Name of this process among those that run the pipeline; must be the same after a restart. Default: the
     /// variable NOROSHI_INSTANCE, else the host's name.
     #[arg(long)]
@@ -53,7 +45,7 @@ pub struct RunArgs {
 
 /// Runs until it is stopped.
 pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
-    let config = Arc::new(Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?);
+    let config = Arc::new(args.place.config()?);
     log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
@@ -63,12 +55,12 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     hangups(&wake)?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
     // What is wrong with the configuration must not hide what is wrong with the pipeline.
-    let started = reload::start(&args.pipeline, &RuleLimits::from(&config.limits));
-    let (looked, Sound { compiled, warnings, unfed }) = match (started, config.brokers()) {
-        (Ok(started), Ok(_)) => started,
-        (started, brokers) => {
-            let found = brokers.err().into_iter().chain(started.err().into_iter().flatten());
-            return Err(found.collect::<Vec<Diagnostic>>().into());
+    let started = reload::start(&args.place.pipeline, &RuleLimits::from(&config.limits));
+    let (looked, Sound { compiled, warnings, unfed }) = match (started, config.reachable()) {
+        (Ok(started), Ok(())) => started,
+        (started, reachable) => {
+            let found = [reachable.err(), started.err()];
+            return Err(found.into_iter().flatten().flatten().collect::<Vec<Diagnostic>>().into());
         }
     };
     terminal.warn(&warnings);

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal, plural};
+use super::place::Place;
+use crate::config::Config;
 use crate::config::kafka::{self, TokenSource};
-use crate::config::{Config, LoadOptions};
 use crate::pipeline::definition::Pipeline;
 use crate::sink::kafka::create::{TopicPlan, create};
 use crate::source::kafka::preflight::{Preflight, TopicState};
@@ -23,9 +23,8 @@ Examples:
   noroshi topics --pipeline pipelines/demo
   noroshi topics --pipeline pipelines/demo --create --partitions 4 --set kafka.bootstrap_servers=localhost:9092")]
 pub struct TopicsArgs {
-    /// A pipeline folder.
-    #[arg(long)]
-    pipeline: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Create what is missing.
     #[arg(long)]
     create: bool,
@@ -38,18 +37,12 @@ pub struct TopicsArgs {
     /// For people or for machines.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-    /// A configuration file.
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// One setting, as section.key=value; may be repeated.
-    #[arg(long)]
-    set: Vec<String>,
 }
 
 /// Lists, and creates when asked.
 pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError> {
-    let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
-    let pipeline = Pipeline::load(&args.pipeline)?;
+    let config = args.place.config()?;
+    let pipeline = Pipeline::load(&args.place.pipeline)?;
     let mut wanted: BTreeMap<String, (&'static str, String)> = BTreeMap::new();
     for source in &pipeline.sources {
         for topic in &source.topics {
@@ -65,6 +58,7 @@ pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError
     let mut states: BTreeMap<String, TopicState> = BTreeMap::new();
     let mut created: BTreeSet<String> = BTreeSet::new();
     if online {
+        config.reachable()?;
         let client = kafka::admin(&config)?;
         let connect = || Preflight::connect(&client, TokenSource::new(&config), Duration::from_secs(10));
         let unreachable =

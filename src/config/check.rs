@@ -239,11 +239,14 @@ impl Checks<'_> {
         }
         for server in &config.kafka.bootstrap_servers {
             if !is_address(server) {
+                // What stands before an `@` may be a password: it is not shown.
+                let (hidden, shown) =
+                    server.rsplit_once('@').map_or(("", &**server), |(_, host)| ("***@", host));
                 self.fault(
                     codes::D006,
                     "kafka.bootstrap_servers",
-                    format!("`{}` is no broker address", server.escape_default()),
-                    "write host:port, for example kafka-0.example.org:9092",
+                    format!("`{hidden}{}` is no broker address", shown.escape_default()),
+                    "write host:port, for example kafka-0.example.org:9092; users and passwords belong into [kafka.sasl]",
                 );
             }
         }

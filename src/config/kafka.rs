@@ -12,13 +12,18 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
-use super::broker::{GroupProtocol, Mechanism};
-use super::{Config, oauth};
+use super::broker::{GroupProtocol, Mechanism, Tls};
+use super::secret::Secret;
+use super::{Config, Kafka, oauth};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::record::wall_clock;
 
 /// How often librdkafka hands out its statistics, in milliseconds. They bring the ends of partitions and the state of the brokers.
 pub const STATISTICS_INTERVAL_MS: u32 = 500;
+
+/// The settings of secrets, as messages name them.
+const KEY_PASSWORD: &str = "kafka.tls.key_password";
+const PASSWORD: &str = "kafka.sasl.password";
 
 /// A property, its value, and why. Users may override these.
 pub type Preset = (&'static str, &'static str, &'static str);
@@ -136,23 +141,16 @@ fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
         .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
     if kafka.security_protocol.tls() {
         let tls = &kafka.tls;
-        let files = [
-            ("ssl.ca.location", "kafka.tls.ca_file", &tls.ca_file),
-            ("ssl.certificate.location", "kafka.tls.certificate_file", &tls.certificate_file),
-            ("ssl.key.location", "kafka.tls.key_file", &tls.key_file),
-        ];
-        for (name, key, path) in files {
-            if let Some(path) = path {
-                readable(key, path)?;
-                client.set(name, path.to_string_lossy());
-            }
+        for (name, key, path) in tls_files(tls) {
+            readable(key, path)?;
+            client.set(name, path.to_string_lossy());
         }
         if tls.ca_file.is_none() {
             // OpenSSL is linked in and does not know where this system keeps its certificates.
             client.set("ssl.ca.location", "probe");
         }
         if let Some(password) = &tls.key_password {
-            client.set("ssl.key.password", password.read("kafka.tls.key_password")?.expose());
+            client.set("ssl.key.password", password.read(KEY_PASSWORD)?.expose());
         }
         client.set("enable.ssl.certificate.verification", tls.verify.to_string());
         client.set("ssl.endpoint.identification.algorithm", if tls.verify { "https" } else { "none" });
@@ -162,11 +160,39 @@ fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
         if mechanism != Mechanism::OauthBearer {
             client.set("sasl.username", kafka.sasl.username.as_deref().unwrap_or_default());
             if let Some(password) = &kafka.sasl.password {
-                client.set("sasl.password", password.read("kafka.sasl.password")?.expose());
+                client.set("sasl.password", password.read(PASSWORD)?.expose());
             }
         }
     }
     Ok(client)
+}
+
+/// Everything that a client needs from outside of the configuration and that is not there now: files (D001), passwords
+/// and the token (C003). `now_ms` is in milliseconds since 1970.
+pub fn unreadable(config: &Config, now_ms: i64) -> Vec<Diagnostic> {
+    let Kafka { security_protocol: protocol, tls, sasl, .. } = &config.kafka;
+    let mut found = Vec::new();
+    let secret = |key: &str, secret: &Option<Secret>| secret.as_ref()?.read(key).err();
+    if protocol.tls() {
+        found.extend(tls_files(tls).filter_map(|(_, key, path)| readable(key, path).err()));
+        found.extend(secret(KEY_PASSWORD, &tls.key_password));
+    }
+    match sasl.mechanism.filter(|_| protocol.sasl()) {
+        Some(Mechanism::OauthBearer) => found.extend(oauth::token(config, now_ms).err()),
+        Some(_) => found.extend(secret(PASSWORD, &sasl.password)),
+        None => {}
+    }
+    found
+}
+
+/// librdkafka's property, our setting and the path of each file that TLS needs.
+fn tls_files(tls: &Tls) -> impl Iterator<Item = (&'static str, &'static str, &Path)> {
+    let files = [
+        ("ssl.ca.location", "kafka.tls.ca_file", &tls.ca_file),
+        ("ssl.certificate.location", "kafka.tls.certificate_file", &tls.certificate_file),
+        ("ssl.key.location", "kafka.tls.key_file", &tls.key_file),
+    ];
+    files.into_iter().filter_map(|(name, key, path)| Some((name, key, path.as_deref()?)))
 }
 
 /// librdkafka names neither the setting nor the file when it cannot read one.

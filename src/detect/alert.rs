@@ -5,6 +5,7 @@
 //! no input but [`AlertInput`]; never fails, however large or odd the event. Called by `detect` and `cli`.
 
 pub(crate) mod bounds;
+pub mod headers;
 mod identity;
 
 use schemars::JsonSchema;
@@ -15,9 +16,10 @@ use uuid::Uuid;
 
 pub use self::bounds::{ALERT_BYTES_MIN, AlertLimits};
 use self::bounds::{Allowance, Cutter, raw_text};
+use self::headers::{AlertHeader, HeaderTemplate};
 pub use self::identity::alert_id;
+use self::identity::key;
 pub(super) use self::identity::source_alert_id;
-use self::identity::{header, key};
 use super::attack::attacks;
 use super::evidence;
 use crate::normalise::schema::Table;
@@ -103,6 +105,8 @@ pub struct AlertInput<'a> {
     pub raw_from: Option<usize>,
     /// Bounds.
     pub limits: &'a AlertLimits,
+    /// Headers that the pipeline adds.
+    pub headers: &'a [HeaderTemplate],
 }
 
 /// An alert, ready for Kafka.
@@ -113,7 +117,7 @@ pub struct Alert {
     /// Organisation and entity.
     pub key: Vec<u8>,
     /// Printable ASCII; a consumer routes by them without parsing the value.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<AlertHeader>,
     /// JSON on one line.
     pub value: Vec<u8>,
     /// Whether the original record in it was cut.
@@ -159,19 +163,21 @@ struct Cuts {
     other: bool,
 }
 
-fn headers(input: &AlertInput<'_>, id: Uuid) -> Vec<(&'static str, String)> {
+fn headers(input: &AlertInput<'_>, id: Uuid) -> Vec<AlertHeader> {
     let rule = input.rule;
-    vec![
+    let ours = [
         ("content-type", "application/json".to_owned()),
         ("noroshi-alert-id", id.to_string()),
-        ("noroshi-org-id", header(input.org_id.as_str())),
-        ("noroshi-rule-id", header(&rule.id)),
-        ("noroshi-rule-version", header(input.rule_version)),
+        ("noroshi-org-id", input.org_id.as_str().to_owned()),
+        ("noroshi-source", input.source.to_owned()),
+        ("noroshi-rule-id", rule.id.clone()),
+        ("noroshi-rule-version", input.rule_version.to_owned()),
         ("noroshi-level", rule.level.as_str().to_owned()),
         ("noroshi-severity-id", rule.level.severity().0.to_string()),
         ("noroshi-tlp", input.tlp.as_str().to_owned()),
         ("noroshi-schema", SCHEMA_NAME.to_owned()),
-    ]
+    ];
+    headers::headers(ours, input.headers)
 }
 
 /// The entity columns and their values as text, empty where there is none: from the rule's output, else from the

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use super::alert::headers::HeaderTemplate;
 use super::alert::{Alert, AlertInput, AlertLimits, Tlp, build_as, source_alert_id};
 use crate::normalise::schema::Table;
 use crate::record::{OrgId, Position, TimeMicros};
@@ -82,6 +83,8 @@ pub struct FloodInput<'a> {
     pub rejects: u64,
     /// Bounds.
     pub limits: &'a AlertLimits,
+    /// Headers that the pipeline adds.
+    pub headers: &'a [HeaderTemplate],
 }
 
 /// The alert.
@@ -117,6 +120,7 @@ pub fn reject_flood(input: &FloodInput<'_>) -> Alert {
         raw: &[],
         raw_from: None,
         limits: input.limits,
+        headers: input.headers,
     };
     build_as(&alert, id)
 }
@@ -142,6 +146,7 @@ mod tests {
                 records: 130,
                 rejects: 100,
                 limits: &AlertLimits::default(),
+                headers: &[],
             })
         };
         let alert = made("power", "windows", 1_789_999_800_000, 7);

@@ -53,6 +53,7 @@ codes! {
     P007 "A topic is read and written by the same pipeline."
     P008 "A change that a running process cannot take over: it needs a restart."
     P009 "What the pipeline needs is not on the broker, or the broker does not answer."
+    P010 "A header that alerts are to get cannot be added."
 
     R001 "The rule has no front matter, or it is not closed."
     R002 "Two rules have the same id."

@@ -38,7 +38,6 @@ fn explain(
     found: &mut Vec<Diagnostic>,
 ) {
     let path = error.instance_path().as_str().to_owned();
-    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     let here = |code, message: String| Diagnostic::new(code, message).at(spans.value(&path));
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
@@ -54,7 +53,7 @@ fn explain(
         }
         ValidationErrorKind::Required { property } => {
             let property = property.as_str().unwrap_or_default();
-            let place = if path.is_empty() { "the file".into() } else { format!("`{name}`") };
+            let place = if path.is_empty() { "the file".into() } else { format!("`{}`", part(&path)) };
             found.push(
                 Diagnostic::new(codes::D004, format!("{place} lacks the key `{property}`"))
                     .at(spans.key(&path)),
@@ -82,6 +81,16 @@ fn explain(
             found.push(not_allowed(error, &[text_of(expected_value)]).at(spans.value(&path)));
         }
         other => found.push(here(codes::D006, plain(other, error))),
+    }
+}
+
+/// The last part of a pointer for people; an entry of a list with the list's name.
+fn part(pointer: &str) -> String {
+    let mut segments = pointer.rsplit('/').map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+    let last = segments.next().unwrap_or_default();
+    match segments.next().filter(|list| !list.is_empty() && last.parse::<usize>().is_ok()) {
+        Some(list) => format!("{list}[{last}]"),
+        None => last,
     }
 }
 

@@ -66,7 +66,7 @@ fn all_errors_of_a_toml_file_come_at_once_each_at_its_place() {
             "p.toml:1:1: unknown key `nme` [D003]; did you mean `name`?",
             "p.toml:2:8: must be at least 0 [D006]",
             "p.toml:3:8: `quick` is not one of the allowed values [D006]; allowed: fast, safe",
-            "p.toml:4:1: `0` lacks the key `topic` [D004]",
+            "p.toml:4:1: `inner[0]` lacks the key `topic` [D004]",
             "p.toml:5:1: unknown key `topc` [D003]; did you mean `topic`?",
             "p.toml:7:9: expected string, found a number [D005]",
         ]

@@ -5,6 +5,7 @@
 //! `cli`.
 
 mod file;
+mod headers;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use regex::Regex;
 
 use crate::decode::{self, Format};
 use crate::detect::alert::Tlp;
+use crate::detect::alert::headers::HeaderTemplate;
 use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest};
 use crate::document::{self, Document};
 use crate::normalise::schema::Catalog;
@@ -88,6 +90,8 @@ pub struct Pipeline {
     pub sources: Vec<Source>,
     /// Topic of alerts.
     pub alerts: TopicTemplate,
+    /// Headers that alerts get beside Noroshi's own.
+    pub alert_headers: Vec<HeaderTemplate>,
     /// Topic of rejects.
     pub rejects: TopicTemplate,
     /// Files and folders with rules.
@@ -166,6 +170,7 @@ impl Pipeline {
             organisations: vec![organisation],
             sources: vec![source],
             alerts: TopicTemplate::fixed("alerts"),
+            alert_headers: Vec::new(),
             rejects: TopicTemplate::fixed("dead-letters"),
             rules,
             cases: PathBuf::new(),
@@ -300,6 +305,7 @@ fn check(
         organisations,
         sources,
         alerts,
+        alert_headers: headers::alert_headers(document, found),
         rejects,
         // A path that is not there has been told above.
         rules: file.rules.iter().map(|path| folder.join(path)).filter(|path| path.exists()).collect(),

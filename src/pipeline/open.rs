@@ -147,7 +147,7 @@ impl Open {
             topic: Arc::clone(topic),
             key: Some(alert.key),
             value: Some(alert.value),
-            headers: headers.map(|(name, value)| (name.to_owned(), Some(value.into_bytes()))).collect(),
+            headers: headers.map(|(name, value)| (name.into_owned(), Some(value.into_bytes()))).collect(),
             timestamp_ms: None,
         });
     }

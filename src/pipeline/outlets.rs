@@ -104,6 +104,7 @@ impl Outlets {
             records: noticed.began.counts.records,
             rejects: noticed.began.counts.rejects,
             limits: &engine.limits().alert,
+            headers: &pipeline.alert_headers,
         })
     }
 }

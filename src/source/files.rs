@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How a file is cut into records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Framing {
-    /// A record a line; a file that begins with `[` is one record.
+    /// A record a line; a file that begins with `[`, or with a `{` alone on its line, is one record.
     #[default]
     Auto,
     /// A record a line; empty lines are none.
@@ -90,8 +90,10 @@ impl FileRecords {
             Framing::Lines => false,
             Framing::Auto => {
                 let start = reader.fill_buf()?;
-                let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-                start.trim_ascii_start().first() == Some(&b'[')
+                let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+                let first = start.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+                // A list, or an object over several lines, as people write them.
+                first.starts_with(b"[") || (first.starts_with(b"{") && first[1..].trim_ascii().is_empty())
             }
         };
         Ok(Self { path: path.to_owned(), reader, whole, bytes_max, record: Vec::new(), read, done: false })
@@ -178,6 +180,8 @@ mod tests {
             (b"[1]\n[2]", Framing::Lines, vec!["[1]", "[2]"]),
             (b"", Framing::Whole, vec![""]),
             (b"0123456789abcdef\nx", Framing::Lines, vec!["012345678", "x"]),
+            (b"{\r\n1 }", Framing::Auto, vec!["{\r\n1 }"]),
+            (b"{1}\n{2}", Framing::Auto, vec!["{1}", "{2}"]),
             (b"[0123456789", Framing::Auto, vec!["[01234567"]),
         ] {
             assert_eq!(records(bytes, framing), expect, "{}", String::from_utf8_lossy(bytes));

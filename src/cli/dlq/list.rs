@@ -6,9 +6,10 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::{Filter, Letters, Met, Where, bar};
+use super::{Filter, Letters, Met, bar};
 use crate::cli::exit::{CliError, Outcome};
 use crate::cli::output::{Format, Terminal, plural};
+use crate::cli::place::Place;
 use crate::normalise::time;
 use crate::printable;
 
@@ -29,7 +30,7 @@ Examples:
   noroshi dlq list --pipeline pipelines/demo --format json | jq '.totals'")]
 pub struct ListArgs {
     #[command(flatten)]
-    place: Where,
+    place: Place,
     #[command(flatten)]
     filter: Filter,
     /// List also those that were sent in again.

@@ -11,9 +11,10 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{Filter, Letters, Met, Where, bar};
+use super::{Filter, Letters, Met, bar};
 use crate::cli::exit::{CliError, Outcome};
 use crate::cli::output::{Format, MESSAGE_COLUMNS_MAX, Terminal};
+use crate::cli::place::Place;
 use crate::config::kafka::{self, TokenSource};
 use crate::printable;
 use crate::sink::kafka::ProducerSettings;
@@ -42,7 +43,7 @@ pub struct ReplayArgs {
     /// Positions in the dead-letter topics, or ids, as TOPIC/PARTITION/OFFSET.
     positions: Vec<String>,
     #[command(flatten)]
-    place: Where,
+    place: Place,
     #[command(flatten)]
     filter: Filter,
     /// All rejects.

@@ -6,9 +6,10 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::{Filter, Letters, Met, Where, bar, bytes, list};
+use super::{Filter, Letters, Met, bar, bytes, list};
 use crate::cli::exit::{CliError, Outcome};
 use crate::cli::output::{Format, Terminal};
+use crate::cli::place::Place;
 use crate::printable;
 use crate::record::hex;
 
@@ -29,7 +30,7 @@ pub struct ShowArgs {
     /// Its position in the dead-letter topic, or its id (the position in the input topic), as TOPIC/PARTITION/OFFSET.
     position: String,
     #[command(flatten)]
-    place: Where,
+    place: Place,
     /// Show the bytes in hexadecimal.
     #[arg(long, conflicts_with = "raw")]
     hex: bool,

@@ -151,6 +151,44 @@ fn what_is_missing_is_a_diagnostic() {
 }
 
 #[test]
+fn all_that_is_missing_comes_at_once() {
+    let text = r#"
+        [kafka]
+        bootstrap_servers = ["a:9093"]
+        security_protocol = "PROTOCOL"
+        [kafka.tls]
+        ca_file = "/nowhere/ca.pem"
+        certificate_file = "/nowhere/cert.pem"
+        key_file = "/nowhere/key.pem"
+        key_password = { file = "/nowhere/key-password" }
+        [kafka.sasl]
+        mechanism = "MECHANISM"
+        username = "u"
+        password = { file = "/nowhere/password" }
+        [kafka.sasl.oauthbearer]
+        token_file = "/nowhere/token"
+    "#;
+    let tls = ["D001 ca.pem", "D001 cert.pem", "D001 key.pem", "C003 key-password"];
+    for (protocol, mechanism, expect) in [
+        ("plaintext", "PLAIN", [].as_slice()),
+        ("ssl", "PLAIN", &tls),
+        ("sasl_plaintext", "SCRAM-SHA-256", &["C003 password"]),
+        ("sasl_plaintext", "OAUTHBEARER", &["C003 token"]),
+        ("sasl_ssl", "PLAIN", &[&tls[..], &["C003 password"]].concat()),
+    ] {
+        let text = text.replace("PROTOCOL", protocol).replace("MECHANISM", mechanism);
+        let config: Config = toml::from_str(&text).expect("shape");
+        let found = unreadable(&config, 0);
+        assert_eq!(found.len(), expect.len(), "{protocol} {mechanism}: {found:?}");
+        for (found, expect) in found.iter().zip(expect) {
+            let (code, file) = expect.split_once(' ').expect("two words");
+            assert_eq!(found.code.id, code, "{protocol} {mechanism}");
+            assert!(found.message.contains(&format!("/nowhere/{file}: ")), "{}", found.message);
+        }
+    }
+}
+
+#[test]
 fn librdkafka_is_asked_about_names_and_values() {
     for (name, value, expect) in [
         ("fetch.min.bytes", "1", Ok(())),

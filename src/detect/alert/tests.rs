@@ -90,6 +90,7 @@ impl Case {
             raw: &self.raw,
             raw_from: None,
             limits: &self.limits,
+            headers: &[],
         });
         assert_eq!(schema_errors(&parse(&alert)), Vec::<String>::new());
         assert!(!alert.value.contains(&b'\n'));
@@ -136,7 +137,7 @@ fn golden() {
         json!({"User": r"POWER\operator", "CommandLine": "powershell -enc SQBFAFgA", "nothing": null});
     let alert = case.alert();
     let headers: Map<String, Value> =
-        alert.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        alert.headers.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
     let key = String::from_utf8(alert.key.clone()).expect("ASCII");
     let made = json!({"key": key, "headers": headers, "value": parse(&alert)});
     crate::committed::assert_committed("tests/goldens/alert.json", &format!("{made:#}\n"));

@@ -2,6 +2,8 @@
 //!
 //! Owns types and defaults only; what the values mean is checked by `pipeline::definition`, which reads them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +117,12 @@ pub struct SinkFile {
     /// Topic; `{org_id}` in it gives each organisation its own.
     #[serde(default = "default_alerts")]
     pub topic: String,
+    /// Headers that alerts get beside Noroshi's own, for consumers that route by names of theirs, at most 8:
+    /// `"splunk.header.index" = "noroshi_{org_id}"`. In values `{alert_id}`, `{org_id}`, `{source}`, `{rule_id}`,
+    /// `{rule_version}`, `{level}`, `{severity_id}` and `{tlp}` stand for what the alert says of itself; a value is cut
+    /// at 256 bytes.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 fn default_alerts() -> String {
@@ -123,7 +131,7 @@ fn default_alerts() -> String {
 
 impl Default for SinkFile {
     fn default() -> Self {
-        Self { topic: default_alerts() }
+        Self { topic: default_alerts(), headers: BTreeMap::new() }
     }
 }
 

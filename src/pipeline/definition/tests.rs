@@ -222,9 +222,37 @@ format = "windows-json"
         .iter()
         .map(|line| {
             let place = line.trim_start_matches("p/pipeline.toml:").split(':').next().unwrap_or_default();
-            format!("{place} {}", &line[line.find('[').unwrap_or(0)..][..6])
+            format!("{place} {}", &line[line.find(" [").unwrap_or(0)..][1..7])
         })
         .collect();
     let expect = ["1 [P007]", "10 [P001]", "12 [P002]", "14 [P005]", "16 [D004]", "17 [D003]", "24 [P005]"];
     assert_eq!(codes, expect);
+}
+
+#[test]
+fn added_headers_are_checked_where_they_stand() {
+    let text = r#"
+rules = []
+[[organisation]]
+id = "a"
+name = "A"
+[[source]]
+id = "s"
+organisation = "a"
+topics = ["in"]
+format = "windows-json"
+[alerts.headers]
+"splunk.header.index" = "noroshi_{org_id}"
+"noroshi-level" = "x"
+"a/b" = "{organisation}"
+"#;
+    let found = load(text).expect_err("faults");
+    let places: Vec<bool> = found
+        .iter()
+        .zip(["13:19", "14:9"])
+        .map(|(line, place)| line.contains(&format!("pipeline.toml:{place}")) && line.contains("[P010]"))
+        .collect();
+    assert_eq!((found.len(), places), (2, vec![true, true]), "{found:?}");
+    let sound = load(&text.replace("\"noroshi-level\" = \"x\"\n\"a/b\" = \"{organisation}\"\n", ""));
+    assert_eq!(sound.expect("sound").alert_headers.len(), 1);
 }

@@ -372,6 +372,7 @@ impl Engine {
             raw,
             raw_from,
             limits: &self.limits.alert,
+            headers: &compiled.pipeline.alert_headers,
         });
         Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
     }
