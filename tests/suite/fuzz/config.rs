@@ -9,6 +9,8 @@ use noroshi::diagnostic::{Diagnostic, SourceFile};
 use super::said;
 
 const SECRET: &str = "canary-9b1d";
+/// A text up to this length gets the secret in all ways.
+const ALL_WAYS_BYTES_MAX: usize = 64;
 
 /// Ways to write a secret where it must not be: at the beginning or the end of the file, or beside it.
 enum Place {
@@ -25,6 +27,9 @@ const PLACES: &[Place] = &[
     Place::Last("[kafka.consumer.properties]\n\"ssl.key.password\" = canary-9b1d"),
     Place::Last("kafka = { sasl = { password = 'canary-9b1d' } }\n"),
     Place::Last("[kafka.tls]\nkey_password = { value = 'canary-9b1d' }\n"),
+    Place::Last("[kafka.sasl.password]\nvalue = 'canary-9b1d'\n"),
+    Place::Last("[kafka.sasl]\npassword = '''\ncanary-9b1d"),
+    Place::Last("[kafka.tls]\nkey_password = [\n'canary-9b1d' ;\n"),
     Place::First("kafka.sasl.password = 'canary-9b1d'\n"),
     Place::First("[kafka.sasl]\nusername = 'me'\npassword = '''canary-9b1d'''\n"),
     Place::First("[kafka.tls]\nkey_password = ['canary-9b1d']\n"),
@@ -56,10 +61,13 @@ pub fn check(data: &[u8]) {
             lengths(&found, text);
         }
     }
-    if !data.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
-        && let Some(place) = PLACES.get(data.len() % PLACES.len())
-    {
-        secret(place, text, options);
+    if !data.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()) {
+        // All ways take long: with a longer text one of them.
+        let all = text.len() <= ALL_WAYS_BYTES_MAX;
+        for (_, place) in PLACES.iter().enumerate().filter(|(at, _)| all || *at == data.len() % PLACES.len())
+        {
+            secret(place, text, options.clone());
+        }
     }
 }
 
