@@ -58,7 +58,7 @@ fn run(target: &str, fixtures: &[&str], check: fn(&[u8])) {
         inputs.push(bytes);
     }
     inputs.retain(|bytes| bytes.len() <= BYTES_MAX);
-    let words = mutate::words(&format!("fuzz/dictionaries/{target}.dict"));
+    let words = mutate::words(&format!("tests/fuzz/{target}.dict"));
     let mut mutator = Mutator::new(number("NOROSHI_FUZZ_SEED", 1) as u64, words);
     for round in 0..number("NOROSHI_FUZZ_ROUNDS", ROUNDS) {
         let input = mutator.next(&inputs, BYTES_MAX);
