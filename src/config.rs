@@ -17,6 +17,7 @@ pub mod secret;
 pub mod sections;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,18 +101,23 @@ impl Config {
         match options.path() {
             Some(path) => {
                 let file = SourceFile::read(&path, FILE_BYTES_MAX).map_err(|found| vec![found])?;
-                let parsed = document::read_toml::<serde_json::Value>(&file).map_err(|mut found| {
-                    mask::mask_all(&mut found, &file, None);
-                    found
-                })?;
-                let mut result = Self::layer(Some(parsed.clone()), options);
-                if let Err(found) = &mut result {
-                    mask::mask_all(found, &file, Some((&parsed.value, &parsed.spans)));
-                }
-                result
+                Self::from_file(&file, options)
             }
             None => Self::layer(None, options),
         }
+    }
+
+    /// The same with a file that is already in memory, whatever the options say of one.
+    pub fn from_file(file: &Arc<SourceFile>, options: &LoadOptions) -> Result<Self, Vec<Diagnostic>> {
+        let parsed = document::read_toml::<serde_json::Value>(file).map_err(|mut found| {
+            mask::mask_all(&mut found, file, None);
+            found
+        })?;
+        let mut result = Self::layer(Some(parsed.clone()), options);
+        if let Err(found) = &mut result {
+            mask::mask_all(found, file, Some((&parsed.value, &parsed.spans)));
+        }
+        result
     }
 
     /// What is allowed but dangerous in this configuration; for the log at each start.

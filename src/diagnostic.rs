@@ -6,6 +6,7 @@
 
 pub mod codes;
 
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,17 +39,21 @@ impl SourceFile {
     /// Reads a file; a file that cannot be read (or is no UTF-8, or exceeds `bytes_max`) is a diagnostic.
     pub fn read(path: &Path, bytes_max: u64) -> Result<Arc<Self>, Diagnostic> {
         let failed = |what: String| Diagnostic::new(codes::D001, what);
-        let length = std::fs::metadata(path)
-            .map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?
-            .len();
+        let cannot = |error: std::io::Error| failed(format!("cannot read {}: {error}", path.display()));
+        let file = std::fs::File::open(path).map_err(cannot)?;
+        let too_large = |length: String| {
+            failed(format!("{} has {length} bytes, more than the {bytes_max} that are read", path.display()))
+        };
+        let length = file.metadata().map_err(cannot)?.len();
         if length > bytes_max {
-            return Err(failed(format!(
-                "{} has {length} bytes, more than the {bytes_max} that are read",
-                path.display()
-            )));
+            return Err(too_large(length.to_string()));
         }
-        let bytes = std::fs::read(path)
-            .map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
+        // A device or a pipe says nothing of its length, and a file may grow.
+        let mut bytes = Vec::new();
+        file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(too_large(format!("at least {}", bytes.len())));
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             failed(format!("{} is not UTF-8 (first bad byte at {at})", path.display()))
@@ -319,6 +324,15 @@ mod tests {
         assert_eq!(file.offset(2, 3), 9);
         assert_eq!(file.offset(1, 40), 2);
         assert_eq!(file.offset(40, 1), file.text.len());
+    }
+
+    #[test]
+    fn a_file_without_a_length_is_not_read_for_ever() {
+        let endless = Path::new("/dev/zero");
+        if endless.exists() {
+            let refused = SourceFile::read(endless, 1_000).expect_err("too large");
+            assert!(refused.message.contains("at least 1001 bytes"), "{refused}");
+        }
     }
 
     #[test]

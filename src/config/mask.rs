@@ -70,26 +70,61 @@ fn texts(value: &Value, pointer: &str, places: &Spans, spans: &mut Vec<Range<usi
     }
 }
 
+/// What a setting is called that may be a secret.
+const NAMES: &str = "password|passphrase|secret|token|jaas|pem|ssl_key";
+
 /// The same by the look of the lines, for files that are not even TOML.
 fn written(text: &str) -> Vec<Range<usize>> {
-    static ASSIGNMENT: OnceLock<Option<Regex>> = OnceLock::new();
-    let pattern =
-        r#"(?i)([\w.-]*(?:password|passphrase|secret|token|jaas|pem|ssl_key)[\w.-]*)["']?[ \t]*[=:][ \t]*"#;
-    let Some(assignment) = ASSIGNMENT.get_or_init(|| Regex::new(pattern).ok()) else { return Vec::new() };
+    static PATTERNS: OnceLock<Option<[Regex; 3]>> = OnceLock::new();
+    let patterns = PATTERNS.get_or_init(|| {
+        let assignment =
+            Regex::new(&format!(r#"(?i)([\w.-]*(?:{NAMES})[\w.-]*)["']?[ \t]*[=:][ \t]*"#)).ok()?;
+        let table = Regex::new(&format!(r"(?i)^[ \t]*\[.*(?:{NAMES})")).ok()?;
+        let place = Regex::new(r#"^\{?[ \t]*["']?(?:file|env)["']?[ \t]*=[^={]*$"#).ok()?;
+        Some([assignment, table, place])
+    });
+    let Some([assignment, table, place]) = patterns else { return Vec::new() };
     let mut spans = Vec::new();
-    let mut start = 0;
+    let (mut start, mut in_table) = (0, false);
+    // A text or a list that goes on below: how it ends.
+    let mut open: Option<&str> = None;
     for line in text.split_inclusive('\n') {
+        let at = start;
+        start += line.len();
+        let shown = line.trim_end();
+        let heading = shown.trim_start().starts_with('[');
+        if heading {
+            in_table = table.is_match(shown);
+        }
+        if let Some(end) = open {
+            spans.push(at..at + shown.len());
+            open = Some(end).filter(|end| !shown.contains(*end));
+            continue;
+        }
+        if in_table && !heading && !place.is_match(shown.trim_start()) {
+            // A table where a secret should be: nobody knows what was meant.
+            spans.push(at..at + shown.len());
+            open = unfinished(shown.split_once('=').map_or("", |(_, value)| value.trim_start()));
+            continue;
+        }
         for found in assignment.captures_iter(line) {
             let (Some(all), Some(name)) = (found.get(0), found.get(1)) else { continue };
             let rest = line[all.end()..].trim_end();
-            if name.as_str().ends_with("_file") || rest.starts_with('{') {
+            if name.as_str().ends_with("_file") || rest.starts_with('{') && place.is_match(rest) {
                 continue;
             }
-            spans.push(start + all.end()..start + all.end() + rest.len());
+            spans.push(at + all.end()..at + all.end() + rest.len());
+            open = unfinished(rest);
         }
-        start += line.len();
     }
     spans
+}
+
+/// How a value ends that does not end on its own line.
+fn unfinished(value: &str) -> Option<&'static str> {
+    let ends = [("\"\"\"", "\"\"\""), ("'''", "'''"), ("[", "]"), ("{", "}")];
+    let (begin, end) = ends.into_iter().find(|(begin, _)| value.starts_with(begin))?;
+    (!value.get(begin.len()..)?.contains(end)).then_some(end)
 }
 
 #[cfg(test)]
@@ -106,6 +141,19 @@ mod tests {
             ("KEY_PASSWORD=canary", "KEY_PASSWORD=******"),
             ("sasl = { password = 'canary' }", "sasl = { password = **********"),
             ("password = { file = \"/run/p\" }", "password = { file = \"/run/p\" }"),
+            ("password = { value = 'canary' }", "password = ********************"),
+            ("password = { file = 'a', value = 'canary' }", "password = ********************************"),
+            ("password = '''\ncanary\n'''\nx = 'y'", "password = ***\n******\n***\nx = 'y'"),
+            ("password = [\n 'canary'\n]\nx = 'y'", "password = *\n*********\n*\nx = 'y'"),
+            (
+                "[sasl.password]\nvalue = 'canary'\n[x]\na = 'b'",
+                "[sasl.password]\n****************\n[x]\na = 'b'",
+            ),
+            ("[sasl.password]\nenv = 'P'", "[sasl.password]\nenv = 'P'"),
+            (
+                "token = [\n[sasl.password]\nx = 'canary'\n[y]",
+                "token = *\n***************\n************\n[y]",
+            ),
             ("token_file = \"/run/t\"", "token_file = \"/run/t\""),
             ("username = \"me\"", "username = \"me\""),
         ] {
@@ -114,8 +162,11 @@ mod tests {
                 .at(Location::new(&file, file.text.len() - 3..file.text.len()))];
             mask_all(&mut found, &file, None);
             let location = found[0].location.as_ref().expect("place");
-            assert_eq!(location.file.text, format!("x = 1\n{expect}\ny = 2\n"));
-            assert_eq!(location.file.line_column(location.span.start), (3, 4));
+            assert_eq!(location.file.text.len(), file.text.len());
+            // The last line stands in the table, if there is one.
+            let after = if line == "[sasl.password]\nenv = 'P'" { "*****" } else { "y = 2" };
+            assert_eq!(location.file.text, format!("x = 1\n{expect}\n{after}\n"));
+            assert_eq!(location.file.line_column(location.span.start), (2 + line.lines().count(), 4));
         }
     }
 }

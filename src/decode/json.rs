@@ -88,10 +88,11 @@ impl JsonDecoder {
                 let tape = parse(&mut self.scratch, &mut self.buffers).map_err(at)?;
                 let mut slots = recycle(std::mem::take(&mut self.slots));
                 let result = match pass {
-                    0 => match tape.0.first() {
+                    // All that could reject a line, before any event is emitted.
+                    0 => check_depth(&tape.0, self.limits.depth_max).and_then(|()| match tape.0.first() {
                         Some(Node::Object { .. }) => Ok(1),
                         other => Err(no_event(other)),
-                    },
+                    }),
                     _ => events(&tape, &self.fields, &self.limits, line, &mut slots, emit),
                 };
                 self.slots = recycle(slots);
@@ -241,32 +242,69 @@ fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, slots: &mut Vec<V
 /// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by `check_depth`.
 fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, slots: &mut [Value<'t>]) {
     let wanted = fields.node(level);
-    let take = |key: &str, value: usize, slots: &mut [Value<'t>]| {
-        let Some((slot, below)) = wanted.children.get(key) else { return };
-        if let Some(slot) = slot {
-            slots[*slot] = scalar(nodes, value);
-        }
-        if let Some(below) = below {
-            object(nodes, value, fields, *below, slots);
-        }
-    };
     match nodes.get(at) {
         Some(Node::Object { len, .. }) => {
-            let mut at = at + 1;
+            let first = at + 1;
+            let mut at = first;
+            // Which of the wanted tables have been met: a bit may stand for several.
+            let mut met = 0u64;
             for _ in 0..*len {
                 let Some(Node::String(key)) = nodes.get(at) else { return };
-                take(key, at + 1, slots);
+                if let Some((slot, below)) = wanted.children.get(*key) {
+                    if let Some(slot) = slot {
+                        slots[*slot] = scalar(nodes, at + 1);
+                    }
+                    if let Some(below) = below {
+                        let bit = 1 << (below % 64);
+                        if met & bit != 0 && is_repeated(nodes, first, at, key) {
+                            forget(fields, *below, slots);
+                        }
+                        met |= bit;
+                        object(nodes, at + 1, fields, *below, slots);
+                    }
+                }
                 at += 1 + span(nodes, at + 1);
             }
         }
         Some(Node::Array { len, .. }) => {
             let mut at = at + 1;
             for item in 0..wanted.items.min(*len) {
-                take(&item.to_string(), at, slots);
+                if let Some((slot, below)) = wanted.children.get(&item.to_string()) {
+                    if let Some(slot) = slot {
+                        slots[*slot] = scalar(nodes, at);
+                    }
+                    if let Some(below) = below {
+                        object(nodes, at, fields, *below, slots);
+                    }
+                }
                 at += span(nodes, at);
             }
         }
         _ => {}
+    }
+}
+
+/// True when a key of an object, whose first stands at `first`, occurs before `end`.
+fn is_repeated(nodes: &[Node<'_>], first: usize, end: usize, key: &str) -> bool {
+    let mut at = first;
+    while at < end {
+        if matches!(nodes.get(at), Some(Node::String(other)) if *other == key) {
+            return true;
+        }
+        at += 1 + span(nodes, at + 1);
+    }
+    false
+}
+
+/// Empties the slots below a level: what an earlier value of the same key left there does not count.
+fn forget(fields: &FieldSet, level: usize, slots: &mut [Value<'_>]) {
+    for (slot, below) in fields.node(level).children.values() {
+        if let Some(slot) = slot {
+            slots[*slot] = Value::Missing;
+        }
+        if let Some(below) = below {
+            forget(fields, *below, slots);
+        }
     }
 }
 

@@ -8,8 +8,20 @@
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value as SqlValue};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::decode::Value;
+
+/// Names, operators and parentheses of one condition; the longest of the stock tables has 22. A chain of them makes a tree
+/// as deep as it is long.
+const PARTS_MAX: usize = 600;
+/// Parentheses inside each other.
+const PARENTHESES_MAX: usize = 16;
+/// NOT and other words that stand before an expression, inside each other: the parser's time doubles with each.
+const PREFIXES_MAX: usize = 6;
+
+/// Words that join expressions, or end one: none of them is a prefix.
+const JOINTS: &[&str] = &["AND", "FALSE", "IN", "IS", "NULL", "OR", "TRUE"];
 
 /// A condition over fields of type `F`: paths as declared, slots once compiled.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,14 +54,15 @@ pub enum ConditionError {
 impl Condition {
     /// Parses the text of a `where`.
     pub fn parse(text: &str) -> Result<Self, ConditionError> {
-        let mut parser = Parser::new(&GenericDialect {})
-            .with_recursion_limit(32)
-            .try_with_sql(text)
+        let tokens = Tokenizer::new(&GenericDialect {}, text)
+            .tokenize()
             .map_err(|error| ConditionError::Syntax(error.to_string()))?;
+        if is_too_deep(&tokens) {
+            return Err(ConditionError::Syntax("too long or nested too deeply".into()));
+        }
+        let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(32).with_tokens(tokens);
         let expr = parser.parse_expr().map_err(|error| ConditionError::Syntax(error.to_string()))?;
-        parser
-            .expect_token(&sqlparser::tokenizer::Token::EOF)
-            .map_err(|error| ConditionError::Syntax(error.to_string()))?;
+        parser.expect_token(&Token::EOF).map_err(|error| ConditionError::Syntax(error.to_string()))?;
         convert(&expr)
     }
 }
@@ -127,6 +140,42 @@ fn itoa(number: i64) -> Digits {
         digits.bytes[digits.from] = b'-';
     }
     digits
+}
+
+/// The parser has no bound on time: what would make it slow is refused before.
+fn is_too_deep(tokens: &[Token]) -> bool {
+    let mut tokens = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).peekable();
+    let is = |token: &Token, words: &[&str]| {
+        matches!(token, Token::Word(word)
+            if word.quote_style.is_none() && words.iter().any(|known| word.value.eq_ignore_ascii_case(known)))
+    };
+    // The prefixes before each open parenthesis, and those before what comes now.
+    let (mut open, mut prefixes, mut parts): (Vec<usize>, usize, usize) = (Vec::new(), 0, 0);
+    while let Some(token) = tokens.next() {
+        let before = tokens.peek().is_some_and(|next| match next {
+            // `a NOT IN`, `IS NOT NULL`: here NOT is no prefix.
+            Token::Word(_) => !is(next, JOINTS) && (is(token, &["NOT"]) || !is(next, &["NOT"])),
+            _ => true,
+        });
+        match token {
+            Token::LParen => open.push(std::mem::take(&mut prefixes)),
+            Token::RParen => {
+                open.pop();
+                prefixes = 0;
+            }
+            Token::Word(_) if before && !is(token, JOINTS) => prefixes += 1,
+            _ => prefixes = 0,
+        }
+        let listed = matches!(token, Token::Comma | Token::Number(..) | Token::SingleQuotedString(_));
+        parts += usize::from(!listed);
+        if parts > PARTS_MAX
+            || open.len() > PARENTHESES_MAX
+            || prefixes + open.iter().sum::<usize>() > PREFIXES_MAX
+        {
+            return true;
+        }
+    }
+    false
 }
 
 fn convert(expr: &Expr) -> Result<Condition, ConditionError> {
@@ -217,6 +266,22 @@ mod tests {
     fn other_expressions_are_refused_by_name() {
         for text in ["a LIKE 'x'", "lower(a) = 'x'", "a = b", "1 = 1", "a >", "a = 1; b = 2", "(SELECT 1)"] {
             assert!(Condition::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_take_the_parser_long_is_refused() {
+        let long = |part: &str| format!("a = 1{}", part.repeat(PARTS_MAX));
+        let deep = "(".repeat(40) + "a = 1" + &")".repeat(40);
+        let slow = ["NOT ".repeat(30) + "a = 1 x", "NOT(".repeat(9), "INTERVAL ".repeat(30)];
+        for text in slow.into_iter().chain([deep, long(" AND a = 1"), long(" + 1")]) {
+            assert!(Condition::parse(&text).is_err(), "{text}");
+        }
+        let list = format!("a IN (1{})", ", 'x'".repeat(5_000));
+        let fits =
+            ["NOT (NOT (a IS NOT NULL))".to_owned(), "a = 1 OR NOT b = 2 AND ".repeat(50) + "c NOT IN (1)"];
+        for text in fits.into_iter().chain([list, format!("a = 1{}", " OR a = 1".repeat(190))]) {
+            assert!(Condition::parse(&text).is_ok(), "{text}");
         }
     }
 

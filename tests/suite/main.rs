@@ -7,6 +7,7 @@ mod delivery;
 mod dlq;
 mod faults;
 mod formats;
+mod fuzz;
 mod kafka;
 mod ocsf;
 mod oracle;

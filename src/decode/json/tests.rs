@@ -34,6 +34,10 @@ fn wanted_fields_are_found_whatever_their_shape() {
             ["Text(\"{\\\"x\\\":[1,\\\"A\\\",null,2.5]}\")", "Missing", "Missing"],
         ),
         (r#"{"a":1,"a":2}"#, ["Int(2)", "Missing", "Missing"]),
+        (r#"{"b":{"c":1},"b":{"d":2}}"#, ["Missing", "Missing", "Missing"]),
+        (r#"{"b":{"c":1},"b":7}"#, ["Missing", "Missing", "Missing"]),
+        (r#"{"b":{"c":1},"id":{"orig_h":2},"b":{"c":3}}"#, ["Missing", "Int(3)", "Int(2)"]),
+        (r#"{"b.c":1,"b":{"d":2}}"#, ["Missing", "Int(1)", "Missing"]),
         (r#"{"a":18446744073709551615}"#, ["Text(\"18446744073709551615\")", "Missing", "Missing"]),
         (r#"{"a":"\u0000x"}"#, ["Text(\"\\0x\")", "Missing", "Missing"]),
         (r#"{"a":-0.5,"zzz":[[[]]],"b":7}"#, ["Double(-0.5)", "Missing", "Missing"]),
@@ -81,6 +85,16 @@ fn one_record_can_hold_several_events() {
     }
     assert_eq!(decode(b"[]").expect("an empty list is no event"), Vec::<Vec<String>>::new());
     assert_eq!(decode(b"{\n \"a\":\n 1\n}").expect("one object on several lines").len(), 1);
+}
+
+#[test]
+fn nothing_of_a_record_is_emitted_when_a_later_line_is_too_deep() {
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(30), "]".repeat(30));
+    let mut decoder = JsonDecoder::new(&FieldSet::new(), limits());
+    let mut emitted = 0;
+    let decoded = decoder.decode(format!("{{\"a\":1}}\n{deep}").as_bytes(), &mut |_| emitted += 1);
+    assert_eq!(decoded.expect_err("too deep").code, RejectCode::TooDeep);
+    assert_eq!(emitted, 0);
 }
 
 #[test]

@@ -1,0 +1,1 @@
+SELECT CASE WHEN ProcessId = 4 THEN 'a' WHEN User = 'x' THEN Image ELSE NULL END AS a, coalesce(User, Image, 'n') AS b, nullif(User, '') AS c FROM process_activity p WHERE (p.Image = 'x') IS NOT TRUE AND NOT (User ILIKE 'a_' ESCAPE '!') AND Image ~* 'a|b' AND Image IS DISTINCT FROM User

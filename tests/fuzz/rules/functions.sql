@@ -1,0 +1,1 @@
+SELECT concat_ws(',', lower(Image), upper(User)) AS a, split_part(Image, '\\', 2) AS b, TRY_CAST(CommandLine AS BIGINT) AS c, json_get(CommandLine, 'a.b.1') AS d, date_part('epoch', event_time) AS e FROM process_activity WHERE cidr_match(CommandLine, '10.0.0.0/8') OR regexp_like(Image, '^C:.*(cmd|a+)\.exe$', 'i')

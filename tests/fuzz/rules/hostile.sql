@@ -1,0 +1,1 @@
+SELECT Image FROM process_activity, (SELECT 1) x WHERE now() > random() OR EXISTS (SELECT 1) GROUP BY 1; DROP TABLE x

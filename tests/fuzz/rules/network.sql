@@ -1,0 +1,1 @@
+SELECT * FROM network_activity WHERE org_id = 'power'

@@ -1,0 +1,1 @@
+SELECT ProcessId * 9223372036854775807 AS a, ProcessId / 7 % 3 AS b, round(ProcessId * 1.5, 2) AS c, to_hex(ProcessId) AS d, ProcessId & 255 | 1 AS e, -ProcessId AS f FROM process_activity WHERE ProcessId BETWEEN -10 AND 100 OR 100 / NULLIF(ProcessId, 0) > 0.5

@@ -1,0 +1,1 @@
+SELECT Image, User AS who, length(Image) + 1 AS n FROM process_activity WHERE Image LIKE '%.exe' AND ProcessId IN (4, 8) AND User IS NOT NULL

@@ -1,0 +1,1 @@
+SELECT CAST(event_time AS VARCHAR) AS a, CAST(event_time AS DATE) AS b, EXTRACT(SECOND FROM event_time) AS c FROM process_activity WHERE event_time > TIMESTAMP '2024-01-01' AND event_time <= '2030-01-01T00:00:00Z'
