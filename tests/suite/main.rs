@@ -8,6 +8,7 @@ mod dlq;
 mod faults;
 mod formats;
 mod kafka;
+mod mock;
 mod ocsf;
 mod oracle;
 mod process;
@@ -15,6 +16,7 @@ mod reload;
 mod routing;
 mod security;
 mod stopping;
+mod surroundings;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tidy;
