@@ -332,7 +332,10 @@ impl Worker {
                 *producer.context().report() = Report::default();
                 producer.begin_transaction()
             }
-            Call::Produce => return produce(producer, &epoch.outputs, until),
+            Call::Produce => {
+                return produce(producer, &epoch.outputs, until)
+                    .map_err(|Failure { verdict, why }| fail(verdict, named(&self.settings, why)));
+            }
             Call::SendOffsets => {
                 let Some(group) = &epoch.group else {
                     return Err(fail(Verdict::Abort, "the consumer has left its group".into()));
@@ -351,12 +354,21 @@ impl Worker {
             Call::Abort => producer.abort_transaction(left),
             Call::Replace => Ok(()),
         };
-        result.map_err(|error| fail(verdict(facts(&error)), error.to_string()))
+        result.map_err(|error| fail(verdict(facts(&error)), named(&self.settings, error.to_string())))
     }
 }
 
 fn millis(duration: Duration) -> Millis {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A reason, with the transactional id where librdkafka speaks of it without saying which.
+fn named(settings: &ProducerSettings, why: String) -> String {
+    let id = settings.config.get("transactional.id").unwrap_or_default();
+    if why.contains("Transactional Id authorization failed") {
+        return format!("{why}; transactional id `{id}`");
+    }
+    why
 }
 
 /// Why a producer was fenced, for the operator. The broker's answer is the same in both cases.
@@ -417,7 +429,7 @@ fn produce(producer: &BaseProducer<SinkContext>, outputs: &[Output], until: Inst
 fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
     let failed = |what: &'static str, error: &KafkaError| {
         let Facts { fenced: is_fenced, refused, .. } = facts(error);
-        let why = error.to_string();
+        let why = named(settings, error.to_string());
         SinkError {
             what,
             why: if is_fenced { fenced(settings, &why) } else { why },
