@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
-use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal, plural};
 use super::place::Place;
 use crate::api;
 use crate::diagnostic::Diagnostic;
@@ -22,6 +23,15 @@ use crate::pipeline::watch::{Observed, Watch};
 use crate::printable;
 use crate::record::wall_clock;
 use crate::rules::{Loaded, RuleLimits, RuleSet};
+
+/// File descriptors of a process beside those of its lanes, and of a lane. This is for one or two brokers: each one more
+/// costs a lane 6.
+const DESCRIPTORS_MIN: usize = 40;
+const DESCRIPTORS_OF_A_LANE_MIN: usize = 24;
+/// The system's numbers of "too many open files": of the process, of the system.
+const TOO_MANY_FILES: [i32; 2] = [24, 23];
+/// How soon a stop is noticed while the broker is looked at.
+const STOP_LOOK: Duration = Duration::from_millis(50);
 
 /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
 #[derive(Debug, clap::Args)]
@@ -50,9 +60,12 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
+    descriptors(config.lanes.resolved())?;
     // Before anything is read: a SIGHUP then asks for a look, and never ends the process.
     let wake = Wake::default();
     hangups(&wake)?;
+    let stop = Stop::default();
+    signals(&stop)?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
     // What is wrong with the configuration must not hide what is wrong with the pipeline.
     let started = reload::start(&args.place.pipeline, &RuleLimits::from(&config.limits));
@@ -72,7 +85,11 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     }
     let slot = Slot::new(Arc::new(compiled), looked.content(), wall_clock());
     let service = Arc::new(Service::new(Arc::clone(&config), Arc::clone(&slot), &instance));
-    service.preflight().map_err(|error| failed(&error))?;
+    tracing::info!(brokers = config.kafka.bootstrap_servers.join(","), "Noroshi looks at the broker.");
+    if !preflight(&service, &stop)? {
+        tracing::info!("Noroshi ends before it has begun.");
+        return Ok(Outcome::Done);
+    }
     let first = slot.newest();
     let observed = Observed::new(&config, &first, &instance);
     // The look at the topics was an answer.
@@ -86,8 +103,6 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     } else {
         None
     };
-    let stop = Stop::default();
-    signals(&stop)?;
     tracing::info!(
         pipeline = first.compiled.pipeline.name,
         rules = first.compiled.rules.rules().len(),
@@ -111,6 +126,56 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let outcome = outcome(&ends);
     tracing::info!(?outcome, "Noroshi ends.");
     Ok(outcome)
+}
+
+/// Whether there are file descriptors enough to begin with. What runs short of them later waits until there are some, but
+/// what cannot even begin fails in many ways, few of which say why.
+pub fn descriptors(lanes: u32) -> Result<(), CliError> {
+    let needed = DESCRIPTORS_MIN + DESCRIPTORS_OF_A_LANE_MIN * lanes as usize;
+    let mut open = Vec::new();
+    while open.len() < needed {
+        match std::fs::File::open("/dev/null") {
+            Ok(file) => open.push(file),
+            Err(error) if error.raw_os_error().is_some_and(|number| TOO_MANY_FILES.contains(&number)) => {
+                return Err(CliError::usage(format!(
+                    "{} of at least {needed} file descriptors can be opened, which {} take: raise `ulimit -n` \
+                     (LimitNOFILE= of systemd)",
+                    open.len(),
+                    plural(lanes as usize, "lane")
+                )));
+            }
+            // It is not there; that is nobody's fault here.
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the broker; false when it was asked to stop meanwhile. A broker that is gone makes the look long, and nothing
+/// is open yet that the stop would have to wait for.
+fn preflight(service: &Arc<Service>, stop: &Stop) -> Result<bool, CliError> {
+    let (looked, answer) = channel();
+    let look = Arc::clone(service);
+    let body = move || {
+        // Nobody may be waiting any more.
+        let _ = looked.send(look.preflight());
+    };
+    std::thread::Builder::new()
+        .name("preflight".into())
+        .spawn(body)
+        .map_err(|error| CliError::usage(format!("cannot start a thread: {error}")))?;
+    loop {
+        if stop.asked() > 0 {
+            return Ok(false);
+        }
+        match answer.recv_timeout(STOP_LOOK) {
+            Ok(looked) => return looked.map(|()| true).map_err(|error| failed(&error)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(CliError::kafka("the look at the broker ended unexpectedly"));
+            }
+        }
+    }
 }
 
 /// Compiles rules that were read; their errors end the command.

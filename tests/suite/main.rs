@@ -9,6 +9,7 @@ mod faults;
 mod formats;
 mod fuzz;
 mod kafka;
+mod mock;
 mod ocsf;
 mod oracle;
 mod process;
@@ -16,6 +17,7 @@ mod reload;
 mod routing;
 mod security;
 mod stopping;
+mod surroundings;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tidy;
