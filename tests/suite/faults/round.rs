@@ -12,15 +12,14 @@ use super::input::{Fate, Input, Place};
 use super::onlooker::{Ledger, Onlooker};
 use super::plan::{Kind, Plan};
 use super::proxy::Proxy;
-use crate::delivery::{Setup, identity, repository};
+use crate::delivery::{ORGANISATIONS, Setup, identity, repository};
 use crate::kafka::own::OwnBroker;
 use crate::process::{Running, WAIT_MAX, program, try_get, until};
 
 /// Records that come before a fault, into each partition.
-pub const RECORDS_EACH: usize = 40;
+pub const RECORDS_EACH: usize = 30;
 /// Records that come while a fault is waited for, into each partition.
-const NUDGE_EACH: usize = 4;
-const ORGANISATIONS: [&str; 2] = ["power", "rail"];
+const NUDGE_EACH: usize = 3;
 /// A process that ends again and again is in a loop.
 const REVIVED_MAX: usize = 30;
 /// Between two looks at a process or a broker.
@@ -251,16 +250,18 @@ impl<'b> Round<'b> {
         self.onlooker.agrees(&what, &everything);
 
         let committed = self.ledger.committed().expect("the broker tells the group's offsets");
-        for (place, end) in &self.input.ends {
-            let stands = committed.get(place).copied().unwrap_or(0);
-            let partition = usize::try_from(place.1).expect("few");
-            let last = broker.end_offsets(&place.0)[partition];
-            // Behind the last record there may be markers of transactions, and records that were aborted.
-            let (least, most) = if self.input.aborted > 0 { (*end, last) } else { (last, last) };
-            assert!(
-                (least..=most).contains(&stands),
-                "{what}: the group stands at {stands} of {place:?}, whose records end at {end} and log at {last}"
-            );
+        for topic in &self.topics {
+            for (partition, last) in (0..).zip(broker.end_offsets(topic)) {
+                let place = (topic.clone(), partition);
+                let end = self.input.ends.get(&place).copied().unwrap_or(0);
+                let stands = committed.get(&place).copied().unwrap_or(0);
+                // Behind the last record there may be markers of transactions, and records that were aborted.
+                let least = if self.input.aborted > 0 { end } else { last };
+                assert!(
+                    (least..=last).contains(&stands),
+                    "{what}: the group stands at {stands} of {place:?}; its records end at {end}, its log at {last}"
+                );
+            }
         }
         for topic in self.topics.iter().chain([&self.setup.alerts, &self.setup.rejects]) {
             let open = || (!broker.is_transaction_open(topic)).then_some(());
