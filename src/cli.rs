@@ -15,6 +15,7 @@ mod scan;
 mod test;
 mod topics;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -35,7 +36,8 @@ Exit codes:
   2  wrong arguments, configuration, pipeline or rules
   3  Kafka cannot be reached, refuses, or failed for good
   4  another process has taken over a lane's identity
-  5  the deadline for stopping passed; uncommitted records will be read again";
+  5  the deadline for stopping passed; uncommitted records will be read again
+  6  standard output could not be written (a full disk): what was to be printed is not complete";
 
 /// Detects signs of attacks in telemetry: SQL rules over Kafka, alerts exactly once.
 #[derive(Debug, Parser)]
@@ -71,10 +73,10 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(told) => return tell(&told),
     };
     let terminal = Terminal::new(cli.colour);
     let result = match cli.command {
@@ -87,9 +89,27 @@ pub fn main() -> ExitCode {
         Command::Dlq(args) => dlq::main(&args, &terminal),
         Command::Completions(args) => completions::main(&args, &mut Cli::command()),
     };
+    // What lies in the buffer is lost in silence otherwise.
+    let result =
+        result.and_then(|outcome| read_or_not(std::io::stdout().flush().map_err(CliError::from), outcome));
     match result {
         Ok(outcome) => outcome.code(),
-        Err(CliError::BrokenPipe) => Outcome::Done.code(),
         Err(error) => terminal.fail(&error).code(),
+    }
+}
+
+/// What a command has found does not depend on whether somebody reads all of it.
+fn read_or_not(written: Result<(), CliError>, found: Outcome) -> Result<Outcome, CliError> {
+    match written {
+        Ok(()) | Err(CliError::BrokenPipe) => Ok(found),
+        Err(error) => Err(error),
+    }
+}
+
+/// Help, the version, or what is wrong with the arguments.
+fn tell(told: &clap::Error) -> ExitCode {
+    match told.print().and_then(|()| std::io::stdout().flush()) {
+        Ok(()) => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2)),
+        Err(error) => Terminal::new(output::Colour::Never).fail(&error.into()).code(),
     }
 }

@@ -102,9 +102,9 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     }
     diagnostic::sort(&mut seen.found);
     seen.found.dedup_by(|a, b| a.to_string() == b.to_string());
-    print(args, terminal, &seen)?;
     let failed = seen.found.iter().any(Diagnostic::is_error);
-    Ok(if failed { Outcome::Problems } else { Outcome::Done })
+    let found = if failed { Outcome::Problems } else { Outcome::Done };
+    super::read_or_not(print(args, terminal, &seen), found)
 }
 
 fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {

@@ -19,6 +19,8 @@ pub enum Outcome {
     Fenced,
     /// Stopped at the deadline.
     Deadline,
+    /// What the command has to say could not be written.
+    Output,
 }
 
 impl Outcome {
@@ -31,6 +33,7 @@ impl Outcome {
             Self::Kafka => 3,
             Self::Fenced => 4,
             Self::Deadline => 5,
+            Self::Output => 6,
         })
     }
 }
@@ -71,7 +74,7 @@ impl From<std::io::Error> for CliError {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             Self::BrokenPipe
         } else {
-            Self::usage(format!("cannot write: {error}"))
+            Self::Plain { message: format!("cannot write: {error}"), outcome: Outcome::Output }
         }
     }
 }

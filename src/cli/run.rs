@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
@@ -23,6 +24,9 @@ use crate::pipeline::watch::{Observed, Watch};
 use crate::printable;
 use crate::record::wall_clock;
 use crate::rules::{Loaded, RuleLimits, RuleSet};
+
+/// How soon a stop is noticed while the broker is looked at.
+const STOP_LOOK: Duration = Duration::from_millis(50);
 
 /// Run a pipeline: telemetry from Kafka, alerts to Kafka.
 #[derive(Debug, clap::Args)]
@@ -61,6 +65,8 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     // Before anything is read: a SIGHUP then asks for a look, and never ends the process.
     let wake = Wake::default();
     hangups(&wake)?;
+    let stop = Stop::default();
+    signals(&stop)?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
     // What is wrong with the configuration must not hide what is wrong with the pipeline.
     let started = reload::start(&args.pipeline, &RuleLimits::from(&config.limits));
@@ -80,7 +86,11 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     }
     let slot = Slot::new(Arc::new(compiled), looked.content(), wall_clock());
     let service = Arc::new(Service::new(Arc::clone(&config), Arc::clone(&slot), &instance));
-    service.preflight().map_err(|error| failed(&error))?;
+    tracing::info!(brokers = config.kafka.bootstrap_servers.join(","), "Noroshi looks at the broker.");
+    if !preflight(&service, &stop)? {
+        tracing::info!("Noroshi ends before it has begun.");
+        return Ok(Outcome::Done);
+    }
     let first = slot.newest();
     let observed = Observed::new(&config, &first, &instance);
     // The look at the topics was an answer.
@@ -94,8 +104,6 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     } else {
         None
     };
-    let stop = Stop::default();
-    signals(&stop)?;
     tracing::info!(
         pipeline = first.compiled.pipeline.name,
         rules = first.compiled.rules.rules().len(),
@@ -119,6 +127,33 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let outcome = outcome(&ends);
     tracing::info!(?outcome, "Noroshi ends.");
     Ok(outcome)
+}
+
+/// Looks at the broker; false when it was asked to stop meanwhile. A broker that is gone makes the look long, and nothing
+/// is open yet that the stop would have to wait for.
+fn preflight(service: &Arc<Service>, stop: &Stop) -> Result<bool, CliError> {
+    let (looked, answer) = channel();
+    let look = Arc::clone(service);
+    let body = move || {
+        // Nobody may be waiting any more.
+        let _ = looked.send(look.preflight());
+    };
+    std::thread::Builder::new()
+        .name("preflight".into())
+        .spawn(body)
+        .map_err(|error| CliError::usage(format!("cannot start a thread: {error}")))?;
+    loop {
+        if stop.asked() > 0 {
+            return Ok(false);
+        }
+        match answer.recv_timeout(STOP_LOOK) {
+            Ok(looked) => return looked.map(|()| true).map_err(|error| failed(&error)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(CliError::kafka("the look at the broker ended unexpectedly"));
+            }
+        }
+    }
 }
 
 /// Compiles rules that were read; their errors end the command.

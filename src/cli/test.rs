@@ -89,6 +89,11 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         let rules = rule_tests(&pipeline.rules, &pipeline.catalog, &limits, terminal, &mut report)?;
         run_cases(&pipeline, &rules, &limits, args.bless, &mut report);
     }
+    let found = if report.failed.is_empty() { Outcome::Done } else { Outcome::Problems };
+    super::read_or_not(print(args, &report), found)
+}
+
+fn print(args: &TestArgs, report: &Report) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     if args.verbose {
         for line in &report.lines {
@@ -104,7 +109,7 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         count => format!(" ({count} rules have no test)"),
     };
     writeln!(out, "{} passed, {} failed{without}", report.passed, report.failed.len())?;
-    Ok(if report.failed.is_empty() { Outcome::Done } else { Outcome::Problems })
+    Ok(())
 }
 
 fn rule_tests(

@@ -35,7 +35,9 @@ where
     W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder().parse(&settings.level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // A line that cannot be written (a full disk) is lost. To say so on the same stream would end the thread.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     Ok(match settings.format {
         LogFormat::Human => Box::new(builder.with_ansi(colour).finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).with_ansi(false).finish()),

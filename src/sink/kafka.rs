@@ -5,6 +5,7 @@
 
 mod crash;
 pub mod create;
+mod failure;
 pub mod replay;
 mod wire;
 
@@ -21,6 +22,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
+use self::failure::{delivery_failure, denied, facts, is_connection};
 use self::wire::Wire;
 use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
 use super::transaction::{Call, Facts, Verdict, verdict};
@@ -69,12 +71,15 @@ pub struct SinkError {
     why: String,
     /// True when another process holds the identity.
     pub fenced: bool,
+    /// True when the rights are missing.
+    refused: bool,
 }
 
 #[derive(Default)]
 struct Report {
     failed: Option<(RDKafkaErrorCode, String)>,
-    fatal: Option<RDKafkaErrorCode>,
+    /// A topic that may not be written to, as librdkafka's log names it.
+    denied: Option<String>,
 }
 
 struct SinkContext {
@@ -116,6 +121,9 @@ impl ClientContext for SinkContext {
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "librdkafka");
+        if let Some(topic) = denied(facility, message) {
+            self.report().denied = Some(topic);
+        }
     }
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
@@ -177,7 +185,8 @@ impl KafkaSink {
                 }
             }
         };
-        let failed = |why: String| SinkError { what: "starting the sink thread", why, fenced: false };
+        let what = "starting the sink thread";
+        let failed = |why: String| SinkError { what, why, fenced: false, refused: false };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(body)
@@ -307,7 +316,9 @@ impl Worker {
             self.producer = None;
             let made = create(&self.settings, until);
             let producer = made.map_err(|error| {
-                fail(if error.fenced { Verdict::Fenced } else { Verdict::Fatal }, error.to_string())
+                let facts =
+                    Facts { fatal: true, fenced: error.fenced, refused: error.refused, ..Facts::default() };
+                fail(verdict(facts), error.to_string())
             })?;
             self.producer = Some(producer);
             return Ok(());
@@ -403,29 +414,16 @@ fn produce(producer: &BaseProducer<SinkContext>, outputs: &[Output], until: Inst
     }
 }
 
-fn delivery_failure(producer: &BaseProducer<SinkContext>, error: &KafkaError, topic: &str) -> Failure {
-    if let Some((code, reason)) = producer.client().fatal_error() {
-        producer.context().report().fatal = Some(code);
-        let found = if is_fenced(code) { Verdict::Fenced } else { Verdict::Fatal };
-        return Failure { verdict: found, why: format!("{code}: {reason}") };
-    }
-    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-    let why = format!("publishing to `{topic}`: {code}");
-    let verdict = if is_fenced(code) {
-        Verdict::Fenced
-    } else if is_refused(code) {
-        Verdict::Refused
-    } else {
-        Verdict::Abort
-    };
-    Failure { verdict, why }
-}
-
 fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
     let failed = |what: &'static str, error: &KafkaError| {
-        let is_fenced = error.rdkafka_error_code().is_some_and(is_fenced);
+        let Facts { fenced: is_fenced, refused, .. } = facts(error);
         let why = error.to_string();
-        SinkError { what, why: if is_fenced { fenced(settings, &why) } else { why }, fenced: is_fenced }
+        SinkError {
+            what,
+            why: if is_fenced { fenced(settings, &why) } else { why },
+            fenced: is_fenced,
+            refused,
+        }
     };
     let context = SinkContext {
         report: Mutex::new(Report::default()),
@@ -452,42 +450,4 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
             }
         }
     }
-}
-
-fn facts(error: &KafkaError) -> Facts {
-    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-    let (fatal, requires_abort, retriable) = match error {
-        KafkaError::Transaction(error) => {
-            (error.is_fatal(), error.txn_requires_abort(), error.is_retriable())
-        }
-        _ => (false, false, false),
-    };
-    Facts { fatal, requires_abort, retriable, fenced: is_fenced(code), refused: is_refused(code) }
-}
-
-fn is_fenced(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
-}
-
-fn is_connection(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(code, Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve)
-}
-
-fn is_refused(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
-            | Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::UnknownTopic
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownPartition
-            | Code::MessageSizeTooLarge
-    )
 }

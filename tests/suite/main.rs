@@ -8,6 +8,7 @@ mod dlq;
 mod faults;
 mod formats;
 mod kafka;
+mod mock;
 mod ocsf;
 mod oracle;
 mod process;
@@ -16,6 +17,7 @@ mod rights;
 mod routing;
 mod security;
 mod stopping;
+mod surroundings;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tidy;

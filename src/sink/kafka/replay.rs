@@ -6,12 +6,15 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{ProducerSettings, REPORT_WAIT, RETRY_WAIT, Report, SinkContext, SinkError, create, facts};
+use super::failure::{delivery_failure, facts};
+use super::{ProducerSettings, REPORT_WAIT, RETRY_WAIT, Report, SinkContext, SinkError, create};
 use crate::sink::replay::Placed;
+use crate::sink::transaction::Verdict;
 
 /// Why a batch was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +96,11 @@ impl Replayer {
         }
         let failed = self.producer.context().report().failed.take();
         match failed {
-            Some((code, topic)) => Err(ReplayError::NotSent(format!("publishing to `{topic}`: {code}"))),
+            Some((code, topic)) => {
+                let failure = delivery_failure(&self.producer, &KafkaError::MessageProduction(code), &topic);
+                let fenced = failure.verdict == Verdict::Fenced;
+                Err(if fenced { ReplayError::Fenced(failure.why) } else { ReplayError::NotSent(failure.why) })
+            }
             None if self.producer.in_flight_count() > 0 => {
                 Err(ReplayError::NotSent("records were not delivered in time".into()))
             }
@@ -101,12 +108,7 @@ impl Replayer {
         }
     }
 
-    fn failed(
-        &self,
-        kind: fn(String) -> ReplayError,
-        error: &rdkafka::error::KafkaError,
-        what: &str,
-    ) -> ReplayError {
+    fn failed(&self, kind: fn(String) -> ReplayError, error: &KafkaError, what: &str) -> ReplayError {
         let why = format!("{what}: {error}");
         if facts(error).fenced { ReplayError::Fenced(why) } else { kind(why) }
     }

@@ -1,0 +1,548 @@
+//! What the real producer does at each answer that a broker can give (librdkafka's "Transactional producer API"), on
+//! librdkafka's mock cluster.
+//!
+//! Each row is played between two epochs that commit: the first before it, the last after it, on the same sink, or on
+//! a new one where the row ends the process. An answer that was not asked for fails its row. What the mock does not
+//! have (offsets of transactions, readers) is left to the tests on a real broker and to the simulation.
+
+mod cluster;
+mod lane;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use noroshi::config::Config;
+use noroshi::config::kafka::{self, STATISTICS_INTERVAL_MS, TokenSource};
+use noroshi::sink::kafka::{KafkaSink, ProducerSettings};
+use noroshi::sink::{Ended, Epoch, EpochEnd, Output, Sink};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaErrorCode as Code};
+
+use self::cluster::{ALERTS, Cluster, INPUT};
+use super::process::WAIT_MAX;
+
+const WRITER: &str = "noroshi-mock-a-0";
+const GROUP: &str = "noroshi-mock";
+/// Rows that are played at a time; each mostly waits.
+const ROWS_AT_A_TIME: usize = 8;
+/// How long a transaction is tried, and how long a new producer may take.
+const TRY_FOR: Duration = Duration::from_secs(6);
+/// The client gives up waiting for an answer after this time.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than an answer that is not slow takes, shorter than the client's patience.
+const SLOW: Duration = Duration::from_millis(1_200);
+/// Longer than the client waits for an answer.
+const LOST: Duration = Duration::from_millis(2_300);
+/// Long enough for something to be done before the answer is there.
+const PAUSE: Duration = Duration::from_millis(400);
+/// The statistics of the last request are there after this time.
+const STATISTICS: Duration = Duration::from_millis(3 * STATISTICS_INTERVAL_MS as u64);
+
+/// How the epoch ends that meets a row's answers; the words are part of the reason.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Committed,
+    Rewound(&'static str),
+    Unknown(&'static str),
+    Fenced,
+    Failed(&'static str),
+}
+use End::{Committed, Failed, Fenced, Rewound, Unknown};
+
+/// When a new producer takes the old one's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum New {
+    /// Not for this.
+    No,
+    /// To end the epoch.
+    Now,
+    /// Before the next epoch: a request may have been sent twice.
+    Next,
+    /// Does not matter: the process ends.
+    Never,
+}
+
+fn settings(cluster: &Cluster) -> ProducerSettings {
+    let mut config = Config::default();
+    config.kafka.bootstrap_servers = vec![cluster.servers()];
+    config.transaction.timeout_ms = 10_000;
+    let mut client = kafka::producer(&config, WRITER).expect("settings");
+    client.set("socket.timeout.ms", SOCKET_TIMEOUT.as_millis().to_string());
+    ProducerSettings {
+        config: client,
+        instance: "a".into(),
+        token: TokenSource::new(&config),
+        try_for: TRY_FOR,
+        replace_for: TRY_FOR,
+    }
+}
+
+/// A cluster and the sink under test.
+struct Stage {
+    cluster: Cluster,
+    sink: KafkaSink,
+    group: BaseConsumer,
+    epochs: u64,
+}
+
+impl Stage {
+    /// With one epoch that has committed.
+    fn new() -> Self {
+        let cluster = Cluster::start(WRITER, GROUP);
+        let sink = KafkaSink::start(settings(&cluster), "sink").expect("the sink starts");
+        Self::with(cluster, sink)
+    }
+
+    fn with(cluster: Cluster, sink: KafkaSink) -> Self {
+        // It never joins: what is needed is the group's name.
+        let group = ClientConfig::new()
+            .set("bootstrap.servers", cluster.servers())
+            .set("group.id", GROUP)
+            .create()
+            .expect("a consumer");
+        let mut stage = Self { cluster, sink, group, epochs: 0 };
+        let first = stage.epoch();
+        assert_eq!(first.end, EpochEnd::Committed);
+        stage
+    }
+
+    fn submit(&mut self) {
+        self.epochs += 1;
+        let output = Output {
+            topic: ALERTS.into(),
+            key: None,
+            value: Some(b"alert".to_vec()),
+            headers: Vec::new(),
+            timestamp_ms: None,
+        };
+        let group: Option<ConsumerGroupMetadata> = self.group.group_metadata();
+        let offsets = vec![(INPUT.into(), 0, i64::try_from(self.epochs).expect("few"))];
+        let number = self.epochs;
+        self.sink.submit(Epoch { number, outputs: vec![output], stamp: "stamp".into(), offsets, group });
+    }
+
+    fn ended(&mut self) -> Ended {
+        let ended = self.sink.ended(WAIT_MAX).expect("the epoch ends");
+        assert_eq!(ended.number, self.epochs, "{:?}", ended.end);
+        ended
+    }
+
+    fn epoch(&mut self) -> Ended {
+        self.submit();
+        self.ended()
+    }
+
+    /// The epoch after a row must commit, with a new producer where the row asks for one. After an end of the process
+    /// the sink is a new one, as after its restart.
+    fn recovers(mut self, new: New) -> Result<(), String> {
+        if new == New::Never {
+            self.sink.close(TRY_FOR);
+            self.sink = KafkaSink::start(settings(&self.cluster), "sink")
+                .map_err(|error| format!("a restart fails: {error}"))?;
+        } else {
+            // What the client has retried by itself shows in its statistics alone.
+            assert!(self.sink.ended(STATISTICS).is_none(), "nothing is under way");
+        }
+        let last = self.epoch();
+        self.sink.close(TRY_FOR);
+        if last.end != EpochEnd::Committed {
+            return Err(format!("the next epoch ends with {:?}", last.end));
+        }
+        match (last.replaced, new) {
+            (true, New::Next) | (false, New::No | New::Now | New::Never) => Ok(()),
+            (replaced, _) => {
+                Err(format!("the next epoch has replaced the producer: {replaced}, not {new:?}"))
+            }
+        }
+    }
+}
+
+fn same(end: &EpochEnd, expect: End) -> bool {
+    match (end, expect) {
+        (EpochEnd::Committed, Committed) => true,
+        (EpochEnd::Rewound(why), Rewound(words))
+        | (EpochEnd::Unknown(why), Unknown(words))
+        | (EpochEnd::Failed(why), Failed(words)) => why.contains(words),
+        (EpochEnd::Fenced(why), Fenced) => why.contains("another process uses the instance name `a`"),
+        _ => false,
+    }
+}
+
+fn check(ended: &Ended, expect: End, new: New) -> Result<(), String> {
+    if !same(&ended.end, expect) {
+        return Err(format!("ends with {:?}", ended.end));
+    }
+    match (ended.replaced, new) {
+        (_, New::Never) | (true, New::Now) | (false, New::No | New::Next) => Ok(()),
+        (replaced, _) => Err(format!("has replaced the producer: {replaced}, not {new:?}")),
+    }
+}
+
+/// Plays rows, some at a time, and tells of all that went wrong.
+fn play<R: Sync>(
+    rows: &[R],
+    name: impl Fn(&R) -> String + Sync,
+    row: impl Fn(&R) -> Result<(), String> + Sync,
+) {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..ROWS_AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(now) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = row(now) {
+                        wrong.lock().expect("no panic").push(format!("{}: {why}", name(now)));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no panic");
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
+
+/// All scripted answers were given.
+fn all_given(cluster: &Cluster, answers: &[(Api, &[Code])]) -> Result<(), String> {
+    for (api, _) in answers {
+        let left = cluster.unanswered(1, *api);
+        if left > 0 {
+            return Err(format!("{left} answers to {api:?} were not given"));
+        }
+    }
+    Ok(())
+}
+
+/// (answers, what the start says; `None` when it succeeds)
+type StartRow = (Api, &'static [Code], Option<(bool, &'static str)>);
+
+#[rustfmt::skip]
+const STARTS: &[StartRow] = &[
+    // Tried again by the client until they pass.
+    (Api::FindCoordinator, &[Code::CoordinatorNotAvailable, Code::CoordinatorNotAvailable], None),
+    (Api::FindCoordinator, &[Code::CoordinatorLoadInProgress], None),
+    (Api::InitProducerId, &[Code::NotCoordinator, Code::CoordinatorNotAvailable], None),
+    (Api::InitProducerId, &[Code::CoordinatorLoadInProgress, Code::CoordinatorLoadInProgress], None),
+    (Api::InitProducerId, &[Code::ConcurrentTransactions, Code::ConcurrentTransactions], None),
+    (Api::InitProducerId, &[Code::BrokerTransportFailure], None),
+    (Api::InitProducerId, &[Code::RequestTimedOut], None),
+    (Api::InitProducerId, &[Code::Unknown], None),
+    // The process ends: somebody else has the name,
+    (Api::InitProducerId, &[Code::ProducerFenced], Some((true, "another process uses the instance name `a`"))),
+    (Api::InitProducerId, &[Code::InvalidProducerEpoch], Some((true, "another process uses the instance name `a`"))),
+    // or has not the rights, or asks for too much.
+    (Api::FindCoordinator, &[Code::TransactionalIdAuthorizationFailed], Some((false, "ransactional Id authorization failed"))),
+    (Api::InitProducerId, &[Code::TransactionalIdAuthorizationFailed], Some((false, "ransactional Id authorization failed"))),
+    (Api::InitProducerId, &[Code::ClusterAuthorizationFailed], Some((false, "luster authorization failed"))),
+    (Api::InitProducerId, &[Code::InvalidTransactionTimeout], Some((false, "transaction.max.timeout.ms"))),
+];
+
+/// Rows 5, 8 and 16: what a producer is told when it begins its life.
+#[test]
+fn what_each_answer_to_a_new_producer_leads_to() {
+    play(
+        STARTS,
+        |(api, codes, _)| format!("{api:?} {codes:?}"),
+        |(api, codes, expect)| {
+            let cluster = Cluster::start(WRITER, GROUP);
+            for code in *codes {
+                // Any broker may be asked who coordinates.
+                let brokers = if *api == Api::FindCoordinator { 1..=cluster::BROKERS } else { 1..=1 };
+                brokers.for_each(|broker| cluster.answer(broker, *api, *code, Duration::ZERO));
+            }
+            let started = KafkaSink::start(settings(&cluster), "sink");
+            let given = if *api == Api::FindCoordinator {
+                (1..=cluster::BROKERS).any(|broker| cluster.unanswered(broker, *api) < codes.len())
+            } else {
+                cluster.unanswered(1, *api) == 0
+            };
+            if !given {
+                return Err("the answers were not given".into());
+            }
+            match (started, expect) {
+                (Ok(sink), None) => Stage::with(cluster, sink).recovers(New::No),
+                (Err(error), Some((fenced, words)))
+                    if error.fenced == *fenced && error.to_string().contains(words) =>
+                {
+                    Ok(())
+                }
+                (Ok(_), Some(_)) => Err("it starts".into()),
+                (Err(error), _) => Err(format!("{error} (fenced: {})", error.fenced)),
+            }
+        },
+    );
+}
+
+/// (answers, how the epoch ends, whether the producer is replaced)
+type Row = (&'static [(Api, &'static [Code])], End, New);
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    // Publishing. The client sends again what passes; only a lost connection leaves a doubt.
+    (&[(Api::Produce, &[Code::NotLeaderForPartition, Code::NotLeaderForPartition])], Committed, New::No),
+    (&[(Api::Produce, &[Code::LeaderNotAvailable])], Committed, New::No),
+    (&[(Api::Produce, &[Code::UnknownTopicOrPartition])], Committed, New::No),
+    (&[(Api::Produce, &[Code::NotEnoughReplicas, Code::NotEnoughReplicas])], Committed, New::No),
+    (&[(Api::Produce, &[Code::NotEnoughReplicasAfterAppend])], Committed, New::No),
+    (&[(Api::Produce, &[Code::RequestTimedOut])], Committed, New::No),
+    (&[(Api::Produce, &[Code::KafkaStorageError])], Committed, New::No),
+    (&[(Api::Produce, &[Code::InvalidMessage])], Committed, New::No),
+    (&[(Api::Produce, &[Code::BrokerTransportFailure])], Committed, New::Next),
+    // What is wrong with the records, or with their numbers: abort and rewind, nothing is in doubt.
+    (&[(Api::Produce, &[Code::OutOfOrderSequenceNumber])], Rewound("sequence"), New::No),
+    (&[(Api::Produce, &[Code::UnknownProducerId])], Rewound("alerts"), New::No),
+    (&[(Api::Produce, &[Code::InvalidRecord])], Rewound("`alerts`"), New::No),
+    (&[(Api::Produce, &[Code::PolicyViolation])], Rewound("`alerts`"), New::No),
+    (&[(Api::Produce, &[Code::InvalidTransactionalState])], Rewound("`alerts`"), New::No),
+    (&[(Api::Produce, &[Code::Unknown])], Rewound("`alerts`"), New::No),
+    (&[(Api::Produce, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
+    (&[(Api::Produce, &[Code::ProducerFenced])], Fenced, New::Never),
+    (&[(Api::Produce, &[Code::TopicAuthorizationFailed])], Failed("`alerts`: TopicAuthorizationFailed"), New::Never),
+    (&[(Api::Produce, &[Code::ClusterAuthorizationFailed])], Failed("ClusterAuthorizationFailed"), New::Never),
+    (&[(Api::Produce, &[Code::TransactionalIdAuthorizationFailed])], Failed("TransactionalIdAuthorizationFailed"), New::Never),
+
+    // Adding partitions to the transaction.
+    (&[(Api::AddPartitionsToTxn, &[Code::NotCoordinator])], Committed, New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::CoordinatorNotAvailable])], Committed, New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::CoordinatorLoadInProgress])], Committed, New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::ConcurrentTransactions; 5])], Committed, New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::UnknownTopicOrPartition])], Committed, New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::BrokerTransportFailure])], Committed, New::Next),
+    (&[(Api::AddPartitionsToTxn, &[Code::UnknownProducerId])], Rewound("UnknownProducerId"), New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::InvalidProducerIdMapping])], Rewound("InvalidProducerIdMapping"), New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::OperationNotAttempted])], Rewound("OperationNotAttempted"), New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::Unknown])], Rewound("Unknown"), New::No),
+    (&[(Api::AddPartitionsToTxn, &[Code::InvalidTransactionalState])], Rewound("InvalidTransactionalState"), New::Now),
+    (&[(Api::AddPartitionsToTxn, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
+    (&[(Api::AddPartitionsToTxn, &[Code::ProducerFenced])], Fenced, New::Never),
+    (&[(Api::AddPartitionsToTxn, &[Code::TopicAuthorizationFailed])], Failed("`alerts`"), New::Never),
+    (&[(Api::AddPartitionsToTxn, &[Code::ClusterAuthorizationFailed])], Failed("ClusterAuthorizationFailed"), New::Never),
+    (&[(Api::AddPartitionsToTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed("TransactionalIdAuthorizationFailed"), New::Never),
+
+    // Adding offsets: first at the transaction's coordinator. What the client sends again leaves a doubt.
+    (&[(Api::AddOffsetsToTxn, &[Code::NotCoordinator, Code::NotCoordinator])], Committed, New::Next),
+    (&[(Api::AddOffsetsToTxn, &[Code::CoordinatorNotAvailable])], Committed, New::Next),
+    (&[(Api::AddOffsetsToTxn, &[Code::CoordinatorLoadInProgress])], Committed, New::Next),
+    (&[(Api::AddOffsetsToTxn, &[Code::ConcurrentTransactions, Code::ConcurrentTransactions])], Committed, New::Next),
+    (&[(Api::AddOffsetsToTxn, &[Code::RequestTimedOut])], Committed, New::Next),
+    (&[(Api::AddOffsetsToTxn, &[Code::BrokerTransportFailure])], Committed, New::Next),
+    (&[(Api::AddOffsetsToTxn, &[Code::UnknownProducerId])], Rewound("UnknownProducerId"), New::No),
+    (&[(Api::AddOffsetsToTxn, &[Code::InvalidProducerIdMapping])], Rewound("InvalidProducerIdMapping"), New::No),
+    (&[(Api::AddOffsetsToTxn, &[Code::Unknown])], Rewound("Unknown"), New::No),
+    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState])], Rewound("InvalidTransactionalState"), New::Now),
+    (&[(Api::AddOffsetsToTxn, &[Code::UnsupportedForMessageFormat])], Rewound("UnsupportedForMessageFormat"), New::Now),
+    (&[(Api::AddOffsetsToTxn, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
+    (&[(Api::AddOffsetsToTxn, &[Code::ProducerFenced])], Fenced, New::Never),
+    (&[(Api::AddOffsetsToTxn, &[Code::GroupAuthorizationFailed])], Failed("GroupAuthorizationFailed"), New::Never),
+    (&[(Api::AddOffsetsToTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed("TransactionalIdAuthorizationFailed"), New::Never),
+    (&[(Api::AddOffsetsToTxn, &[Code::ClusterAuthorizationFailed])], Failed("ClusterAuthorizationFailed"), New::Never),
+
+    // Then at the group's.
+    (&[(Api::TxnOffsetCommit, &[Code::NotCoordinator])], Committed, New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::CoordinatorNotAvailable])], Committed, New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::CoordinatorLoadInProgress])], Committed, New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::RequestTimedOut])], Committed, New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::UnknownTopicOrPartition])], Committed, New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::BrokerTransportFailure])], Committed, New::Next),
+    (&[(Api::TxnOffsetCommit, &[Code::IllegalGeneration])], Rewound("IllegalGeneration"), New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::UnknownMemberId])], Rewound("UnknownMemberId"), New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::FencedInstanceId])], Rewound("FencedInstanceId"), New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::StaleMemberEpoch])], Rewound("StaleMemberEpoch"), New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::UnstableOffsetCommit])], Rewound("UnstableOffsetCommit"), New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::OffsetMetadataTooLarge])], Rewound("OffsetMetadataTooLarge"), New::No),
+    (&[(Api::TxnOffsetCommit, &[Code::InvalidTransactionalState])], Rewound("InvalidTransactionalState"), New::Now),
+    (&[(Api::TxnOffsetCommit, &[Code::InvalidProducerIdMapping])], Rewound("InvalidProducerIdMapping"), New::Now),
+    (&[(Api::TxnOffsetCommit, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
+    (&[(Api::TxnOffsetCommit, &[Code::ProducerFenced])], Fenced, New::Never),
+    (&[(Api::TxnOffsetCommit, &[Code::GroupAuthorizationFailed])], Failed("GroupAuthorizationFailed"), New::Never),
+    (&[(Api::TxnOffsetCommit, &[Code::TopicAuthorizationFailed])], Failed("TopicAuthorizationFailed"), New::Never),
+    (&[(Api::TxnOffsetCommit, &[Code::TransactionalIdAuthorizationFailed])], Failed("TransactionalIdAuthorizationFailed"), New::Never),
+
+    // The commit.
+    (&[(Api::EndTxn, &[Code::NotCoordinator, Code::NotCoordinator])], Committed, New::Next),
+    (&[(Api::EndTxn, &[Code::CoordinatorNotAvailable])], Committed, New::Next),
+    (&[(Api::EndTxn, &[Code::CoordinatorLoadInProgress])], Committed, New::Next),
+    (&[(Api::EndTxn, &[Code::ConcurrentTransactions, Code::ConcurrentTransactions])], Committed, New::Next),
+    (&[(Api::EndTxn, &[Code::BrokerTransportFailure])], Committed, New::Next),
+    (&[(Api::EndTxn, &[Code::UnknownProducerId])], Rewound("UnknownProducerId"), New::No),
+    (&[(Api::EndTxn, &[Code::InvalidProducerIdMapping])], Rewound("InvalidProducerIdMapping"), New::No),
+    (&[(Api::EndTxn, &[Code::Unknown])], Rewound("Unknown"), New::No),
+    // Fatal, and the commit was sent: whether it took effect the group's offsets tell.
+    (&[(Api::EndTxn, &[Code::InvalidTransactionalState])], Unknown("InvalidTransactionalState"), New::Now),
+    (&[(Api::EndTxn, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
+    (&[(Api::EndTxn, &[Code::ProducerFenced])], Fenced, New::Never),
+    (&[(Api::EndTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed("TransactionalIdAuthorizationFailed"), New::Never),
+    (&[(Api::EndTxn, &[Code::ClusterAuthorizationFailed])], Failed("ClusterAuthorizationFailed"), New::Never),
+
+    // The abort, after records that were refused.
+    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::NotCoordinator])], Rewound("`alerts`"), New::Next),
+    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::BrokerTransportFailure])], Rewound("`alerts`"), New::Next),
+    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::InvalidProducerIdMapping])], Rewound("`alerts`"), New::No),
+    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::Unknown])], Rewound("Unknown"), New::Now),
+    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::InvalidTransactionalState])], Rewound("InvalidTransactionalState"), New::Now),
+    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::ProducerFenced])], Fenced, New::Never),
+    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed("TransactionalIdAuthorizationFailed"), New::Never),
+    // The abort raises the epoch, where the broker has lost the producer.
+    (&[(Api::Produce, &[Code::UnknownProducerId]), (Api::InitProducerId, &[Code::ConcurrentTransactions])], Rewound("alerts"), New::No),
+    (&[(Api::Produce, &[Code::UnknownProducerId]), (Api::InitProducerId, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
+
+    // The new producer, after a fatal error.
+    (&[(Api::EndTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::ConcurrentTransactions, Code::NotCoordinator])], Unknown("InvalidTransactionalState"), New::Now),
+    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::BrokerTransportFailure])], Rewound("InvalidTransactionalState"), New::Now),
+    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::ProducerFenced])], Fenced, New::Never),
+    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::TransactionalIdAuthorizationFailed])], Failed("TransactionalIdAuthorizationFailed"), New::Never),
+];
+
+/// Rows 5, 8 and 16: each answer to each request of a transaction.
+#[test]
+fn what_each_answer_within_a_transaction_leads_to() {
+    play(
+        ROWS,
+        |(answers, _, _)| format!("{answers:?}"),
+        |(answers, end, new)| {
+            let mut stage = Stage::new();
+            for (api, codes) in *answers {
+                codes.iter().for_each(|code| stage.cluster.answer(1, *api, *code, Duration::ZERO));
+            }
+            let ended = stage.epoch();
+            all_given(&stage.cluster, answers)?;
+            check(&ended, *end, *new)?;
+            stage.recovers(*new)
+        },
+    );
+}
+
+/// (request, how late its answers are, how the epoch ends, whether the producer is replaced)
+type LateRow = (Api, &'static [Duration], End, New);
+
+#[rustfmt::skip]
+const LATE: &[LateRow] = &[
+    // Slow is suspicious where the transaction is moved: the client may have asked twice.
+    (Api::Produce, &[SLOW], Committed, New::No),
+    (Api::AddPartitionsToTxn, &[SLOW], Committed, New::No),
+    (Api::AddOffsetsToTxn, &[SLOW], Committed, New::Next),
+    (Api::TxnOffsetCommit, &[SLOW], Committed, New::Next),
+    (Api::EndTxn, &[SLOW], Committed, New::Next),
+    // An answer that comes too late is lost; the client asks again, and the copy may still be under way.
+    (Api::Produce, &[LOST], Committed, New::Next),
+    (Api::AddPartitionsToTxn, &[LOST], Committed, New::Next),
+    (Api::AddOffsetsToTxn, &[LOST], Committed, New::Next),
+    (Api::TxnOffsetCommit, &[LOST], Committed, New::Next),
+    (Api::EndTxn, &[LOST], Committed, New::Next),
+    // Until the time is over: of offsets nothing is visible, of a commit nothing is known.
+    (Api::AddOffsetsToTxn, &[LOST; 4], Rewound(""), New::Now),
+    (Api::EndTxn, &[LOST; 4], Unknown(""), New::Now),
+];
+
+/// Row 6, as far as the mock has it: answers that are late or lost.
+#[test]
+fn answers_that_are_late_or_lost_cost_the_producer() {
+    play(
+        LATE,
+        |(api, delays, _, _)| format!("{api:?} {delays:?}"),
+        |(api, delays, end, new)| {
+            let mut stage = Stage::new();
+            delays.iter().for_each(|delay| stage.cluster.answer(1, *api, Code::NoError, *delay));
+            let ended = stage.epoch();
+            // How often is asked until the time is over is the client's affair; one lost answer less or more.
+            let left = stage.cluster.unanswered(1, *api);
+            if left > usize::from(delays.len() > 1) {
+                return Err(format!("{left} answers were not given"));
+            }
+            check(&ended, *end, *new)?;
+            stage.recovers(*new)
+        },
+    );
+}
+
+/// What happens to the cluster while a request is being answered, and what undoes it.
+struct Event {
+    what: &'static str,
+    /// It happens when this has been asked, and before it is answered; `None`: before the epoch.
+    during: Option<Api>,
+    happens: fn(&Cluster),
+    /// Some time later, unless the epoch has ended by then.
+    undone: Option<fn(&Cluster)>,
+    /// A request that shows that it was noticed.
+    noticed: Api,
+    end: End,
+    new: New,
+}
+
+fn transaction_to_2(cluster: &Cluster) {
+    cluster.coordinate_transaction(WRITER, 2);
+}
+
+fn group_to_2(cluster: &Cluster) {
+    cluster.coordinate_group(GROUP, 2);
+}
+
+fn leader_to_2(cluster: &Cluster) {
+    cluster.lead(ALERTS, Some(2));
+}
+
+#[rustfmt::skip]
+const EVENTS: &[Event] = &[
+    // Row 5.
+    Event { what: "the transaction's coordinator moves before", during: None, happens: transaction_to_2, undone: None, noticed: Api::FindCoordinator, end: Committed, new: New::No },
+    Event { what: "… while records are published", during: Some(Api::Produce), happens: transaction_to_2, undone: None, noticed: Api::FindCoordinator, end: Committed, new: New::Next },
+    Event { what: "… while offsets are added", during: Some(Api::TxnOffsetCommit), happens: transaction_to_2, undone: None, noticed: Api::FindCoordinator, end: Committed, new: New::Next },
+    Event { what: "the group's coordinator moves before", during: None, happens: group_to_2, undone: None, noticed: Api::FindCoordinator, end: Committed, new: New::No },
+    Event { what: "… while offsets are added", during: Some(Api::AddOffsetsToTxn), happens: group_to_2, undone: None, noticed: Api::FindCoordinator, end: Committed, new: New::No },
+    Event { what: "the leader of the alerts moves before", during: None, happens: leader_to_2, undone: None, noticed: Api::Metadata, end: Committed, new: New::No },
+    Event { what: "… while partitions are added", during: Some(Api::AddPartitionsToTxn), happens: leader_to_2, undone: None, noticed: Api::Metadata, end: Committed, new: New::No },
+    Event { what: "the alerts have no leader for a while", during: None, happens: |cluster| cluster.lead(ALERTS, None), undone: Some(|cluster| cluster.lead(ALERTS, Some(3))), noticed: Api::Metadata, end: Committed, new: New::No },
+    // Row 4.
+    Event { what: "the broker goes and comes back before", during: None, happens: |cluster| { cluster.down(1); cluster.up(1); }, undone: None, noticed: Api::ApiVersion, end: Committed, new: New::Next },
+    Event { what: "the broker is away while records are published", during: Some(Api::Produce), happens: |cluster| cluster.down(1), undone: Some(|cluster| cluster.up(1)), noticed: Api::ApiVersion, end: Committed, new: New::Next },
+    Event { what: "… while offsets are added", during: Some(Api::AddOffsetsToTxn), happens: |cluster| cluster.down(1), undone: Some(|cluster| cluster.up(1)), noticed: Api::ApiVersion, end: Committed, new: New::Next },
+    Event { what: "… while it commits", during: Some(Api::EndTxn), happens: |cluster| cluster.down(1), undone: Some(|cluster| cluster.up(1)), noticed: Api::ApiVersion, end: Committed, new: New::Next },
+    Event { what: "all brokers stay away", during: Some(Api::EndTxn), happens: |cluster| cluster.down(-1), undone: None, noticed: Api::EndTxn, end: Failed("initialising transactions"), new: New::Never },
+    // Row 17.
+    Event { what: "the brokers are slow", during: None, happens: |cluster| cluster.slow(-1, Duration::from_millis(300)), undone: None, noticed: Api::EndTxn, end: Committed, new: New::No },
+    // Row 16.
+    Event { what: "the alerts' topic may not be seen any more", during: None, happens: |cluster| cluster.refuse_topic(ALERTS, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED), undone: None, noticed: Api::AddPartitionsToTxn, end: Failed("`alerts`"), new: New::Never },
+];
+
+/// Rows 4, 5, 16 and 17: brokers come and go, coordinators and leaders move.
+#[test]
+fn what_happens_to_the_cluster_costs_no_epoch() {
+    play(EVENTS, |event| event.what.to_owned() + &format!(" ({:?})", event.during), happen);
+}
+
+fn happen(event: &Event) -> Result<(), String> {
+    let mut stage = Stage::new();
+    let noticed = stage.cluster.requests(event.noticed);
+    if let Some(api) = event.during {
+        let before = stage.cluster.requests(api);
+        stage.cluster.answer(1, api, Code::NoError, PAUSE);
+        stage.submit();
+        let deadline = Instant::now() + WAIT_MAX;
+        while stage.cluster.requests(api) == before {
+            assert!(Instant::now() < deadline, "{}: {api:?} is never asked", event.what);
+            std::thread::yield_now();
+        }
+        (event.happens)(&stage.cluster);
+    } else {
+        (event.happens)(&stage.cluster);
+        stage.submit();
+    }
+    let early = match event.undone {
+        Some(undo) => {
+            let early = stage.sink.ended(Duration::from_secs(1));
+            undo(&stage.cluster);
+            early
+        }
+        None => None,
+    };
+    let ended = early.unwrap_or_else(|| stage.ended());
+    if stage.cluster.requests(event.noticed) == noticed {
+        return Err(format!("it was not noticed: no {:?}", event.noticed));
+    }
+    check(&ended, event.end, event.new)?;
+    if event.new == New::Never {
+        stage.cluster.up(-1);
+        stage.cluster.refuse_topic(ALERTS, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    stage.recovers(event.new)
+}

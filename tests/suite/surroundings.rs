@@ -1,0 +1,165 @@
+//! What the machine denies: no disk, no room for logs, few file descriptors, a broker that was never there. On a real
+//! broker, as processes.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::delivery::{PARTITIONS, Setup, repository};
+use super::kafka::own::OwnBroker;
+use super::kafka::{Broker, Record, broker};
+use super::process::{Running, finish, get, program, until};
+
+const EVENT: &str =
+    r#"{"Channel":"Security","EventID":1102,"Hostname":"h","EventTime":"2026-01-02 03:04:05"}"#;
+const ORGANISATION: &str = "power";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_noroshi");
+
+/// In a namespace of its own: everything is read-only, and `/tmp` is an empty place that takes nothing. The working
+/// folder stays reachable under its relative path.
+const READ_ONLY: &str = "mount -o remount,bind,ro / && mount -t tmpfs -o ro none /tmp && exec \"$0\" \"$@\"";
+/// In a namespace of its own: logs go to a disk of 1 MB that is full.
+const FULL_DISK: &str = "mount -t tmpfs -o size=1m none /mnt && { head -c 2M /dev/zero >/mnt/fill || true; } 2>/dev/null \
+     && exec \"$0\" \"$@\" >/mnt/out 2>/mnt/log";
+
+/// Whether this machine lets us have namespaces of our own; says so when it does not.
+fn namespaces() -> bool {
+    let done = Command::new("unshare").args(["-rm", "true"]).stderr(Stdio::null()).status();
+    let granted = done.is_ok_and(|status| status.success());
+    if !granted {
+        let _ = writeln!(std::io::stderr(), "skipped: `unshare -rm` is not permitted here, or not there");
+    }
+    granted
+}
+
+/// The program behind a script of the shell, in a folder; with `root` as the root of a namespace of its own.
+fn behind(script: &str, root: bool, folder: &Path, args: &[&str]) -> Command {
+    let mut command = if root { Command::new("unshare") } else { Command::new("sh") };
+    if root {
+        command.args(["-rm", "sh"]);
+    }
+    command.args(["-c", script, PROGRAM]).args(args).current_dir(folder);
+    command.stdin(Stdio::null()).env_remove("NOROSHI_INSTANCE").env_remove("TMPDIR").env("NO_COLOR", "1");
+    command
+}
+
+fn produce(broker: &Broker, setup: &Setup, records: usize) {
+    let records = (0..records)
+        .map(|number| Record::new(i32::try_from(number % PARTITIONS).expect("few"), EVENT.to_owned()));
+    broker.produce(&setup.topic(ORGANISATION), records);
+}
+
+fn setup(broker: &Broker) -> Setup {
+    Setup::new(broker, &repository("rules/windows/security_log_cleared.sql"), "earliest")
+}
+
+/// The arguments of a service with one lane, in the folder of its pipeline.
+fn service(broker: &Broker, more: &[&str]) -> Vec<String> {
+    let servers = format!("kafka.bootstrap_servers={}", broker.plaintext);
+    let mut args: Vec<String> = ["run", "--pipeline", ".", "--instance", "a"].map(str::to_owned).to_vec();
+    for setting in [servers.as_str(), "lanes.count=1"].iter().chain(more) {
+        args.extend(["--set".to_owned(), (*setting).to_owned()]);
+    }
+    args
+}
+
+fn words(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+/// Waits until the service has committed so much; it must not end.
+fn commits(running: &mut Running, broker: &Broker, setup: &Setup, records: i64) {
+    running.runs_until("everything is committed", || setup.committed(broker) == records);
+}
+
+#[test]
+fn a_service_needs_no_disk_and_no_log() {
+    let Some(broker) = broker() else { return };
+    let granted = namespaces();
+    for (what, script, root) in [
+        ("nothing may be written", READ_ONLY, true),
+        ("the log's disk is full", FULL_DISK, true),
+        ("both streams are full", "exec \"$0\" \"$@\" >/dev/full 2>/dev/full", false),
+        ("both streams are closed", "exec \"$0\" \"$@\" >&- 2>&-", false),
+        ("no place for temporary files", "TMPDIR=/nowhere exec \"$0\" \"$@\"", false),
+    ] {
+        if root && !granted {
+            continue;
+        }
+        let setup = setup(broker);
+        produce(broker, &setup, 40);
+        let args = service(broker, &["http.enabled=false", "log.level=debug"]);
+        let mut running = Running::spawn(
+            setup.folder.path(),
+            &mut behind(script, root, setup.folder.path(), &words(&args)),
+        );
+        commits(&mut running, broker, &setup, 40);
+        let (ended, log) = running.terminate();
+        assert_eq!(ended.code(), Some(0), "{what}: {log}");
+        assert!(!log.contains("panicked"), "{what}: {log}");
+        assert_eq!(broker.committed_now(&setup.alerts).len(), 40, "{what}");
+    }
+}
+
+#[test]
+fn commands_need_no_disk_either_and_tell_when_their_output_finds_no_room() {
+    if !namespaces() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("shell.sql"), super::cli::SHELL).expect("writes");
+    let event = r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"UtcTime":"2026-10-03 01:00:00.123","Hostname":"ws1","Image":"C:\\Windows\\cmd.exe"}"#;
+    std::fs::write(folder.path().join("events"), format!("{event}\n").repeat(4_000)).expect("writes");
+    let scan = ["scan", "--rules", "shell.sql", "--source", "windows-json", "events"];
+    for args in [
+        &scan[..],
+        &["check", "shell.sql"],
+        &["test", "shell.sql"],
+        &["demo", "--records", "500", "--rate", "0"],
+    ] {
+        let usual = finish(program().current_dir(folder.path()).args(args));
+        let done = finish(&mut behind(READ_ONLY, true, folder.path(), args));
+        assert_eq!(done.code, Some(0), "{args:?}: {}", done.err);
+        // The demo tells how long it took.
+        let lines = |text: &str| text.lines().count();
+        assert_eq!(lines(&done.out), lines(&usual.out), "{args:?}: {}", done.out);
+    }
+    // A disk that becomes full on the way: what is on it is the beginning, and the exit code says that it is no more.
+    let whole = finish(program().current_dir(folder.path()).args(scan)).out;
+    assert!(whole.len() > 1 << 20, "{} bytes fit", whole.len());
+    let script =
+        "mount -t tmpfs -o size=1m none /mnt; \"$0\" \"$@\" >/mnt/out; code=$?; cat /mnt/out; exit $code";
+    let done = finish(&mut behind(script, true, folder.path(), &scan));
+    assert_eq!(done.code, Some(6), "{}", done.err);
+    assert_eq!(done.err.trim_end(), "noroshi: cannot write: No space left on device (os error 28)");
+    assert!(!done.out.is_empty() && whole.starts_with(&done.out), "{} bytes", done.out.len());
+}
+
+#[test]
+fn rejects_that_cannot_be_shown_are_told() {
+    let Some(broker) = broker() else { return };
+    let setup = setup(broker);
+    broker.produce(&setup.topic(ORGANISATION), [Record::new(0, "{".to_owned())]);
+    let mut running = setup.run(broker, 1, &[]);
+    commits(&mut running, broker, &setup, 1);
+    let (ended, log) = running.terminate();
+    assert_eq!(ended.code(), Some(0), "{log}");
+    let servers = format!("kafka.bootstrap_servers={}", broker.plaintext);
+    let position = format!("{}/0/0", setup.rejects);
+    for args in [
+        &["dlq", "list"][..],
+        &["dlq", "list", "--format", "json"],
+        &["dlq", "show", &position],
+        &["dlq", "show", "--raw", &position],
+        &["dlq", "replay", "--all", "--dry-run"],
+        &["topics"],
+    ] {
+        let args = [args, &["--pipeline", ".", "--set", &servers]].concat();
+        let folder = setup.folder.path();
+        let done = finish(&mut behind("exec \"$0\" \"$@\"", false, folder, &args));
+        assert!(matches!(done.code, Some(0 | 1)) && !done.out.is_empty(), "{args:?}: {}", done.err);
+        let done = finish(&mut behind("exec \"$0\" \"$@\" >/dev/full", false, folder, &args));
+        assert_eq!(done.code, Some(6), "{args:?}: {}", done.err);
+        assert!(done.err.ends_with("cannot write: No space left on device (os error 28)\n"), "{}", done.err);
+    }
+}
