@@ -1,9 +1,9 @@
 //! Faults in operation, on a real broker, in an order that a seed decides: through all of them each record is
 //! processed or rejected once, and each alert is there once (I-1, I-2, I-3).
 //!
-//! `NOROSHI_FAULT_ROUNDS=200 scripts/test faults` plays more rounds than those of every test run;
-//! `NOROSHI_FAULT_SEED=17 NOROSHI_FAULT_ROUNDS=1` plays one again, and `NOROSHI_FAULT_LOGS=1` shows what its processes
-//! said. The broker is the loop's own, as it dies as well.
+//! `NOROSHI_FAULT_ROUNDS=200` plays more rounds than those of every test run; `NOROSHI_FAULT_SEED=17
+//! NOROSHI_FAULT_ROUNDS=1` plays one again, and `NOROSHI_FAULT_LOGS=1` shows what its processes said
+//! (docs/guarantees.md has the whole command). The broker is the loop's own, as it dies as well.
 
 mod input;
 mod onlooker;

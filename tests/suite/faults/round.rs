@@ -22,6 +22,9 @@ pub const RECORDS_EACH: usize = 30;
 const NUDGE_EACH: usize = 3;
 /// A process that ends again and again is in a loop.
 const REVIVED_MAX: usize = 30;
+/// What librdkafka up to 2.12 makes of joining again with the newer protocol, if the broker's answers come in another
+/// order than it thinks (confluentinc/librdkafka#5488).
+const REJOIN_REFUSED: &str = "failed for good: InvalidRequest";
 /// Between two looks at a process or a broker.
 const LOOK: Duration = Duration::from_millis(25);
 /// Between two batches of records that are written until a fault has had its effect.
@@ -51,6 +54,8 @@ pub struct Round<'b> {
     settings: Vec<String>,
     /// Whether a process may end because Kafka did not answer in time.
     outages: bool,
+    /// Whether members leave the group because they do not poll, and have to join again.
+    polls_missed: bool,
     started: usize,
     revived: usize,
 }
@@ -73,6 +78,7 @@ impl<'b> Round<'b> {
             topics,
             settings: plan.settings(),
             outages: plan.has(Kind::KillBroker) || plan.is_impatient(),
+            polls_missed: plan.has(Kind::MissPolls),
             started: 0,
             revived: 0,
             setup,
@@ -146,6 +152,16 @@ impl<'b> Round<'b> {
             );
             assert!(self.revived < REVIVED_MAX, "{}: an endless loop\n{}", self.story(), self.logs());
             self.restart(at, None);
+        }
+    }
+
+    /// Whether a process may end so by itself; a supervisor starts it again.
+    fn may_end(&self, code: Option<i32>, log: &str) -> bool {
+        match code {
+            // Fenced: it stood still, or a request of its predecessor came late.
+            Some(4) => true,
+            Some(3) => self.outages || (self.polls_missed && log.contains(REJOIN_REFUSED)),
+            _ => false,
         }
     }
 
@@ -280,7 +296,7 @@ impl<'b> Round<'b> {
         for mut process in std::mem::take(&mut self.processes) {
             let code = process.running.wait().code();
             let text = process.past + &process.running.log();
-            let may = matches!(code, Some(0 | 4)) || (self.outages && code == Some(3));
+            let may = code == Some(0) || self.may_end(code, &text);
             assert!(may, "{story}: {} ended with {code:?}\n{text}", process.instance);
             if std::env::var_os("NOROSHI_FAULT_LOGS").is_some() {
                 eprintln!("--- {}\n{text}", process.instance);
