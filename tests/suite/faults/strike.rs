@@ -3,7 +3,7 @@
 //! Owns the evidence. A fault that has none within two minutes fails the round: it would prove nothing.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::plan::{Kind, POLL_INTERVAL_MS, Random, SESSION_MS};
 use super::proxy::{END_TRANSACTION, FETCH_OFFSETS, Harm};
@@ -173,16 +173,18 @@ fn outsleep(round: &mut Round<'_>, at: usize, name: &str) {
 
 /// A lost answer makes the lane ask for the group's offsets, on its own thread; that answer takes too long.
 fn miss_polls(round: &mut Round<'_>, at: usize, name: &str) {
-    let late = Harm::DelayAnswerAlone(u64::from(POLL_INTERVAL_MS) + 1_500);
+    let late_ms = u64::from(POLL_INTERVAL_MS) + 1_500;
     round.until("polls are missed", Some(at), |round| {
         let before = round.logged(at, said::POLLS_MISSED);
         round.proxy.arm(END_TRANSACTION, Some(name), Harm::LoseAnswer);
-        round.proxy.arm(FETCH_OFFSETS, Some(name), late);
+        round.proxy.arm(FETCH_OFFSETS, Some(name), Harm::DelayAnswerAlone(late_ms));
         round.work_until("both are harmed", None, |round| !round.proxy.is_armed());
+        // An answer that no lane has waited for delays nobody: then once more.
+        let patience = Instant::now() + 2 * Duration::from_millis(late_ms);
         let mut missed = false;
         round.until("the lane polls again", Some(at), |round| {
             missed = round.logged(at, said::POLLS_MISSED) > before;
-            missed || !round.processes[at].running.runs()
+            missed || !round.processes[at].running.runs() || Instant::now() > patience
         });
         round.revive(None);
         missed
