@@ -242,12 +242,16 @@ impl<'b> Round<'b> {
     pub fn check(&mut self) {
         let what = self.story();
         let broker = &self.own.broker;
+        for topic in self.topics.iter().chain([&self.setup.alerts, &self.setup.rejects]) {
+            let open = || (!broker.is_transaction_open(topic)).then_some(());
+            until(&format!("{what}: no transaction to be open in {topic}"), open, || self.logs());
+        }
         let of = |fate: Fate| -> BTreeSet<Place> {
             let expected = self.input.expected.iter();
             expected.filter(|(_, is)| **is == fate).map(|(place, _)| place.clone()).collect()
         };
         let expected = of(Fate::Alert);
-        let alerts = broker.read_committed(&self.setup.alerts, expected.len(), WAIT_MAX);
+        let alerts = broker.committed_now(&self.setup.alerts);
         let (mut places, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for alert in &alerts {
             let ((_, topic, partition, offset, _), id) = identity(alert);
@@ -257,7 +261,7 @@ impl<'b> Round<'b> {
         }
         assert_same(&format!("{what}: alerts"), &expected, &places);
         let expected = of(Fate::Reject);
-        let rejects = broker.read_committed(&self.setup.rejects, expected.len(), WAIT_MAX);
+        let rejects = broker.committed_now(&self.setup.rejects);
         let rejected: BTreeSet<Place> = rejects.iter().map(reject_place).collect();
         assert_eq!(rejects.len(), rejected.len(), "{what}: a record is rejected twice");
         assert_same(&format!("{what}: rejects"), &expected, &rejected);
@@ -278,10 +282,6 @@ impl<'b> Round<'b> {
                     "{what}: the group stands at {stands} of {place:?}; its records end at {end}, its log at {last}"
                 );
             }
-        }
-        for topic in self.topics.iter().chain([&self.setup.alerts, &self.setup.rejects]) {
-            let open = || (!broker.is_transaction_open(topic)).then_some(());
-            until(&format!("{what}: no transaction to be open in {topic}"), open, || self.logs());
         }
     }
 
