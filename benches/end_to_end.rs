@@ -1,8 +1,10 @@
 //! `noroshi run` against a bare rdkafka consumer of the same topic on the same cores, in one run.
 //!
 //! `cargo bench --bench end_to_end` starts a broker of its own, unless `NOROSHI_TEST_KAFKA=host:port` names one. With
-//! `-- --soak 600` it instead feeds the process for so many seconds at full speed and reports its peak memory.
+//! `-- --soak 600` it instead feeds the process for so many seconds at full speed and reports its peak memory; with
+//! `-- --recover 50` it kills one of two processes so many times and reports how long partitions stood still.
 
+mod recover;
 mod telemetry;
 
 use std::fmt::Write as _;
@@ -34,22 +36,40 @@ fn main() {
     }
     let broker = Broker::start();
     let servers = broker.servers.clone();
-    let soak = arguments.iter().position(|argument| argument == "--soak");
-    let soak = soak.and_then(|at| arguments.get(at + 1)?.parse::<u64>().ok());
+    let number = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)?.parse::<u64>().ok()
+    };
+    let (soak, kills) = (number("--soak"), number("--recover"));
     let id = format!("bench-{}", std::process::id());
     let folder = std::env::temp_dir().join(&id);
     std::fs::create_dir_all(&folder).expect("a folder");
     let topic = format!("{id}.in");
     let pipeline = |name: &str| write_pipeline(&folder, name, &topic);
-    create_input(&topic, &servers);
+    match (soak, kills) {
+        (None, None) => create_input(&topic, &servers, PARTITIONS, None),
+        (Some(_), _) => create_input(&topic, &servers, PARTITIONS, Some(512 << 20)),
+        (None, Some(_)) => create_input(&topic, &servers, recover::partitions(), Some(128 << 20)),
+    }
     create_topics(&pipeline(&format!("{id}-topics")), &servers);
     let (what, records) = telemetry::windows(60_000);
     let bytes: usize = records.iter().map(Vec::len).sum();
     let size = bytes as f64 / records.len() as f64;
-    println!("{what}, {size:.0} bytes each, {PARTITIONS} partitions, {LANES} lanes, rules/windows\n");
-    match soak {
-        Some(seconds) => soaked(seconds, &servers, &topic, &pipeline(&format!("{id}-soak")), &records),
-        None => compared(&servers, &topic, &records, size, &|round| pipeline(&format!("{id}-{round}"))),
+    println!("{what}, {size:.0} bytes each, rules/windows");
+    if kills.is_none() {
+        println!("{PARTITIONS} partitions, {LANES} lanes\n");
+    }
+    match (soak, kills) {
+        (Some(seconds), _) => {
+            soaked(seconds, &servers, &topic, &pipeline(&format!("{id}-soak")), &records);
+        }
+        (None, Some(kills)) => {
+            let name = format!("{id}-recover");
+            recover::measured(kills, &servers, &topic, (&name, &pipeline(&name)), &records);
+        }
+        (None, None) => {
+            compared(&servers, &topic, &records, size, &|round| pipeline(&format!("{id}-{round}")));
+        }
     }
     let _ = std::fs::remove_dir_all(&folder);
 }
@@ -63,7 +83,7 @@ fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline
     let (mut bare, mut ours, mut cpu, mut memory) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for round in 0..ROUNDS {
         bare.push(consume(servers, topic));
-        let run = Run::start(servers, &pipeline(round));
+        let run = Run::start(servers, &pipeline(round), "bench", Some(LANES));
         let (rate, cpu_s) = run.rate();
         ours.push(rate);
         cpu.push(cpu_s / RECORDS as f64 * 1e6);
@@ -82,7 +102,7 @@ fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline
 }
 
 fn soaked(seconds: u64, servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
-    let run = Run::start(servers, pipeline);
+    let run = Run::start(servers, pipeline, "bench", Some(LANES));
     let producer = producer(servers);
     let began = Instant::now();
     let mut sent = 0usize;
@@ -210,19 +230,18 @@ struct Run {
 }
 
 impl Run {
-    fn start(servers: &str, pipeline: &Path) -> Self {
-        let log = pipeline.join("run.log");
+    /// With so many lanes, or as many as by default.
+    fn start(servers: &str, pipeline: &Path, instance: &str, lanes: Option<usize>) -> Self {
+        let log = pipeline.join(format!("{instance}.log"));
         let file = std::fs::File::create(&log).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_noroshi"))
-            .args(["run", "--instance", "bench", "--pipeline"])
-            .arg(pipeline)
-            .args(["--set", &format!("kafka.bootstrap_servers={servers}")])
-            .args(["--set", &format!("lanes.count={LANES}"), "--set", "http.listen=127.0.0.1:0"])
-            .env("NO_COLOR", "1")
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .expect("starts");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_noroshi"));
+        command.args(["run", "--instance", instance, "--pipeline"]).arg(pipeline);
+        command.args(["--set", &format!("kafka.bootstrap_servers={servers}")]);
+        command.args(["--set", "http.listen=127.0.0.1:0"]);
+        if let Some(lanes) = lanes {
+            command.args(["--set", &format!("lanes.count={lanes}")]);
+        }
+        let child = command.env("NO_COLOR", "1").stdout(Stdio::null()).stderr(file).spawn().expect("starts");
         let http = loop {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             if let Some(at) = text.find("address=") {
@@ -234,11 +253,18 @@ impl Run {
         Self { child, http }
     }
 
-    fn records(&self) -> u64 {
-        let Ok(mut stream) = TcpStream::connect(&self.http) else { return 0 };
-        let _ = write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    /// What the endpoint answers; empty while it does not.
+    fn get(&self, path: &str) -> String {
         let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
+        if let Ok(mut stream) = TcpStream::connect(&self.http) {
+            let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let _ = stream.read_to_string(&mut answer);
+        }
+        answer
+    }
+
+    fn records(&self) -> u64 {
+        let answer = self.get("/metrics");
         let lines = answer.lines().filter(|line| line.starts_with("noroshi_records_total{"));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
@@ -302,16 +328,14 @@ fn write_pipeline(folder: &Path, name: &str, topic: &str) -> PathBuf {
     path
 }
 
-/// The input topic keeps so little that ten minutes at full speed fit into the broker's memory.
-fn create_input(topic: &str, servers: &str) {
+/// A topic that is written for minutes keeps so little, in bytes for each partition, that it fits into the broker's memory.
+fn create_input(topic: &str, servers: &str, partitions: i32, keeps: Option<u32>) {
     let mut config = ClientConfig::new();
     let admin: AdminClient<DefaultClientContext> =
         config.set("bootstrap.servers", servers).create().expect("an admin client");
-    let topic = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))
-        .set(
-            "retention.bytes",
-            if std::env::args().any(|argument| argument == "--soak") { "536870912" } else { "-1" },
-        )
+    let keeps = keeps.map_or("-1".to_owned(), |bytes| bytes.to_string());
+    let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
+        .set("retention.bytes", &keeps)
         .set("segment.bytes", "67108864");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("an answer");

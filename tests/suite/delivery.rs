@@ -15,7 +15,8 @@ use super::kafka::{Broker, Record, broker, unique};
 use super::oracle::{self, Input, Pair};
 use super::process::{Running, WAIT_MAX, finish, program, until};
 
-const ORGANISATIONS: [&str; 3] = ["ministry", "power", "rail"];
+/// Whose input it is.
+pub const ORGANISATIONS: [&str; 3] = ["ministry", "power", "rail"];
 /// Partitions of each input topic.
 pub const PARTITIONS: usize = 4;
 

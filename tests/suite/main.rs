@@ -14,6 +14,7 @@ mod ocsf;
 mod oracle;
 mod process;
 mod reload;
+mod rights;
 mod routing;
 mod security;
 mod stopping;

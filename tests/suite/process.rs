@@ -167,12 +167,17 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>, context: impl F
 
 /// `GET path`: status code and body.
 pub fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("the endpoint accepts");
+    try_get(address, path).expect("the endpoint answers")
+}
+
+/// The same of a process that may be gone: `None`.
+pub fn try_get(address: &str, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("writes");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("reads");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let code = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    (code, body.to_owned())
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let code = head.split_whitespace().nth(1).and_then(|code| code.parse().ok())?;
+    Some((code, body.to_owned()))
 }

@@ -13,6 +13,9 @@ use super::process::{Running, WAIT_MAX, get, program};
 /// A rule that finds each of [`event`].
 const RULE: &str = "rules/windows/security_log_cleared.sql";
 
+/// In seconds after 1970.
+pub const YEAR_2100: u64 = 4_102_444_800;
+
 fn event(number: usize) -> Vec<u8> {
     let text = format!(
         r#"{{"Channel":"Security","EventID":1102,"Hostname":"h{number}","EventTime":"2026-01-02 03:04:05"}}"#
@@ -21,7 +24,7 @@ fn event(number: usize) -> Vec<u8> {
 }
 
 /// A way to the broker: settings and environment.
-struct Way {
+pub struct Way {
     name: &'static str,
     settings: Vec<String>,
     environment: Vec<(String, String)>,
@@ -29,18 +32,20 @@ struct Way {
     secrets: Vec<String>,
 }
 
-struct Listeners {
+/// Where the broker listens, and with whose credentials.
+pub struct Listeners {
     ssl: String,
     sasl: String,
     oauth: String,
     certificates: PathBuf,
     login: Login,
-    limited: Login,
+    /// A user who may do nothing but what a test allows.
+    pub limited: Login,
 }
 
 impl Listeners {
     /// `None` for a broker that somebody else brought.
-    fn of(broker: &Broker) -> Option<Self> {
+    pub fn of(broker: &Broker) -> Option<Self> {
         Some(Self {
             ssl: broker.ssl.clone()?,
             sasl: broker.sasl_ssl.clone()?,
@@ -71,7 +76,7 @@ impl Listeners {
     }
 
     /// The password in a file, or else in the environment.
-    fn sasl(&self, mechanism: &'static str, login: &Login, file: Option<&Path>) -> Way {
+    pub fn sasl(&self, mechanism: &'static str, login: &Login, file: Option<&Path>) -> Way {
         let mut environment = Vec::new();
         let password = match file {
             Some(folder) => {
@@ -115,18 +120,29 @@ impl Listeners {
         }
     }
 
-    fn token_file(&self, folder: &Path) -> Way {
-        // {"alg":"none"} . {"sub":"noroshi","iat":0,"exp":4102444800}: until 2100-01-01.
-        let claims = "eyJzdWIiOiJub3Jvc2hpIiwiaWF0IjowLCJleHAiOjQxMDI0NDQ4MDB9";
+    /// A token in a file, which is good until so many seconds after 1970.
+    pub fn token_file(&self, folder: &Path, expires_s: u64) -> Way {
+        let claims = base64(&format!(r#"{{"sub":"{}","iat":0,"exp":{expires_s}}}"#, self.login.user));
         let path = folder.join("token");
-        fs::write(&path, format!("eyJhbGciOiJub25lIn0.{claims}.\n")).expect("writes the token");
+        fs::write(&path, format!("{}.{claims}.\n", base64(r#"{"alg":"none"}"#))).expect("writes the token");
         let mut way = self.unsecured_token();
         way.name = "token from a file";
         way.settings.truncate(3);
         way.settings.push(format!("kafka.sasl.oauthbearer.token_file={}", path.display()));
-        way.secrets.push(claims.into());
+        way.secrets.push(claims);
         way
     }
+}
+
+/// In its URL form without padding.
+fn base64(text: &str) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits: Vec<u8> = text.bytes().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
+    let letter = |six: &[u8]| {
+        let value = (0..6).fold(0, |value, at| value << 1 | usize::from(*six.get(at).unwrap_or(&0)));
+        char::from(ALPHABET[value])
+    };
+    bits.chunks(6).map(letter).collect()
 }
 
 impl Way {
@@ -140,7 +156,8 @@ impl Way {
         command
     }
 
-    fn run(&self, setup: &Setup, more: &[&str]) -> Running {
+    /// Starts the process this way, with one lane.
+    pub fn run(&self, setup: &Setup, more: &[&str]) -> Running {
         let mut command = self.command(&["run", "--instance", "test"], setup.folder.path());
         for setting in ["http.listen=127.0.0.1:0", "lanes.count=1"].iter().chain(more) {
             command.args(["--set", setting]);
@@ -148,7 +165,8 @@ impl Way {
         Running::spawn(setup.folder.path(), &mut command)
     }
 
-    fn assert_silent(&self, where_: &str, text: &str) {
+    /// Fails when a secret is in the text.
+    pub fn assert_silent(&self, where_: &str, text: &str) {
         for secret in &self.secrets {
             let at = text.find(secret.as_str());
             let around = at.map(|at| text.get(at.saturating_sub(200)..at).unwrap_or_default());
@@ -171,7 +189,7 @@ fn every_way_into_the_broker_carries_records_and_shows_no_secret() {
         listeners.sasl("SCRAM-SHA-256", login, None),
         listeners.sasl("PLAIN", login, Some(secrets.path())),
         listeners.unsecured_token(),
-        listeners.token_file(secrets.path()),
+        listeners.token_file(secrets.path(), YEAR_2100),
     ];
     for (at, way) in ways.iter().enumerate() {
         broker.produce(&setup.topic("power"), (0..5).map(|number| Record::new(0, event(number))));
@@ -200,7 +218,7 @@ fn topics_are_created_over_every_way() {
     for way in [
         listeners.tls(),
         listeners.sasl("SCRAM-SHA-512", &listeners.login, Some(folder.path())),
-        listeners.token_file(folder.path()),
+        listeners.token_file(folder.path(), YEAR_2100),
     ] {
         let id = unique("created");
         fs::write(

@@ -18,25 +18,29 @@ const ORGANISATION: &str = "power";
 pub const SESSION: &str = "kafka.consumer.properties.session.timeout.ms=6000";
 pub const HEARTBEAT: &str = "kafka.consumer.properties.heartbeat.interval.ms=500";
 
-struct Stage<'b> {
+/// Topics, what was put into them, and what must come out.
+pub struct Stage<'b> {
     broker: &'b Broker,
-    setup: Setup,
+    /// The pipeline.
+    pub setup: Setup,
     /// Records of each topic and partition so far.
     produced: Vec<(String, usize)>,
 }
 
 impl<'b> Stage<'b> {
-    fn new(broker: &'b Broker) -> Self {
+    /// Nothing in them.
+    pub fn new(broker: &'b Broker) -> Self {
         let setup = Setup::new(broker, &repository("rules/windows/security_log_cleared.sql"), "earliest");
         Self { broker, setup, produced: Vec::new() }
     }
 
-    fn topic(&self) -> String {
+    /// The input topic.
+    pub fn topic(&self) -> String {
         self.setup.topic(ORGANISATION)
     }
 
     /// Puts so many records into each partition of a topic.
-    fn produce(&mut self, topic: &str, each: usize) {
+    pub fn produce(&mut self, topic: &str, each: usize) {
         let records = (0..each * PARTITIONS).map(|number| {
             let text = format!(
                 r#"{{"Channel":"Security","EventID":1102,"Hostname":"h{number}","EventTime":"2026-01-02 03:04:05"}}"#
@@ -78,7 +82,7 @@ impl<'b> Stage<'b> {
     }
 
     /// Waits until a process has committed all that was produced.
-    fn finish(&self, running: &mut Running) {
+    pub fn finish(&self, running: &mut Running) {
         running.runs_until("all input is committed", || self.committed() == self.total());
     }
 
@@ -102,7 +106,7 @@ impl<'b> Stage<'b> {
     }
 
     /// Every record has one alert, and there are no others.
-    fn assert_exactly_once(&self) {
+    pub fn assert_exactly_once(&self) {
         let places = self.alerts(self.total());
         let mut expected = BTreeSet::new();
         for (topic, each) in &self.produced {

@@ -1,38 +1,80 @@
-//! A proxy between the program and the broker that harms the end of a transaction.
+//! A proxy between the program and the broker that harms chosen requests: the end of a transaction above all.
 //!
-//! Owns the frames of Kafka's protocol as far as it needs them: a length, and in requests the API's number. What is
-//! not the end of a transaction passes as it is.
+//! Owns the frames of Kafka's protocol as far as it needs them: a length, and in requests the API's number and the name
+//! of the client. What nobody aims at passes as it is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// `EndTxn`.
-const END_TRANSACTION: i16 = 26;
+/// `EndTxn`: a commit or an abort.
+pub const END_TRANSACTION: i16 = 26;
+/// `OffsetFetch`: what has the group committed?
+pub const FETCH_OFFSETS: i16 = 9;
 /// A frame larger than this is none.
 const FRAME_BYTES_MAX: usize = 64 << 20;
 
-/// What happens to the next end of a transaction.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
-    /// The request never arrives, and the connection breaks.
+    /// It never arrives, and the connection breaks.
     LoseRequest,
-    /// The request arrives, its answer does not, and the connection breaks.
+    /// It arrives, its answer does not, and the connection breaks.
     LoseAnswer,
-    /// The answer takes so many milliseconds.
+    /// Its answer, and all that follow on the connection, take so many milliseconds.
     DelayAnswer(u64),
+    /// Its answer takes so many milliseconds; what follows does not wait for it.
+    DelayAnswerAlone(u64),
     /// The connection breaks at once; the request arrives so many milliseconds later (Jepsen on Kafka).
     LateRequest(u64),
+    /// It waits, and all that follow on the connection, until it is let go.
+    Hold,
+}
+
+struct Aim {
+    api: i16,
+    client: Option<String>,
+    harm: Harm,
+}
+
+#[derive(Default)]
+struct Gate {
+    holding: usize,
+    releases: u64,
 }
 
 #[derive(Default)]
 struct Shared {
-    next: Mutex<Option<Harm>>,
-    done: Mutex<Vec<Harm>>,
+    aims: Mutex<Vec<Aim>>,
+    gate: Mutex<Gate>,
+    opened: Condvar,
     closed: AtomicBool,
+}
+
+impl Shared {
+    /// The harm for this request, once.
+    fn harm(&self, api: i16, client: &[u8]) -> Option<Harm> {
+        let mut aims = locked(&self.aims);
+        let meant = |aim: &Aim| {
+            aim.api == api && aim.client.as_ref().is_none_or(|wanted| wanted.as_bytes() == client)
+        };
+        let at = aims.iter().position(meant)?;
+        Some(aims.remove(at).harm)
+    }
+
+    /// Waits until what is held is let go.
+    fn wait(&self) {
+        let mut gate = locked(&self.gate);
+        gate.holding += 1;
+        let releases = gate.releases;
+        while gate.releases == releases {
+            gate = self.opened.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+        gate.holding -= 1;
+    }
 }
 
 /// A proxy that lives as long as the value.
@@ -62,29 +104,39 @@ impl Proxy {
         Self { address: address.to_owned(), shared }
     }
 
-    /// Arms it for the next end of a transaction.
-    pub fn arm(&self, harm: Harm) {
-        *locked(&self.shared.next) = Some(harm);
+    /// Arms it for the next request of this kind, of this client or of any.
+    pub fn arm(&self, api: i16, client: Option<&str>, harm: Harm) {
+        locked(&self.shared.aims).push(Aim { api, client: client.map(str::to_owned), harm });
     }
 
-    /// What it has done so far.
-    pub fn done(&self) -> Vec<Harm> {
-        locked(&self.shared.done).clone()
+    /// True until all that it was armed for has happened.
+    pub fn is_armed(&self) -> bool {
+        !locked(&self.shared.aims).is_empty()
+    }
+
+    /// True while a request is held back.
+    pub fn is_holding(&self) -> bool {
+        locked(&self.shared.gate).holding > 0
+    }
+
+    /// Lets go what is held, and forgets what has not happened.
+    pub fn release(&self) {
+        locked(&self.shared.aims).clear();
+        locked(&self.shared.gate).releases += 1;
+        self.shared.opened.notify_all();
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
+        self.release();
         let _ = TcpStream::connect(&self.address);
     }
 }
 
 /// Correlation ids of requests whose answer is to be harmed.
-type Harmed = Arc<Mutex<BTreeSet<(i32, u64)>>>;
-
-/// An answer that never comes.
-const LOST: u64 = u64::MAX;
+type Harmed = Arc<Mutex<BTreeMap<i32, Harm>>>;
 
 fn connect(client: TcpStream, upstream: TcpStream, shared: &Arc<Shared>) {
     let harmed = Harmed::default();
@@ -98,18 +150,11 @@ fn requests(mut client: TcpStream, mut broker: TcpStream, shared: &Shared, harme
     while let Some(frame) = read(&mut client) {
         let api = i16::from_be_bytes([frame[4], frame[5]]);
         let correlation = i32::from_be_bytes([frame[8], frame[9], frame[10], frame[11]]);
-        let harm = if api == END_TRANSACTION { locked(&shared.next).take() } else { None };
-        if let Some(harm) = harm {
-            locked(&shared.done).push(harm);
-        }
-        match harm {
+        match shared.harm(api, client_id(&frame)) {
             None => {}
             Some(Harm::LoseRequest) => break,
-            Some(Harm::LoseAnswer) => {
-                locked(harmed).insert((correlation, LOST));
-            }
-            Some(Harm::DelayAnswer(millis)) => {
-                locked(harmed).insert((correlation, millis));
+            Some(harm @ (Harm::LoseAnswer | Harm::DelayAnswer(_) | Harm::DelayAnswerAlone(_))) => {
+                locked(harmed).insert(correlation, harm);
             }
             Some(Harm::LateRequest(millis)) => {
                 let _ = client.shutdown(Shutdown::Both);
@@ -119,6 +164,7 @@ fn requests(mut client: TcpStream, mut broker: TcpStream, shared: &Shared, harme
                 std::thread::sleep(Duration::from_millis(500));
                 break;
             }
+            Some(Harm::Hold) => shared.wait(),
         }
         if broker.write_all(&frame).is_err() {
             break;
@@ -128,21 +174,30 @@ fn requests(mut client: TcpStream, mut broker: TcpStream, shared: &Shared, harme
     let _ = broker.shutdown(Shutdown::Both);
 }
 
-fn answers(mut broker: TcpStream, mut client: TcpStream, harmed: &Harmed) {
+fn answers(mut broker: TcpStream, client: TcpStream, harmed: &Harmed) {
+    let client = Arc::new(Mutex::new(client));
     while let Some(frame) = read(&mut broker) {
         let correlation = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
-        let found = locked(harmed).iter().find(|(id, _)| *id == correlation).copied();
-        match found {
-            None => {}
-            Some((_, LOST)) => break,
-            Some((_, millis)) => std::thread::sleep(Duration::from_millis(millis)),
+        let harm = locked(harmed).remove(&correlation);
+        match harm {
+            Some(Harm::LoseAnswer) => break,
+            Some(Harm::DelayAnswer(millis)) => std::thread::sleep(Duration::from_millis(millis)),
+            Some(Harm::DelayAnswerAlone(millis)) => {
+                let client = Arc::clone(&client);
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(millis));
+                    let _ = locked(&client).write_all(&frame);
+                });
+                continue;
+            }
+            _ => {}
         }
-        if client.write_all(&frame).is_err() {
+        if locked(&client).write_all(&frame).is_err() {
             break;
         }
     }
     // A late request still has to go out: its side closes by itself.
-    let _ = client.shutdown(Shutdown::Both);
+    let _ = locked(&client).shutdown(Shutdown::Both);
 }
 
 /// A frame with its length.
@@ -154,8 +209,14 @@ fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut frame = vec![0; 4 + bytes.max(8)];
     frame[..4].copy_from_slice(&length);
     stream.read_exact(&mut frame[4..4 + bytes]).ok()?;
-    frame.truncate(4 + bytes.max(8));
     Some(frame)
+}
+
+/// The name that a client gives itself, in the header of each request.
+fn client_id(frame: &[u8]) -> &[u8] {
+    let length = frame.get(12..14).map_or(0, |bytes| i16::from_be_bytes([bytes[0], bytes[1]]));
+    let length = usize::try_from(length).unwrap_or(0);
+    frame.get(14..14 + length).unwrap_or_default()
 }
 
 fn copy(stream: &TcpStream) -> TcpStream {
@@ -163,5 +224,5 @@ fn copy(stream: &TcpStream) -> TcpStream {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no thread panicked while it held this")
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

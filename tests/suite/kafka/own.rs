@@ -17,8 +17,18 @@ pub struct OwnBroker {
 impl OwnBroker {
     /// Starts one.
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts one with settings of its own.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let listed = Self::script(&folder, &["start"]);
+        let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let mut words = vec!["start"];
+        for setting in &settings {
+            words.extend(["--set", setting]);
+        }
+        let listed = Self::script(&folder, &words);
         let variable = |name: &str| {
             let line = listed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             line.map(str::to_owned)
