@@ -5,26 +5,29 @@
 
 mod crash;
 pub mod create;
+mod produce;
+mod refusal;
 pub mod replay;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header as KafkaHeader, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
 use self::wire::Wire;
 use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
 use super::transaction::{Call, Facts, Verdict, verdict};
-use super::{Ended, Epoch, EpochEnd, Output, Sink};
+use super::{Ended, Epoch, EpochEnd, Sink};
 use crate::config::kafka::TokenSource;
 
 /// One slice of waiting for delivery reports: small, because a commit waits for it.
@@ -73,7 +76,10 @@ pub struct SinkError {
 
 #[derive(Default)]
 struct Report {
+    /// The first failure that names a cause, or else the first.
     failed: Option<(RDKafkaErrorCode, String)>,
+    /// The topic that may not be added to the transaction.
+    denied: Option<String>,
     fatal: Option<RDKafkaErrorCode>,
 }
 
@@ -83,6 +89,8 @@ struct SinkContext {
     told: Mutex<Vec<(Option<RDKafkaErrorCode>, Instant)>>,
     wire: Wire,
     token: TokenSource,
+    /// What the client may send at most.
+    message_bytes_max: Option<String>,
 }
 
 impl SinkContext {
@@ -116,6 +124,9 @@ impl ClientContext for SinkContext {
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "librdkafka");
+        if let Some(topic) = refusal::denied(facility, message) {
+            self.report().denied.get_or_insert(topic);
+        }
     }
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
@@ -130,8 +141,9 @@ impl ProducerContext for SinkContext {
         let Err((error, message)) = result else { return };
         let Some(code) = error.rdkafka_error_code() else { return };
         let mut report = self.report();
-        // The first failure names the cause; the purge that follows an abort says nothing.
-        if report.failed.is_none() {
+        // The first failure names the cause; the purge that it leads to says nothing, and may come before it.
+        let known = report.failed.as_ref().is_some_and(|(known, _)| !refusal::is_aftermath(*known));
+        if !known && (report.failed.is_none() || !refusal::is_aftermath(code)) {
             report.failed = Some((code, message.topic().to_owned()));
         }
     }
@@ -163,7 +175,8 @@ impl KafkaSink {
                 }
             };
             let began = Instant::now();
-            let mut worker = Worker { settings, producer: Some(producer), left: Left::default(), began };
+            let (left, seen) = (Left::default(), BTreeSet::new());
+            let mut worker = Worker { settings, producer: Some(producer), left, seen, began };
             loop {
                 match inbox.recv_timeout(IDLE_POLL) {
                     Ok(epoch) => {
@@ -235,6 +248,8 @@ struct Worker {
     settings: ProducerSettings,
     producer: Option<BaseProducer<SinkContext>>,
     left: Left,
+    /// The topics that were there when this producer first wrote to them.
+    seen: BTreeSet<Arc<str>>,
     began: Instant,
 }
 
@@ -300,11 +315,12 @@ impl Worker {
         epoch: &Epoch<ConsumerGroupMetadata>,
         until: Millis,
     ) -> Result<(), Failure> {
-        let fail = |verdict: Verdict, why: String| Failure { verdict, why };
+        let fail = |verdict: Verdict, why: String| Failure { verdict, why, cause: None };
         let until = self.began + Duration::from_millis(until);
         if call == Call::Replace {
             // The old producer must be gone before the new one is born, or they fence each other.
             self.producer = None;
+            self.seen.clear();
             let made = create(&self.settings, until);
             let producer = made.map_err(|error| {
                 fail(if error.fenced { Verdict::Fenced } else { Verdict::Fatal }, error.to_string())
@@ -321,7 +337,7 @@ impl Worker {
                 *producer.context().report() = Report::default();
                 producer.begin_transaction()
             }
-            Call::Produce => return produce(producer, &epoch.outputs, until),
+            Call::Produce => return produce::produce(producer, epoch, &mut self.seen, until),
             Call::SendOffsets => {
                 let Some(group) = &epoch.group else {
                     return Err(fail(Verdict::Abort, "the consumer has left its group".into()));
@@ -358,69 +374,6 @@ fn fenced(settings: &ProducerSettings, reason: &str) -> String {
     )
 }
 
-/// Enqueues everything and waits until each record is delivered or has failed.
-fn produce(producer: &BaseProducer<SinkContext>, outputs: &[Output], until: Instant) -> Result<(), Failure> {
-    let fail = |verdict: Verdict, why: &str| Failure { verdict, why: why.to_owned() };
-    for output in outputs {
-        let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
-        for (key, value) in &output.headers {
-            headers = headers.insert(KafkaHeader { key, value: value.as_deref() });
-        }
-        let mut record: BaseRecord<'_, [u8], [u8], ()> =
-            BaseRecord::with_opaque_to(&output.topic, ()).headers(headers);
-        record.key = output.key.as_deref();
-        record.payload = output.value.as_deref();
-        record.timestamp = output.timestamp_ms;
-        loop {
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((error, back)) => {
-                    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                        return Err(delivery_failure(producer, &error, &output.topic));
-                    }
-                    if Instant::now() >= until {
-                        return Err(fail(Verdict::Abort, "the producer's queue stays full"));
-                    }
-                    producer.poll(REPORT_WAIT);
-                    record = back;
-                }
-            }
-        }
-    }
-    while producer.in_flight_count() > 0 {
-        if Instant::now() >= until {
-            return Err(fail(Verdict::Abort, "records were not delivered in time"));
-        }
-        producer.poll(REPORT_WAIT);
-    }
-    let failed = producer.context().report().failed.take();
-    match failed {
-        None => Ok(()),
-        Some((code, topic)) => {
-            let error = KafkaError::MessageProduction(code);
-            Err(delivery_failure(producer, &error, &topic))
-        }
-    }
-}
-
-fn delivery_failure(producer: &BaseProducer<SinkContext>, error: &KafkaError, topic: &str) -> Failure {
-    if let Some((code, reason)) = producer.client().fatal_error() {
-        producer.context().report().fatal = Some(code);
-        let found = if is_fenced(code) { Verdict::Fenced } else { Verdict::Fatal };
-        return Failure { verdict: found, why: format!("{code}: {reason}") };
-    }
-    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-    let why = format!("publishing to `{topic}`: {code}");
-    let verdict = if is_fenced(code) {
-        Verdict::Fenced
-    } else if is_refused(code) {
-        Verdict::Refused
-    } else {
-        Verdict::Abort
-    };
-    Failure { verdict, why }
-}
-
 fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
     let failed = |what: &'static str, error: &KafkaError| {
         let is_fenced = error.rdkafka_error_code().is_some_and(is_fenced);
@@ -432,6 +385,7 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
         told: Mutex::default(),
         wire: Wire::default(),
         token: settings.token.clone(),
+        message_bytes_max: settings.config.get("message.max.bytes").map(str::to_owned),
     };
     let producer: BaseProducer<SinkContext> = settings
         .config
@@ -488,6 +442,5 @@ fn is_refused(code: RDKafkaErrorCode) -> bool {
             | Code::UnknownTopic
             | Code::UnknownTopicOrPartition
             | Code::UnknownPartition
-            | Code::MessageSizeTooLarge
     )
 }

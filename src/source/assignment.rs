@@ -180,6 +180,12 @@ impl Positions {
         .collect()
     }
 
+    /// Where the partitions of some sources stand: topic, partition, next offset.
+    pub fn of(&self, of_it: impl Fn(usize) -> bool) -> Vec<(Arc<str>, i32, i64)> {
+        let read = self.places.iter().filter(|place| place.owned && place.source.is_some_and(&of_it));
+        read.map(|place| (Arc::clone(&place.topic), place.partition, place.next)).collect()
+    }
+
     /// The partitions that are owned and read.
     pub fn owned(&self) -> Vec<PartitionStatus> {
         let read = self.places.iter().filter(|place| place.is_read());

@@ -33,7 +33,11 @@ impl Calls<()> for Script {
         if call == Replace && verdict == Verdict::Ok {
             self.taint = None;
         }
-        if verdict == Verdict::Ok { Ok(()) } else { Err(Failure { verdict, why: "scripted".into() }) }
+        if verdict == Verdict::Ok {
+            Ok(())
+        } else {
+            Err(Failure { verdict, why: "scripted".into(), cause: None })
+        }
     }
 
     fn taint(&mut self) -> Option<String> {
@@ -46,8 +50,14 @@ impl Calls<()> for Script {
 }
 
 fn run(script: &mut Script, left: Left, limits: CarryLimits) -> (Ended, Left) {
-    let epoch =
-        Epoch { number: 1, outputs: Vec::new(), stamp: String::new(), offsets: Vec::new(), group: None };
+    let epoch = Epoch {
+        number: 1,
+        outputs: Vec::new(),
+        stamp: String::new(),
+        offsets: Vec::new(),
+        group: None,
+        apart: false,
+    };
     let now = std::rc::Rc::clone(&script.now);
     let mut carry = Carry::new(epoch, left, script, now.get(), limits);
     for _ in 0..100 {
