@@ -138,8 +138,9 @@ pub struct ParkedStatus {
     pub why: String,
     /// Since when, in milliseconds since 1970.
     pub since_ms: i64,
-    /// When it is tried again, in milliseconds since 1970.
-    pub retry_at_ms: i64,
+    /// When it is tried again, in milliseconds since 1970; absent while it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at_ms: Option<i64>,
 }
 
 /// An error that was remembered.
@@ -299,8 +300,13 @@ impl Health {
             reasons.push(format!("lane {lane} {what}"));
         }
         reasons.extend(state.floods.values().flatten().cloned());
-        let parked: BTreeSet<&str> =
-            state.parked.values().flatten().map(|status| status.organisation.as_str()).collect();
+        let parked: BTreeSet<&str> = state
+            .parked
+            .values()
+            .flatten()
+            .filter(|status| status.retry_at_ms.is_some())
+            .map(|status| status.organisation.as_str())
+            .collect();
         if !parked.is_empty() && parked.len() >= state.organisations {
             reasons.push("every organisation is parked: /status says why".into());
         }

@@ -327,6 +327,9 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                 }
             }
             EpochEnd::Refused(Refusal { why, .. }) => self.events.trouble(why),
+            EpochEnd::Committed if !flight.left.tries.is_empty() => {
+                self.events.parked(&self.refusals.notes(self.now()));
+            }
             _ => {}
         }
         self.step(Event::Ended(end))

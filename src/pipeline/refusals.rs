@@ -31,7 +31,7 @@ pub(super) struct Left {
     /// Its outputs are sent one by one.
     pub(super) apart: bool,
     /// Topics of organisations that are tried again, if it has outputs for them.
-    tries: Vec<Arc<str>>,
+    pub(super) tries: Vec<Arc<str>>,
 }
 
 /// What was refused, and what is done about it.
@@ -114,7 +114,7 @@ impl Refusals {
     }
 
     fn denied(&mut self, topic: &Arc<str>, refusal: &Refusal, now: Millis) -> EpochEnd {
-        let parked = self.parks.waiting().map(|(at, _)| at).collect();
+        let parked = self.parks.waiting().collect();
         match rule(topic, &self.owners, &parked) {
             Ruling::Park(organisation) => {
                 self.park(organisation, topic, &refusal.why, now);
@@ -142,21 +142,20 @@ impl Refusals {
 
     /// The sources of those who wait.
     pub(super) fn held(&self) -> BTreeSet<usize> {
-        let parked: BTreeSet<usize> = self.parks.waiting().map(|(at, _)| at).collect();
+        let parked: BTreeSet<usize> = self.parks.waiting().collect();
         let sources = self.pipeline.sources.iter().enumerate();
         sources.filter(|(_, source)| parked.contains(&source.organisation)).map(|(at, _)| at).collect()
     }
 
-    /// Those who wait, for the watchers.
+    /// Those who wait or are tried again, for the watchers.
     pub(super) fn notes(&self, now: Millis) -> Vec<ParkNote> {
-        let waiting = self.parks.waiting();
         let note = |(organisation, parked): (usize, &park::Parked)| ParkNote {
             organisation,
             topic: Arc::clone(&parked.topic),
             why: parked.why.clone(),
-            retry_ms: parked.until.unwrap_or(now).saturating_sub(now),
+            retry_ms: parked.until.map(|until| until.saturating_sub(now)),
         };
-        waiting.map(note).collect()
+        self.parks.all().map(note).collect()
     }
 
     /// What the brokers say is committed.

@@ -292,7 +292,7 @@ impl LaneEvents for SimEvents {
     }
 
     fn parked(&mut self, parked: &[ParkNote]) {
-        if !parked.is_empty() {
+        if parked.iter().any(|note| note.retry_ms.is_some()) {
             self.world.state.borrow_mut().cover("organisation parked");
         }
     }

@@ -11,6 +11,7 @@ mod kafka;
 mod ocsf;
 mod oracle;
 mod process;
+mod refusals;
 mod reload;
 mod routing;
 mod security;

@@ -31,7 +31,7 @@ pub trait LaneEvents {
     fn answering(&mut self, _answering: bool) {}
     /// The partitions in which rejects flood are others now.
     fn flooded(&mut self, _flooded: &[FloodNote]) {}
-    /// Other organisations than before wait for a right or a topic; they are not read meanwhile.
+    /// Something has changed about the organisations that wait for a right or a topic; these are all.
     fn parked(&mut self, _parked: &[ParkNote]) {}
     /// From here on the lane runs another rule set: what ended before was of the former one.
     fn adopted(&mut self, _generation: &Generation) {}
@@ -74,6 +74,6 @@ pub struct ParkNote {
     pub topic: Arc<str>,
     /// Why, and what to do.
     pub why: String,
-    /// It is tried again in so many milliseconds.
-    pub retry_ms: Millis,
+    /// It is tried again in so many milliseconds; `None` while it is, until something of it has been published.
+    pub retry_ms: Option<Millis>,
 }

@@ -117,9 +117,14 @@ impl Parks {
         self.parked.values().filter(|parked| parked.until.is_none()).map(|parked| &parked.topic)
     }
 
+    /// Those who wait, and those who are tried again.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, &Parked)> {
+        self.parked.iter().map(|(at, parked)| (*at, parked))
+    }
+
     /// Those who wait.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (usize, &Parked)> {
-        self.parked.iter().filter(|(_, parked)| parked.until.is_some()).map(|(at, parked)| (*at, parked))
+    pub(super) fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.all().filter(|(_, parked)| parked.until.is_some()).map(|(at, _)| at)
     }
 }
 
@@ -161,7 +166,7 @@ mod tests {
         let mut now = 0;
         for pause in [10, 20, 35, 35] {
             parks.park(1, &topic, "denied", now);
-            assert_eq!(parks.waiting().map(|(at, _)| at).collect::<Vec<_>>(), [1]);
+            assert_eq!(parks.waiting().collect::<Vec<_>>(), [1]);
             parks.reached(&topic);
             assert!(!parks.release(now + pause - 1), "{pause}");
             now += pause;

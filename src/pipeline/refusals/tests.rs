@@ -57,7 +57,8 @@ fn one_organisation_s_topic_parks_it_and_a_shared_one_stops_the_lane() {
     let elsewhere = Ended { offsets: vec![(Arc::from("in.power"), 0, 1)], ..ended(EpochEnd::Committed, 0) };
     refusals.judge(&elsewhere, &Left::default(), 11);
     assert_eq!(refusals.limit(), Some(8));
-    let note = ParkNote { organisation: 1, topic: Arc::from("alerts.rail"), why: "why".into(), retry_ms: 90 };
+    let note =
+        ParkNote { organisation: 1, topic: Arc::from("alerts.rail"), why: "why".into(), retry_ms: Some(90) };
     assert_eq!(refusals.notes(20), [note]);
     assert_eq!(
         refusals.judge(&denied("alerts.rail"), &Left::default(), 20),

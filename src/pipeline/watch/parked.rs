@@ -34,35 +34,41 @@ impl Parked {
             let Some(organisation) = pipeline.organisations.get(*organisation) else { continue };
             let id = organisation.id.to_string();
             let known = self.since.remove(&id);
-            if known.is_none() {
-                observed.health.error("parked", &format!("the organisation {id} is parked: {why}"));
-                tracing::error!(
-                    lane,
-                    organisation = id,
-                    topic = &**topic,
-                    "An organisation is parked, the others go on: {why}. It is tried again in {} s.",
-                    retry_ms.div_ceil(1_000)
-                );
-                observed.metrics.parked(&id, lane, true);
+            match (known, retry_ms) {
+                (None, _) => {
+                    observed.health.error("parked", &format!("the organisation {id} is parked: {why}"));
+                    tracing::error!(
+                        lane,
+                        organisation = id,
+                        topic = &**topic,
+                        "An organisation is parked, the others go on: {why}. It is tried again in {} s.",
+                        retry_ms.unwrap_or_default().div_ceil(1_000)
+                    );
+                }
+                // Told once.
+                (Some(_), Some(_)) => tracing::debug!(lane, organisation = id, "It is parked again."),
+                (Some(_), None) => tracing::debug!(lane, organisation = id, "It is tried again."),
             }
+            observed.metrics.parked(&id, lane, retry_ms.is_some());
             let since_ms = known.unwrap_or(now_ms);
             shown.push(ParkedStatus {
                 organisation: id.clone(),
                 topic: topic.to_string(),
                 why: why.clone(),
                 since_ms,
-                retry_at_ms: now_ms.saturating_add_unsigned(*retry_ms),
+                retry_at_ms: retry_ms.map(|retry_ms| now_ms.saturating_add_unsigned(retry_ms)),
             });
             since.insert(id, since_ms);
         }
         for organisation in std::mem::replace(&mut self.since, since).into_keys() {
-            tracing::info!(lane, organisation, "A parked organisation is tried again.");
+            tracing::info!(lane, organisation, "A parked organisation is published to again.");
             observed.metrics.parked(&organisation, lane, false);
         }
-        let parked: BTreeSet<usize> = notes.iter().map(|note| note.organisation).collect();
+        let waiting = notes.iter().filter(|note| note.retry_ms.is_some());
+        let waiting: BTreeSet<usize> = waiting.map(|note| note.organisation).collect();
         let sources = pipeline.sources.iter().enumerate();
         self.sources =
-            sources.filter(|(_, source)| parked.contains(&source.organisation)).map(|(at, _)| at).collect();
+            sources.filter(|(_, source)| waiting.contains(&source.organisation)).map(|(at, _)| at).collect();
         let read: BTreeSet<usize> = pipeline.sources.iter().map(|source| source.organisation).collect();
         observed.health.parked(lane, shown, read.len());
     }
