@@ -379,3 +379,47 @@ fn lane_limits(config: &Config) -> LaneLimits {
         park: ParkLimits::from(&config.parking),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::SourceFile;
+
+    #[test]
+    fn topics_of_no_use_at_the_start() {
+        let of = |org: &str| {
+            format!(
+                "[[organisation]]\nid = \"{org}\"\nname = \"{org}\"\n[[source]]\nid = \"{org}\"\norganisation = \
+                 \"{org}\"\ntopics = [\"in.{org}\"]\nformat = \"windows-json\"\n"
+            )
+        };
+        let outputs = "[alerts]\ntopic = \"a.{org_id}\"\n[rejects]\ntopic = \"dead\"\n";
+        let text = format!("name = \"p\"\nrules = []\n{}{}{outputs}", of("power"), of("rail"));
+        let pipeline = Pipeline::from_text(&SourceFile::new("pipeline.toml", text)).expect("a pipeline");
+        for (what, missing, forbidden, parked, verdict) in [
+            ("all are there", vec![], vec![], vec![], Ok(())),
+            ("one of its own", vec!["a.rail"], vec![], vec![1], Ok(())),
+            ("one that is forbidden", vec![], vec!["a.power"], vec![0], Ok(())),
+            (
+                "nobody would be left",
+                vec!["a.power"],
+                vec!["a.rail"],
+                vec![0],
+                Err("no rights to the topics: a.rail"),
+            ),
+            ("an input", vec!["in.rail"], vec![], vec![], Err("topics are missing: in.rail;")),
+            ("a shared one", vec!["a.rail", "dead"], vec![], vec![1], Err("topics are missing: dead;")),
+        ] {
+            let named = |topics: Vec<&str>| topics.into_iter().map(str::to_owned).collect();
+            let mut absent = Absent { missing: named(missing), forbidden: named(forbidden) };
+            let found = absent.park(&Owners::new(&pipeline));
+            assert!(found.iter().all(|(_, topic, why)| why.contains(&**topic)), "{what}: {found:?}");
+            assert_eq!(found.iter().map(|(at, ..)| *at).collect::<Vec<_>>(), parked, "{what}");
+            match (absent.verdict(), verdict) {
+                (Ok(()), Ok(())) => {}
+                (Err(error), Err(said)) => assert!(error.to_string().starts_with(said), "{what}: {error}"),
+                (found, _) => panic!("{what}: {found:?}"),
+            }
+        }
+    }
+}

@@ -454,6 +454,34 @@ mod tests {
     }
 
     #[test]
+    fn a_parked_organisation_is_told_counted_and_its_partitions_are_paused() {
+        let mut watch = watch();
+        let topic = watch.compiled.pipeline.sources[0].topics[0].clone();
+        let id = watch.compiled.pipeline.organisation_of(0).id.to_string();
+        let partition =
+            PartitionStatus { topic: Arc::from(topic), partition: 0, next: 1, committed: None, end: None };
+        let organisation = watch.compiled.pipeline.sources[0].organisation;
+        let note =
+            |retry_ms| ParkNote { organisation, topic: Arc::from("alerts"), why: "why".into(), retry_ms };
+        for (notes, gauge, paused) in [
+            (vec![note(Some(1))], 1, true),
+            (vec![note(None)], 0, false),
+            (vec![note(Some(1))], 1, true),
+            (vec![], 0, false),
+        ] {
+            let listed = notes.len();
+            watch.parked(&notes);
+            watch.show(vec![partition.clone()], 0);
+            let status = watch.observed.health.status();
+            assert_eq!(status["lanes"][0]["partitions"][0]["paused"], paused);
+            assert_eq!(status["parked"].as_array().map(Vec::len), Some(listed));
+            let text = watch.observed.metrics.encode();
+            let line = format!("noroshi_parked{{organisation=\"{id}\",lane=\"0\"}} {gauge}");
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
     fn a_source_of_another_format_is_told_once() {
         let mut watch = watch();
         let mut engine =

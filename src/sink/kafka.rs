@@ -83,6 +83,14 @@ struct Report {
     fatal: Option<RDKafkaErrorCode>,
 }
 
+impl Report {
+    /// Something has failed, and it is not known why.
+    fn is_unexplained(&self) -> bool {
+        let aftermath = self.failed.as_ref().is_some_and(|(code, _)| refusal::is_aftermath(*code));
+        aftermath && self.denied.is_none()
+    }
+}
+
 struct SinkContext {
     report: Mutex<Report>,
     /// The errors that were logged, and when each was last.

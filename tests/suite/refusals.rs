@@ -309,7 +309,7 @@ fn an_organisation_without_rights_to_its_topic_waits_and_the_others_go_on() {
     broker.produce(&setup.topic("power"), [Record::new(0, b"no event".to_vec())]);
     assert_eq!(running.wait().code(), Some(3), "{}", running.log());
     let log = running.log();
-    let line = format!("publishing to `{}`: Broker: Topic authorization failed", setup.rejects);
+    let line = format!("publishing to `{}`: TopicAuthorizationFailed", setup.rejects);
     assert!(log.lines().any(|said| said.starts_with("noroshi: lane 0: ") && said.contains(&line)), "{log}");
     deny("--remove", &setup.rejects);
 }

@@ -17,6 +17,8 @@ struct Script {
     taint: Option<String>,
     /// A call that takes this long.
     slow: Option<(Call, Millis)>,
+    /// What records that must be aborted were refused for.
+    cause: Option<Cause>,
 }
 
 impl Calls<()> for Script {
@@ -34,10 +36,14 @@ impl Calls<()> for Script {
             self.taint = None;
         }
         if verdict == Verdict::Ok {
-            Ok(())
-        } else {
-            Err(Failure { verdict, why: "scripted".into(), cause: None })
+            return Ok(());
         }
+        let refused = call == Produce && verdict == Verdict::Abort;
+        let (why, cause) = match self.cause.clone().filter(|_| refused) {
+            Some(cause) => ("refused".into(), Some(cause)),
+            None => ("scripted".into(), None),
+        };
+        Err(Failure { verdict, why, cause })
     }
 
     fn taint(&mut self) -> Option<String> {
@@ -171,6 +177,28 @@ fn what_is_called_how_it_ends_and_what_it_leaves() {
         assert_eq!(ended.end, end, "{what}");
         assert_eq!((ended.doubtful, left.taint.is_some()), (doubtful, leaves), "{what}");
         assert_eq!(ended.replaced, made.contains(&Replace), "{what}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_whatever_the_abort_meets() {
+    let record = || Cause::Record(std::sync::Arc::from("alerts"));
+    let refused = |cause| EpochEnd::Refused(Refusal { cause, why: "refused".into() });
+    let (produce, replace) = ((Produce, Verdict::Abort), (Abort, Verdict::Fatal));
+    for (what, cause, answers, end) in [
+        ("it aborts", Some(record()), vec![produce], refused(record())),
+        ("the abort fails", Some(record()), vec![produce, replace], refused(record())),
+        ("it was too slow", Some(Cause::TooSlow), vec![produce], refused(Cause::TooSlow)),
+        ("nobody refused anything", None, vec![produce, replace], EpochEnd::Rewound("scripted".into())),
+        (
+            "another has taken over",
+            Some(record()),
+            vec![produce, (Abort, Verdict::Fenced)],
+            EpochEnd::Fenced("scripted".into()),
+        ),
+    ] {
+        let mut script = Script { answers: answers.into(), cause, ..Script::default() };
+        assert_eq!(run(&mut script, Left::default(), LIMITS).0.end, end, "{what}");
     }
 }
 

@@ -19,6 +19,8 @@ use crate::sink::{Cause, Epoch, Output};
 
 /// A look at a topic before it is first written to.
 const LOOK_WAIT: Duration = Duration::from_secs(5);
+/// How long the cause of a failure is waited for when all reports are there.
+const CAUSE_WAIT: Duration = Duration::from_millis(500);
 
 /// Enqueues everything and waits until each record is delivered or has failed. `seen` are the topics that were there when
 /// this producer first wrote to them.
@@ -102,6 +104,11 @@ fn deliver(producer: &BaseProducer<SinkContext>, until: Instant) -> Result<(), F
         if Instant::now() >= until {
             return Err(too_slow("records were not delivered in time"));
         }
+        producer.poll(REPORT_WAIT);
+    }
+    // Each poll brings one event, and the line of the log that names the cause may stand behind the reports.
+    let patience = Instant::now() + CAUSE_WAIT;
+    while producer.context().report().is_unexplained() && Instant::now() < patience {
         producer.poll(REPORT_WAIT);
     }
     let report = std::mem::take(&mut *producer.context().report());
