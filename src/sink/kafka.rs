@@ -256,7 +256,7 @@ struct Worker {
     settings: ProducerSettings,
     producer: Option<BaseProducer<SinkContext>>,
     left: Left,
-    /// The topics that were there when this producer first wrote to them.
+    /// The topics that were there when they were first written to, and that have not been refused since.
     seen: BTreeSet<Arc<str>>,
     began: Instant,
 }
@@ -328,7 +328,6 @@ impl Worker {
         if call == Call::Replace {
             // The old producer must be gone before the new one is born, or they fence each other.
             self.producer = None;
-            self.seen.clear();
             let made = create(&self.settings, until);
             let producer = made.map_err(|error| {
                 fail(if error.fenced { Verdict::Fenced } else { Verdict::Fatal }, error.to_string())

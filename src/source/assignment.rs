@@ -234,7 +234,16 @@ mod tests {
         let back: Vec<(i32, i64)> =
             back.into_iter().map(|(_, partition, offset)| (partition, offset)).collect();
         assert_eq!(back, [(0, 6), (1, 7)]);
+        let of = |positions: &Positions, source| {
+            positions
+                .of(|found| found == source)
+                .into_iter()
+                .map(|(_, at, next)| (at, next))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((of(&positions, 0), of(&positions, 1)), (vec![(0, 6), (1, 7)], vec![]));
         positions.give("a", 0);
+        assert_eq!(of(&positions, 0), [(1, 7)]);
         assert_eq!(positions.slot("a", 0), None);
         assert_eq!(positions.owned().len(), 1);
         positions.take("a", 0, Some(0), 20, Some(20));

@@ -23,7 +23,7 @@ const LOOK_WAIT: Duration = Duration::from_secs(5);
 const CAUSE_WAIT: Duration = Duration::from_millis(500);
 
 /// Enqueues everything and waits until each record is delivered or has failed. `seen` are the topics that were there when
-/// this producer first wrote to them.
+/// they were first written to, and that have not been refused since.
 pub(super) fn produce(
     producer: &BaseProducer<SinkContext>,
     epoch: &Epoch<ConsumerGroupMetadata>,
@@ -49,7 +49,7 @@ fn look(
             continue;
         }
         // Without an answer the records themselves find out.
-        let Ok(found) = producer.client().fetch_metadata(Some(topic), LOOK_WAIT) else { continue };
+        let Ok(found) = producer.client().fetch_metadata(Some(topic), LOOK_WAIT) else { return Ok(()) };
         let found = found.topics().iter().find(|found| found.name() == &**topic);
         let code = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
         if let Some(code) = code.filter(|code| refusal::cause(*code, topic).is_some()) {
