@@ -338,11 +338,11 @@ impl State {
             // Records that never arrived: their sequence goes on with a new epoch.
             Answer::Denied(topic) => {
                 (sink.in_doubt, sink.cause) = (true, Some(Cause::Topic(topic)));
-                self.called(lane, Verdict::Abort, "denied");
+                self.called(lane, Verdict::Fatal, "denied");
             }
             Answer::TooLarge(topic) => {
                 (sink.in_doubt, sink.cause) = (true, Some(Cause::Record(topic)));
-                self.called(lane, Verdict::Abort, "too large");
+                self.called(lane, Verdict::Fatal, "too large");
             }
             Answer::InvalidState | Answer::OutOfOrder if calling.call == Call::Produce => {
                 sink.in_doubt = true;

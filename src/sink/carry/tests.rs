@@ -38,7 +38,7 @@ impl Calls<()> for Script {
         if verdict == Verdict::Ok {
             return Ok(());
         }
-        let refused = call == Produce && verdict == Verdict::Abort;
+        let refused = call == Produce && matches!(verdict, Verdict::Abort | Verdict::Fatal);
         let (why, cause) = match self.cause.clone().filter(|_| refused) {
             Some(cause) => ("refused".into(), Some(cause)),
             None => ("scripted".into(), None),
@@ -189,6 +189,7 @@ fn a_refusal_is_told_whatever_the_abort_meets() {
         ("it aborts", Some(record()), vec![produce], refused(record())),
         ("the abort fails", Some(record()), vec![produce, replace], refused(record())),
         ("it was too slow", Some(Cause::TooSlow), vec![produce], refused(Cause::TooSlow)),
+        ("the producer is replaced", Some(record()), vec![(Produce, Verdict::Fatal)], refused(record())),
         ("nobody refused anything", None, vec![produce, replace], EpochEnd::Rewound("scripted".into())),
         (
             "another has taken over",

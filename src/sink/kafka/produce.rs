@@ -53,7 +53,8 @@ fn look(
         let found = found.topics().iter().find(|found| found.name() == &**topic);
         let code = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
         if let Some(code) = code.filter(|code| refusal::cause(*code, topic).is_some()) {
-            return Err(failed(producer, code, topic));
+            // Nothing was sent yet: the producer is as good as before.
+            return Err(Failure { verdict: Verdict::Abort, ..failed(producer, code, topic) });
         }
         seen.insert(Arc::clone(topic));
     }
@@ -137,6 +138,10 @@ fn failed(producer: &BaseProducer<SinkContext>, code: RDKafkaErrorCode, topic: &
     let verdict = match code {
         code if is_fenced(code) => Verdict::Fenced,
         code if cause.is_none() && is_refused(code) => Verdict::Refused,
+        // A refused batch leaves a gap in the producer's sequence that an abort does not close (librdkafka 2.12): sooner or
+        // later a batch of a later transaction waits until its time is over. And of a transaction that no topic was added
+        // to, the broker refuses the end. A new producer has no past.
+        _ if cause.is_some() => Verdict::Fatal,
         _ => Verdict::Abort,
     };
     Failure { verdict, why, cause }
