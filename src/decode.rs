@@ -120,6 +120,8 @@ pub enum RejectCode {
     TooManyAlerts,
     /// A stage panicked on this record.
     Panic,
+    /// It was read, but the brokers refuse what comes of it for itself: too large, invalid.
+    SinkRefused,
 }
 
 impl RejectCode {
@@ -134,6 +136,7 @@ impl RejectCode {
         Self::TooManyEvents,
         Self::TooManyAlerts,
         Self::Panic,
+        Self::SinkRefused,
     ];
 
     /// The code as it stands in headers and metrics.
@@ -148,6 +151,7 @@ impl RejectCode {
             Self::TooManyEvents => "too_many_events",
             Self::TooManyAlerts => "too_many_alerts",
             Self::Panic => "panic",
+            Self::SinkRefused => "sink_refused",
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod lane;
 pub mod load;
 mod open;
 mod outlets;
+pub mod refusals;
 pub mod reload;
 pub mod service;
 pub mod slot;

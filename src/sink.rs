@@ -44,6 +44,28 @@ pub struct Epoch<G> {
     pub offsets: Vec<(Arc<str>, i32, i64)>,
     /// The group's identity at the time of sealing.
     pub group: Option<G>,
+    /// Each output is sent by itself, so that none is refused for what it shares a batch with.
+    pub apart: bool,
+}
+
+/// What the brokers refuse an epoch for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// An output to this topic, for itself: too large, invalid.
+    Record(Arc<str>),
+    /// This topic: no right to write to it, or it is not there.
+    Topic(Arc<str>),
+    /// Its outputs were not delivered in the time that a transaction has.
+    TooSlow,
+}
+
+/// Why an epoch was refused: the same again would end the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it was refused for.
+    pub cause: Cause,
+    /// For the operator: what happened, and what to do.
+    pub why: String,
 }
 
 /// How an epoch ended.
@@ -51,8 +73,10 @@ pub struct Epoch<G> {
 pub enum EpochEnd {
     /// All of it is visible.
     Committed,
-    /// None of it is visible.
+    /// None of it is visible, for a reason that may pass.
     Rewound(String),
+    /// None of it is visible, for what is in it or where it goes.
+    Refused(Refusal),
     /// It was not known, and the producer has been replaced: what the group has committed is the truth.
     Unknown(String),
     /// Another process has taken over this lane's identity.

@@ -9,6 +9,7 @@ pub mod files;
 pub mod kafka;
 pub mod pattern;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +183,8 @@ pub trait Source {
     fn pause(&mut self) -> Result<(), SourceError>;
     /// Fetches again.
     fn resume(&mut self) -> Result<(), SourceError>;
+    /// From here on the records of these sources, and of no others, are not read; where their partitions stand is kept.
+    fn hold(&mut self, sources: &BTreeSet<usize>) -> Result<(), SourceError>;
     /// From here on records belong to the sources of this pipeline; topics that it reads in addition are subscribed to,
     /// those that it no longer reads are given up. Called while nothing is open and nothing in flight.
     fn declare(&mut self, _pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {

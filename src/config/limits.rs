@@ -39,8 +39,8 @@ pub struct Limits {
     /// Alerts and rejects on their way to the brokers, for each lane.
     #[schemars(range(min = 1_000, max = 10_000_000))]
     pub producer_queue_messages_max: u32,
-    /// Largest message that is produced, in bytes. Must not exceed `max.message.bytes` of the output topics: a
-    /// larger message fails the whole transaction.
+    /// Largest message that is produced, in bytes. Must not exceed `max.message.bytes` of the output topics: they
+    /// refuse a larger message, and its record becomes a reject.
     #[schemars(range(min = 32_768, max = 104_857_600))]
     pub message_bytes_max: u64,
     /// Largest value of a rejected record in the dead-letter topic, in bytes. More is cut, and headers say so.

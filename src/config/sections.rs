@@ -91,6 +91,25 @@ impl Default for Rejects {
     }
 }
 
+/// Parking: an organisation whose own output topic may not be written to waits, the others go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Parking {
+    /// A parked organisation is tried again after so many milliseconds. Each time that it is in vain the time doubles.
+    /// A try that is in vain makes the lane read one epoch of all organisations again.
+    #[schemars(range(min = 100, max = 86_400_000))]
+    pub retry_ms: u64,
+    /// …but not to more than this, in milliseconds.
+    #[schemars(range(min = 100, max = 86_400_000))]
+    pub retry_max_ms: u64,
+}
+
+impl Default for Parking {
+    fn default() -> Self {
+        Self { retry_ms: 30_000, retry_max_ms: 300_000 }
+    }
+}
+
 /// The HTTP endpoint: `/live`, `/ready`, `/metrics` and `/status`, read-only and without authentication.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -3,7 +3,7 @@
 //! Owns the state and its judgement; it never blocks a lane for longer than a copy takes. Lanes and the process
 //! write it, `api` serves it. Nothing here comes from the configuration's secrets or from events.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -127,6 +127,22 @@ pub struct ReloadStatus {
     pub problems: Vec<serde_json::Value>,
 }
 
+/// An organisation that is parked by a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParkedStatus {
+    /// Its id.
+    pub organisation: String,
+    /// The topic that may not be written to.
+    pub topic: String,
+    /// Why, and what to do: one printable line.
+    pub why: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// When it is tried again, in milliseconds since 1970; absent while it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at_ms: Option<i64>,
+}
+
 /// An error that was remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorStatus {
@@ -158,6 +174,10 @@ struct State {
     errors_total: u64,
     /// By lane: why sources are in flood.
     floods: BTreeMap<u32, Vec<String>>,
+    /// By lane: the organisations that are parked.
+    parked: BTreeMap<u32, Vec<ParkedStatus>>,
+    /// How many organisations are read when none is parked.
+    organisations: usize,
 }
 
 impl Health {
@@ -233,6 +253,16 @@ impl Health {
         self.state().floods.insert(lane, floods);
     }
 
+    /// The organisations that a lane has parked, of so many that are read; it replaces what was said before.
+    pub fn parked(&self, lane: u32, mut parked: Vec<ParkedStatus>, organisations: usize) {
+        for status in &mut parked {
+            status.why = printable::line(&status.why, MESSAGE_COLUMNS_MAX);
+        }
+        let mut state = self.state();
+        state.parked.insert(lane, parked);
+        state.organisations = organisations;
+    }
+
     /// Remembers an error; the oldest one makes room.
     pub fn error(&self, code: &str, message: &str) {
         let error = ErrorStatus {
@@ -248,8 +278,8 @@ impl Health {
         state.errors.push_back(error);
     }
 
-    /// Whether every lane has joined its group, the broker answers, and no source sends mostly what cannot be read;
-    /// otherwise all reasons why not.
+    /// Whether every lane has joined its group, the broker answers, no source sends mostly what cannot be read, and some
+    /// organisation is not parked; otherwise all reasons why not.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let state = self.state();
         let mut reasons: Vec<String> = state.broker.iter().cloned().collect();
@@ -270,6 +300,16 @@ impl Health {
             reasons.push(format!("lane {lane} {what}"));
         }
         reasons.extend(state.floods.values().flatten().cloned());
+        let parked: BTreeSet<&str> = state
+            .parked
+            .values()
+            .flatten()
+            .filter(|status| status.retry_at_ms.is_some())
+            .map(|status| status.organisation.as_str())
+            .collect();
+        if !parked.is_empty() && parked.len() >= state.organisations {
+            reasons.push("every organisation is parked: /status says why".into());
+        }
         verdict(reasons)
     }
 
@@ -335,6 +375,11 @@ impl Health {
             reasons: live.err().into_iter().chain(ready.err()).flatten().collect(),
             rule_set: state.rule_set.as_ref(),
             reload: state.reload.as_ref(),
+            parked: state
+                .parked
+                .iter()
+                .flat_map(|(lane, parked)| parked.iter().map(|status| ParkedView { lane: *lane, status }))
+                .collect(),
             lanes,
             errors_total: state.errors_total,
             errors: state.errors.iter().rev().collect(),
@@ -374,6 +419,7 @@ struct StatusView<'s> {
     reasons: Vec<String>,
     rule_set: Option<&'s RuleSetStatus>,
     reload: Option<&'s ReloadStatus>,
+    parked: Vec<ParkedView<'s>>,
     lanes: Vec<LaneView<'s>>,
     errors_total: u64,
     /// The newest first.
@@ -389,6 +435,13 @@ struct LaneView<'s> {
     heartbeat_age_ms: u64,
     lag: Option<u64>,
     partitions: Vec<PartitionView<'s>>,
+}
+
+#[derive(Serialize)]
+struct ParkedView<'s> {
+    lane: u32,
+    #[serde(flatten)]
+    status: &'s ParkedStatus,
 }
 
 #[derive(Serialize)]

@@ -237,6 +237,12 @@ impl Metrics {
         }
     }
 
+    /// Whether a lane has parked an organisation.
+    pub fn parked(&self, organisation: &str, lane: u32, parked: bool) {
+        let labels = vec![("organisation", Arc::from(organisation)), ("lane", Arc::from(lane.to_string()))];
+        self.bounded(&self.0.all.parked, labels).set(i64::from(parked));
+    }
+
     /// Alerts of a rule on a source's events. `source` is `None` for a rule over several sources.
     pub fn alerts(&self, rule: &str, source: Option<usize>, organisation: &str, count: u64) {
         let labels = self.alert_labels(rule, source, organisation);

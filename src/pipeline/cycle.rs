@@ -125,6 +125,8 @@ pub struct Cycle {
     /// only when nothing is in flight.
     owes_rewind: bool,
     aborts: u32,
+    /// Records of an epoch at most, when that is less than the limits say.
+    narrowed: Option<u64>,
     left: bool,
 }
 
@@ -145,6 +147,7 @@ impl Cycle {
             stopping: None,
             owes_rewind: false,
             aborts: 0,
+            narrowed: None,
             left: false,
         }
     }
@@ -152,6 +155,20 @@ impl Cycle {
     /// Whether the lane may take more records now.
     pub fn wants_records(&self) -> bool {
         !self.left && !self.is_full() && !self.must_empty() && !self.paused && !self.owes_rewind
+    }
+
+    /// From here on an epoch holds at most so many records; `None` is what the limits say.
+    pub fn narrow(&mut self, records_max: Option<u64>) {
+        self.narrowed = records_max;
+    }
+
+    /// Records that may still be added before the open epoch is full.
+    pub fn room(&self) -> u64 {
+        self.records_max().saturating_sub(self.records)
+    }
+
+    fn records_max(&self) -> u64 {
+        self.narrowed.unwrap_or(u64::MAX).min(self.limits.records_max)
     }
 
     /// Records of the open epoch.
@@ -231,21 +248,28 @@ impl Cycle {
         self.in_flight = false;
         match end {
             EpochEnd::Committed => self.aborts = 0,
+            // It is not the same again that is tried, so it is not counted.
+            EpochEnd::Refused(_) => self.rewind(actions),
             EpochEnd::Rewound(reason) | EpochEnd::Unknown(reason) => {
                 self.aborts += 1;
-                // What is open was read after what was lost: order in a partition demands both again.
-                self.discard(actions);
                 if self.aborts > self.limits.aborts_max {
                     let why = format!("{} transactions in a row were aborted; last: {reason}", self.aborts);
+                    self.discard(actions);
                     self.exit(Exit::Failed(why), actions);
                 } else {
-                    self.owes_rewind = false;
-                    actions.push(Action::Rewind);
+                    self.rewind(actions);
                 }
             }
             EpochEnd::Fenced(reason) => self.exit(Exit::Fenced(reason), actions),
             EpochEnd::Failed(reason) => self.exit(Exit::Failed(reason), actions),
         }
+    }
+
+    /// What is open was read after what was lost: order in a partition demands both again.
+    fn rewind(&mut self, actions: &mut Vec<Action>) {
+        self.discard(actions);
+        self.owes_rewind = false;
+        actions.push(Action::Rewind);
     }
 
     /// What follows from the state, whatever the event was.
@@ -315,7 +339,7 @@ impl Cycle {
     }
 
     fn is_full(&self) -> bool {
-        self.records >= self.limits.records_max || self.bytes >= self.limits.bytes_max
+        self.records >= self.records_max() || self.bytes >= self.limits.bytes_max
     }
 
     fn is_due(&self, now: Millis) -> bool {

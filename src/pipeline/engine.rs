@@ -226,6 +226,11 @@ impl Engine {
     /// Decodes a record and adds its rows to the batch. A record on which a stage panics is rejected, and leaves no row
     /// behind.
     pub fn push(&mut self, record: &RecordRef<'_>) -> Pushed {
+        self.judge(record, None)
+    }
+
+    /// The same for a record that may be `refused` already: then it is rejected, with its own reason if it has one.
+    pub fn judge(&mut self, record: &RecordRef<'_>, refused: Option<Reject>) -> Pushed {
         self.pushed += 1;
         let tally = &mut self.tally.sources[record.source];
         tally.records += 1;
@@ -239,10 +244,9 @@ impl Engine {
         self.lengths.clear();
         self.lengths.extend(self.tables.iter().map(TableBuilder::len));
         let decoded = match caught(|| self.decode(record, payload, &mut made)) {
-            Ok(decoded) => decoded,
+            Ok(Ok(count)) => refused.map_or(Ok(count), Err),
+            Ok(Err(reject)) => Err(reject),
             Err(panicked) => {
-                self.tables.iter_mut().zip(&self.lengths).for_each(|(table, rows)| table.truncate(*rows));
-                self.events.truncate(events);
                 // Nobody knows what it was in the middle of.
                 self.feeds[record.source] = Feed::new(&self.compiled, record.source, self.limits.decode);
                 Err(Reject { code: RejectCode::Panic, detail: panicked.to_string() })
@@ -268,6 +272,8 @@ impl Engine {
                 Pushed::Events(count)
             }
             Err(reject) => {
+                self.tables.iter_mut().zip(&self.lengths).for_each(|(table, rows)| table.truncate(*rows));
+                self.events.truncate(events);
                 *tally.rejects.entry(reject.code).or_default() += 1;
                 Pushed::Rejected(reject)
             }

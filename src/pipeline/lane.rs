@@ -4,6 +4,9 @@
 //! decides nothing hard itself: *when* is `cycle`'s, *what* is `engine`'s, Kafka is behind the `Source` and
 //! `Sink` ports. Called by `pipeline::service` on a thread of its own (I-10).
 
+mod events;
+
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,11 +18,13 @@ use super::engine::{Engine, Tally};
 use super::flood::FloodLimits;
 use super::open::{Leaving, Open};
 use super::outlets::Outlets;
-use super::slot::{Generation, Slot};
-use crate::record::TimeMicros;
-use crate::sink::{Ended, Epoch, EpochEnd, Sink};
+use super::refusals::{Left, ParkLimits, Refusals};
+use super::slot::Slot;
+use crate::sink::{Cause, Epoch, EpochEnd, Refusal, Sink};
 use crate::source::audit::Stamp;
-use crate::source::{Notice, PartitionStatus, Source, SourceError};
+use crate::source::{Notice, Source, SourceError};
+
+pub use events::{FindingNote, FloodNote, LaneEvents, ParkNote};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
 const POLL_IN_FLIGHT: Duration = Duration::from_millis(2);
@@ -52,57 +57,6 @@ impl Stop {
     }
 }
 
-/// What a lane tells whoever watches: metrics, health, the demo's view. Called on the lane's thread; must not
-/// block.
-pub trait LaneEvents {
-    /// The loop turns.
-    fn beat(&mut self, _partitions: &dyn Fn() -> Vec<PartitionStatus>, _open_bytes: u64) {}
-    /// An epoch ended; with what was in it.
-    fn ended(&mut self, _ended: &Ended, _tally: &Tally, _findings: &[FindingNote], _age: Duration) {}
-    /// Open work was thrown away; its records will be read again.
-    fn discarded(&mut self, _records: u64) {}
-    /// The group moved partitions: `assigned`, `revoked` or `lost`.
-    fn rebalanced(&mut self, _kind: &'static str) {}
-    /// The source was paused or resumed.
-    fn paused(&mut self, _paused: bool) {}
-    /// Something went wrong; the lane goes on.
-    fn trouble(&mut self, _what: &str) {}
-    /// Whether any broker answers has changed.
-    fn answering(&mut self, _answering: bool) {}
-    /// The partitions in which rejects flood are others now.
-    fn flooded(&mut self, _flooded: &[FloodNote]) {}
-    /// From here on the lane runs another rule set: what ended before was of the former one.
-    fn adopted(&mut self, _generation: &Generation) {}
-    /// It was asked to stop.
-    fn stopping(&mut self) {}
-    /// It has ended.
-    fn left(&mut self, _exit: &Exit) {}
-}
-
-/// What watchers learn of a finding.
-#[derive(Debug, Clone)]
-pub struct FindingNote {
-    /// Index of the rule.
-    pub rule: usize,
-    /// Index of the source.
-    pub source: usize,
-    /// When the event happened.
-    pub event_time: TimeMicros,
-    /// The rule's output.
-    pub output: serde_json::Map<String, serde_json::Value>,
-}
-
-/// What watchers learn of a partition in which rejects flood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FloodNote {
-    /// Index of the source.
-    pub source: usize,
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Partition.
-    pub partition: i32,
-}
-
 /// Bounds of a lane beyond those of its engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneLimits {
@@ -116,6 +70,8 @@ pub struct LaneLimits {
     pub notes_max: usize,
     /// When rejects are a flood.
     pub flood: FloodLimits,
+    /// How often an organisation that is parked is tried again.
+    pub park: ParkLimits,
 }
 
 /// A lane.
@@ -129,6 +85,7 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> {
     open: Open,
     flight: Option<Flight>,
     outlets: Outlets,
+    refusals: Refusals,
     flooded: Vec<FloodNote>,
     looked_at: Option<Millis>,
     /// Where newer rule sets come from.
@@ -148,6 +105,7 @@ struct Flight {
     tally: Tally,
     notes: Vec<FindingNote>,
     since: Option<Millis>,
+    left: Left,
 }
 
 impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
@@ -157,6 +115,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         Self {
             cycle: Cycle::new(limits.cycle, 1),
             outlets: Outlets::new(engine.compiled(), &limits),
+            refusals: refusals(&engine, &limits),
             slot: None,
             offered: 0,
             source,
@@ -180,6 +139,18 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     #[must_use]
     pub fn following(self, slot: Arc<Slot>, number: u64) -> Self {
         Self { slot: Some(slot), offered: number, ..self }
+    }
+
+    /// Begins with organisations parked, each for a topic and a reason, of the pipeline that the engine runs.
+    pub fn parking(mut self, parked: &[(usize, Arc<str>, String)]) -> Result<Self, SourceError> {
+        let now = self.now();
+        for (organisation, topic, why) in parked {
+            self.refusals.park(*organisation, topic, why, now);
+        }
+        if !parked.is_empty() {
+            self.hold()?;
+        }
+        Ok(self)
     }
 
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
@@ -220,6 +191,11 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         if let Some(exit) = self.collect(Duration::ZERO) {
             return Some(exit);
         }
+        if self.refusals.release(self.now())
+            && let Err(error) = self.hold()
+        {
+            return Some(Exit::Failed(error.to_string()));
+        }
         let wants = self.cycle.wants_records() && self.engine.is_drained();
         let exit = if wants { self.read() } else { self.wait() };
         if exit.is_some() {
@@ -242,7 +218,8 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     fn read(&mut self) -> Option<Exit> {
         let sleep = Duration::from_millis(self.cycle.sleep_ms(self.now()));
         let timeout = if self.cycle.in_flight() { POLL_IN_FLIGHT.min(sleep) } else { sleep };
-        let (notices, records, bytes) = self.poll(timeout, self.limits.poll_records_max);
+        let room = usize::try_from(self.cycle.room()).unwrap_or(usize::MAX);
+        let (notices, records, bytes) = self.poll(timeout, self.limits.poll_records_max.min(room));
         if records > 0
             && let Some(exit) = self.step(Event::Added { records, bytes })
         {
@@ -278,10 +255,11 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     fn poll(&mut self, timeout: Duration, records_max: usize) -> (Vec<Notice>, u64, u64) {
         let (mut records, mut bytes) = (0u64, 0u64);
         let (engine, open, outlets, clock) = (&mut self.engine, &mut self.open, &self.outlets, &self.clock);
+        let refusals = &self.refusals;
         let notices = self.source.poll(timeout, records_max, &mut |record| {
             records += 1;
             bytes += record.payload.map_or(0, |payload| payload.len() as u64);
-            outlets.take(engine, open, record, clock);
+            outlets.take(engine, open, record, refusals, clock);
             if engine.is_drained() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         bytes += self.open.take_unreported();
@@ -340,7 +318,29 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         {
             return Some(Exit::Failed(error.to_string()));
         }
-        self.step(Event::Ended(ended.end))
+        let end = self.refusals.judge(&ended, &flight.left, self.now());
+        self.cycle.narrow(self.refusals.limit());
+        match &end {
+            EpochEnd::Refused(Refusal { cause: Cause::Topic(_), .. }) => {
+                if let Err(error) = self.hold() {
+                    return Some(Exit::Failed(error.to_string()));
+                }
+            }
+            EpochEnd::Refused(Refusal { why, .. }) => self.events.trouble(why),
+            EpochEnd::Committed if !flight.left.tries.is_empty() => {
+                self.events.parked(&self.refusals.notes(self.now()));
+            }
+            _ => {}
+        }
+        self.step(Event::Ended(end))
+    }
+
+    /// Those who are parked are not read, the others are.
+    fn hold(&mut self) -> Result<(), SourceError> {
+        let held = self.refusals.held();
+        self.with_patience(|source| source.hold(&held))?;
+        self.events.parked(&self.refusals.notes(self.now()));
+        Ok(())
     }
 
     /// One transition of the cycle, carried out.
@@ -359,7 +359,9 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                 Action::Rewind => {
                     self.open.floods().rewind();
                     let (last, unknown) = (self.last, self.unknown);
-                    self.with_patience(|source| source.rewind(last, unknown))
+                    let done = self.with_patience(|source| source.rewind(last, unknown));
+                    self.refusals.through(&self.source.status());
+                    done
                 }
                 Action::Assign => self.with_patience(S::assign),
                 Action::Unassign => self.unassign(),
@@ -398,7 +400,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
 
     /// Hands what is whole to the sink; what waits opens the next epoch.
     fn seal(&mut self, number: u64) -> Option<Exit> {
-        self.outlets.search(&mut self.engine, &mut self.open, &self.clock);
+        self.outlets.search(&mut self.engine, &mut self.open, &self.refusals, &self.clock);
         let Leaving { outputs, offsets, notes, rejects_cut, read, since } = self.open.leave();
         let group = self.source.group();
         let mut tally = Tally { rejects_cut, ..self.engine.take_tally() };
@@ -406,10 +408,12 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         for (at, source) in tally.sources.iter_mut().enumerate() {
             (source.records, source.bytes) = read.get(&at).copied().unwrap_or_default();
         }
-        self.flight = Some(Flight { tally, notes, since });
+        let left = self.refusals.leaves(read.values().map(|(records, _)| records).sum(), &outputs);
+        let apart = left.apart;
+        self.flight = Some(Flight { tally, notes, since, left });
         self.last = number;
         let stamp = Stamp { epoch: number, ..self.me.clone() }.to_string();
-        self.sink.submit(Epoch { number, outputs, stamp, offsets, group });
+        self.sink.submit(Epoch { number, outputs, stamp, offsets, group, apart });
         match self.open.waiting() {
             0 => None,
             // It is full from the beginning: nothing is read before these are through.
@@ -421,6 +425,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         let done = self.source.unassign();
         let kept = self.source.status();
         self.open.keep(&kept);
+        self.refusals.keep(&kept);
         done
     }
 
@@ -443,13 +448,18 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         let Some(newest) = self.slot.as_ref().map(|slot| slot.newest()) else { return Ok(()) };
         self.offered = newest.number;
         let pipeline = Arc::clone(&newest.compiled.pipeline);
+        self.with_patience(|source| source.hold(&BTreeSet::new()))?;
         self.with_patience(|source| source.declare(&pipeline))?;
         self.engine = self.engine.renewed(Arc::clone(&newest.compiled));
         self.outlets = Outlets::new(&newest.compiled, &self.limits);
+        // Other rules, perhaps other topics: who is refused is found out anew.
+        self.refusals = refusals(&self.engine, &self.limits);
+        self.cycle.narrow(None);
         // Nothing is open; which source a partition is may be another now, so floods are counted anew.
         self.open = Open::new(self.limits.flood);
         self.flooded.clear();
         self.events.flooded(&[]);
+        self.events.parked(&[]);
         self.events.adopted(&newest);
         Ok(())
     }
@@ -465,6 +475,11 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         self.clock.now()
     }
 }
+
+fn refusals(engine: &Engine, limits: &LaneLimits) -> Refusals {
+    Refusals::new(&engine.compiled().pipeline, limits.cycle.records_max, limits.park)
+}
+
 #[cfg(test)]
 #[path = "lane/tests.rs"]
 mod tests;

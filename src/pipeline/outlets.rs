@@ -10,11 +10,12 @@ use super::engine::{Compiled, Engine, Pushed};
 use super::flood::FloodLimits;
 use super::lane::LaneLimits;
 use super::open::{Noticed, Open};
-use crate::decode::Reject;
+use super::refusals::{Refusals, Sentence};
+use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::Alert;
 use crate::detect::flood::{FloodInput, reject_flood};
-use crate::record::TimeMicros;
-use crate::sink::dead_letter::{self, DeadLetter};
+use crate::record::{Position, TimeMicros};
+use crate::sink::dead_letter::{self, DeadLetter, Room};
 use crate::sink::route::TopicTemplate;
 use crate::source::RecordRef;
 
@@ -22,7 +23,7 @@ use crate::source::RecordRef;
 pub(super) struct Outlets {
     alerts: Vec<Arc<str>>,
     rejects: Vec<Arc<str>>,
-    reject_bytes_max: usize,
+    reject_room: Room,
     epoch_bytes_max: u64,
     notes_max: usize,
     flood: FloodLimits,
@@ -40,7 +41,7 @@ impl Outlets {
         Self {
             alerts: of(&pipeline.alerts),
             rejects: of(&pipeline.rejects),
-            reject_bytes_max: limits.reject_bytes_max,
+            reject_room: Room::of(limits.reject_bytes_max),
             epoch_bytes_max: limits.cycle.bytes_max,
             notes_max: limits.notes_max,
             flood: limits.flood,
@@ -53,26 +54,46 @@ impl Outlets {
         engine: &mut Engine,
         open: &mut Open,
         record: &RecordRef<'_>,
+        refusals: &Refusals,
         clock: &impl Clock,
     ) {
-        let rejected = match engine.push(record) {
-            Pushed::Rejected(reject) => Some(self.dead_letter(engine.compiled(), record, &reject)),
+        let sentence = refusals.sentence(record.topic, record.partition, record.offset);
+        let refused = sentence
+            .map(|sentence| Reject { code: RejectCode::SinkRefused, detail: sentence.detail.clone() });
+        let room = match sentence {
+            Some(Sentence { bare: true, .. }) => Room::NONE,
+            _ => self.reject_room,
+        };
+        let rejected = match engine.judge(record, refused) {
+            Pushed::Rejected(reject) => Some(self.dead_letter(engine.compiled(), record, &reject, room)),
             Pushed::Events(_) | Pushed::Tombstone => None,
         };
         open.take(record, rejected, clock.now());
         if engine.is_full() {
-            self.search(engine, open, clock);
+            self.search(engine, open, refusals, clock);
         }
     }
 
     /// Searches as far as there is room in the epoch.
-    pub(super) fn search(&self, engine: &mut Engine, open: &mut Open, clock: &impl Clock) {
+    pub(super) fn search(
+        &self,
+        engine: &mut Engine,
+        open: &mut Open,
+        refusals: &Refusals,
+        clock: &impl Clock,
+    ) {
         let mut searched = engine.search(clock.wall(), open.room(self.epoch_bytes_max));
         let compiled = engine.compiled();
         for spoilt in std::mem::take(&mut searched.spoilt) {
-            open.spoil(spoilt.at, self.dead_letter(compiled, &spoilt.record(), &spoilt.reject));
+            let letter = self.dead_letter(compiled, &spoilt.record(), &spoilt.reject, self.reject_room);
+            open.spoil(spoilt.at, letter);
         }
         for noticed in open.add(searched, &self.alerts, self.notes_max, clock.now()) {
+            // Of a record that was refused nothing goes out but its dead letter.
+            let Position { topic, partition, offset, .. } = &noticed.position;
+            if refusals.sentence(topic, *partition, *offset).is_some() {
+                continue;
+            }
             let alert = self.flood(engine, &noticed, clock.wall());
             if let Some(topic) = self.alerts.get(noticed.source) {
                 open.publish(topic, alert);
@@ -81,11 +102,17 @@ impl Outlets {
         }
     }
 
-    fn dead_letter(&self, compiled: &Compiled, record: &RecordRef<'_>, reject: &Reject) -> DeadLetter {
+    fn dead_letter(
+        &self,
+        compiled: &Compiled,
+        record: &RecordRef<'_>,
+        reject: &Reject,
+        room: Room,
+    ) -> DeadLetter {
         let source = &compiled.pipeline.sources[record.source];
         let org_id = &compiled.pipeline.organisation_of(record.source).id;
         let topic = &self.rejects[record.source];
-        dead_letter::output(topic, record, reject, org_id, &source.id, self.reject_bytes_max)
+        dead_letter::output(topic, record, reject, org_id, &source.id, room)
     }
 
     fn flood(&self, engine: &Engine, noticed: &Noticed, now: TimeMicros) -> Alert {

@@ -3,8 +3,9 @@
 //! Owns the look at the broker before the start, one thread a lane, and what the process's end is when lanes
 //! end. What a lane does is `lane`'s. Called by `cli::run` and `cli::demo`.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::clock::SystemClock;
@@ -13,6 +14,8 @@ use super::definition::Pipeline;
 use super::engine::{Engine, EngineLimits};
 use super::flood::FloodLimits;
 use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
+use super::refusals::ParkLimits;
+use super::refusals::park::{Owners, Ruling, rule};
 use super::slot::{Generation, Slot};
 use crate::config::Config;
 use crate::config::kafka::{self, ClientSettings, TokenSource};
@@ -71,7 +74,12 @@ pub struct Service {
     /// The pipeline's name, which never changes while it runs.
     name: String,
     instance: String,
+    /// Organisations whose own output topics were of no use when the service looked.
+    parked: OnceLock<Vec<Lacking>>,
 }
+
+/// An organisation that starts parked: its index, its topic, and why.
+type Lacking = (usize, Arc<str>, String);
 
 /// How a lane ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,15 +94,23 @@ impl Service {
     /// A service that runs what is in the slot; `instance` names this process among those of the pipeline.
     pub fn new(config: Arc<Config>, slot: Arc<Slot>, instance: &str) -> Self {
         let name = slot.newest().compiled.pipeline.name.clone();
-        Self { config, slot, name, instance: instance.to_owned() }
+        Self { config, slot, name, instance: instance.to_owned(), parked: OnceLock::new() }
     }
 
-    /// Looks at the broker: reachable, lets us in, the topics are there.
+    /// Looks at the broker: reachable, lets us in, the topics are there. An organisation whose own output topic is not
+    /// starts parked, if another is left.
     pub fn preflight(&self) -> Result<(), ServiceError> {
         let preflight = self.connect()?;
         let pipeline = &self.slot.newest().compiled.pipeline;
         let inputs = pipeline.sources.iter().flat_map(|source| source.topics.iter().cloned());
-        present(&preflight, inputs.chain(pipeline.output_topics()))
+        let mut absent = look(&preflight, inputs.chain(pipeline.output_topics()))?;
+        let (missing, forbidden) = (absent.missing.clone(), absent.forbidden.clone());
+        let parked = absent.park(&Owners::new(pipeline));
+        if absent.is_empty() {
+            let _ = self.parked.set(parked);
+            return Ok(());
+        }
+        Absent { missing, forbidden }.verdict()
     }
 
     /// Looks whether the broker has what `new` needs and `old` did not: its topics, and a place to begin on those that
@@ -111,7 +127,7 @@ impl Service {
             return Ok(());
         }
         let preflight = self.connect()?;
-        present(&preflight, topics)?;
+        look(&preflight, topics)?.verdict()?;
         let mut added = preflight.topics()?;
         added.retain(|topic| new.source_of(topic).is_some() && old.source_of(topic).is_none());
         Ok(preflight.can_begin(&self.group(), new, &added)?)
@@ -151,6 +167,7 @@ impl Service {
                 slot: Arc::clone(&self.slot),
                 config: Arc::clone(&self.config),
                 events: watch(lane, &first),
+                parked: self.parked.get().cloned().unwrap_or_default(),
                 stop: stop.clone(),
             };
             let ends = ends.clone();
@@ -215,20 +232,63 @@ impl Service {
     }
 }
 
-/// Whether these topics are there.
-fn present(preflight: &Preflight, topics: impl IntoIterator<Item = String>) -> Result<(), ServiceError> {
-    let (mut missing, mut forbidden) = (Vec::new(), Vec::new());
+/// Topics of no use.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Absent {
+    missing: Vec<String>,
+    forbidden: Vec<String>,
+}
+
+/// Which of these topics are of no use.
+fn look(preflight: &Preflight, topics: impl IntoIterator<Item = String>) -> Result<Absent, ServiceError> {
+    let mut absent = Absent::default();
     for topic in topics {
         match preflight.topic(&topic)? {
             TopicState::Present(_) => {}
-            TopicState::Missing => missing.push(topic),
-            TopicState::Forbidden => forbidden.push(topic),
+            TopicState::Missing => absent.missing.push(topic),
+            TopicState::Forbidden => absent.forbidden.push(topic),
         }
     }
-    if !forbidden.is_empty() {
-        return Err(ServiceError::ForbiddenTopics(forbidden));
+    Ok(absent)
+}
+
+impl Absent {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.forbidden.is_empty()
     }
-    if missing.is_empty() { Ok(()) } else { Err(ServiceError::MissingTopics(missing)) }
+
+    fn verdict(self) -> Result<(), ServiceError> {
+        match self {
+            Self { forbidden, .. } if !forbidden.is_empty() => Err(ServiceError::ForbiddenTopics(forbidden)),
+            Self { missing, .. } if !missing.is_empty() => Err(ServiceError::MissingTopics(missing)),
+            Self { .. } => Ok(()),
+        }
+    }
+
+    /// Takes out what only parks its organisation.
+    fn park(&mut self, owners: &Owners) -> Vec<Lacking> {
+        let mut parked: Vec<Lacking> = Vec::new();
+        for (topics, why) in [
+            (
+                &mut self.missing,
+                "the topic `{}` is not there: `noroshi topics --create` makes what is missing",
+            ),
+            (&mut self.forbidden, "no rights to the topic `{}`: Write on it is missing, or the topic"),
+        ] {
+            topics.retain(|topic| {
+                let known: BTreeSet<usize> = parked.iter().map(|(organisation, ..)| *organisation).collect();
+                match rule(topic, owners, &known) {
+                    Ruling::Park(organisation) => {
+                        parked.push((organisation, Arc::from(topic.as_str()), why.replace("{}", topic)));
+                        false
+                    }
+                    Ruling::Known => false,
+                    Ruling::Stop => true,
+                }
+            });
+        }
+        parked
+    }
 }
 
 struct LaneBody<E> {
@@ -243,6 +303,7 @@ struct LaneBody<E> {
     slot: Arc<Slot>,
     config: Arc<Config>,
     events: E,
+    parked: Vec<Lacking>,
     stop: Stop,
 }
 
@@ -264,7 +325,12 @@ impl<E: LaneEvents> LaneBody<E> {
         let engine = Engine::new(self.first.compiled, EngineLimits::from(&self.config.limits));
         let limits = lane_limits(&self.config);
         let lane = Lane::new((source, sink), engine, self.events, limits, me, SystemClock::default())
-            .following(self.slot, self.first.number);
+            .following(self.slot, self.first.number)
+            .parking(&self.parked);
+        let lane = match lane {
+            Ok(lane) => lane,
+            Err(error) => return Exit::Failed(error.to_string()),
+        };
         let (exit, source, sink) = lane.run(&self.stop);
         // The consumer leaves the group first, so that others take over while the producer winds up.
         drop(source);
@@ -310,5 +376,50 @@ fn lane_limits(config: &Config) -> LaneLimits {
         reject_bytes_max: usize::try_from(config.limits.reject_bytes_max).unwrap_or(usize::MAX),
         notes_max: NOTES_MAX,
         flood: FloodLimits::from(&config.rejects),
+        park: ParkLimits::from(&config.parking),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::SourceFile;
+
+    #[test]
+    fn topics_of_no_use_at_the_start() {
+        let of = |org: &str| {
+            format!(
+                "[[organisation]]\nid = \"{org}\"\nname = \"{org}\"\n[[source]]\nid = \"{org}\"\norganisation = \
+                 \"{org}\"\ntopics = [\"in.{org}\"]\nformat = \"windows-json\"\n"
+            )
+        };
+        let outputs = "[alerts]\ntopic = \"a.{org_id}\"\n[rejects]\ntopic = \"dead\"\n";
+        let text = format!("name = \"p\"\nrules = []\n{}{}{outputs}", of("power"), of("rail"));
+        let pipeline = Pipeline::from_text(&SourceFile::new("pipeline.toml", text)).expect("a pipeline");
+        for (what, missing, forbidden, parked, verdict) in [
+            ("all are there", vec![], vec![], vec![], Ok(())),
+            ("one of its own", vec!["a.rail"], vec![], vec![1], Ok(())),
+            ("one that is forbidden", vec![], vec!["a.power"], vec![0], Ok(())),
+            (
+                "nobody would be left",
+                vec!["a.power"],
+                vec!["a.rail"],
+                vec![0],
+                Err("no rights to the topics: a.rail"),
+            ),
+            ("an input", vec!["in.rail"], vec![], vec![], Err("topics are missing: in.rail;")),
+            ("a shared one", vec!["a.rail", "dead"], vec![], vec![1], Err("topics are missing: dead;")),
+        ] {
+            let named = |topics: Vec<&str>| topics.into_iter().map(str::to_owned).collect();
+            let mut absent = Absent { missing: named(missing), forbidden: named(forbidden) };
+            let found = absent.park(&Owners::new(&pipeline));
+            assert!(found.iter().all(|(_, topic, why)| why.contains(&**topic)), "{what}: {found:?}");
+            assert_eq!(found.iter().map(|(at, ..)| *at).collect::<Vec<_>>(), parked, "{what}");
+            match (absent.verdict(), verdict) {
+                (Ok(()), Ok(())) => {}
+                (Err(error), Err(said)) => assert!(error.to_string().starts_with(said), "{what}: {error}"),
+                (found, _) => panic!("{what}: {found:?}"),
+            }
+        }
     }
 }

@@ -4,15 +4,17 @@
 //! made by `cli::run`.
 
 mod outage;
+mod parked;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::outage::{AGAIN_AFTER, Outage, is_connection};
+use self::parked::Parked;
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
-use super::lane::{FindingNote, FloodNote, LaneEvents};
+use super::lane::{FindingNote, FloodNote, LaneEvents, ParkNote};
 use super::slot::Generation;
 use crate::config::Config;
 use crate::decode::{Hint, RejectCode};
@@ -22,7 +24,7 @@ use crate::observe::health::{
 };
 use crate::observe::metrics::{Cut, Metrics, Outcome, Rebalance};
 use crate::record::wall_clock;
-use crate::sink::{Ended, EpochEnd};
+use crate::sink::{Ended, EpochEnd, Refusal};
 use crate::source::PartitionStatus;
 
 /// How often positions are copied out for `/status`.
@@ -124,6 +126,8 @@ pub struct Watch {
     unlike: BTreeSet<(usize, Hint)>,
     /// Sources that were told to be in flood.
     flooded: BTreeSet<usize>,
+    /// Organisations that are parked.
+    parked: Parked,
     /// The last trouble that was told, and when.
     trouble: Option<(String, Instant)>,
     /// Whether and since when no broker answers.
@@ -145,6 +149,7 @@ impl Watch {
             owned: BTreeSet::new(),
             unlike: BTreeSet::new(),
             flooded: BTreeSet::new(),
+            parked: Parked::default(),
             trouble: None,
             outage: Outage::default(),
         }
@@ -216,12 +221,12 @@ impl Watch {
         let shown: Vec<Shown> = partitions
             .into_iter()
             .map(|partition| Shown {
+                paused: self.paused || self.parked.holds(&self.compiled.pipeline, &partition.topic),
                 topic: partition.topic.to_string(),
                 partition: partition.partition,
                 next_offset: partition.next,
                 committed_offset: partition.committed,
                 high_watermark: partition.end,
-                paused: self.paused,
             })
             .collect();
         let owned: BTreeSet<(String, i32)> =
@@ -236,7 +241,8 @@ impl Watch {
         }
         self.owned = owned;
         metrics.open_epoch_bytes(self.lane, open_bytes);
-        metrics.paused_partitions(self.lane, if self.paused { shown.len() as u64 } else { 0 });
+        let paused = shown.iter().filter(|partition| partition.paused).count();
+        metrics.paused_partitions(self.lane, paused as u64);
         let status = LaneStatus {
             state: self.state,
             epochs: self.epochs,
@@ -280,7 +286,8 @@ impl LaneEvents for Watch {
             EpochEnd::Rewound(why)
             | EpochEnd::Unknown(why)
             | EpochEnd::Fenced(why)
-            | EpochEnd::Failed(why) => {
+            | EpochEnd::Failed(why)
+            | EpochEnd::Refused(Refusal { why, .. }) => {
                 let unknown = matches!(ended.end, EpochEnd::Unknown(_));
                 let outcome = if unknown { Outcome::Unknown } else { Outcome::Aborted };
                 metrics.epoch(outcome, age);
@@ -369,6 +376,11 @@ impl LaneEvents for Watch {
         self.flooded = flooded.iter().map(|note| note.source).collect();
     }
 
+    fn parked(&mut self, parked: &[ParkNote]) {
+        self.parked.change(self.lane, &self.observed, &self.compiled.pipeline, parked);
+        self.shown_at = None;
+    }
+
     fn adopted(&mut self, generation: &Generation) {
         self.observed = renamed(self.observed.clone(), generation);
         self.observed.runs(generation);
@@ -437,6 +449,34 @@ mod tests {
         let text = watch.observed.metrics.encode();
         for (what, count) in [("alert", 1), ("raw", 2), ("reject", 3)] {
             let line = format!("noroshi_cuts_total{{what=\"{what}\"}} {count}");
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_parked_organisation_is_told_counted_and_its_partitions_are_paused() {
+        let mut watch = watch();
+        let topic = watch.compiled.pipeline.sources[0].topics[0].clone();
+        let id = watch.compiled.pipeline.organisation_of(0).id.to_string();
+        let partition =
+            PartitionStatus { topic: Arc::from(topic), partition: 0, next: 1, committed: None, end: None };
+        let organisation = watch.compiled.pipeline.sources[0].organisation;
+        let note =
+            |retry_ms| ParkNote { organisation, topic: Arc::from("alerts"), why: "why".into(), retry_ms };
+        for (notes, gauge, paused) in [
+            (vec![note(Some(1))], 1, true),
+            (vec![note(None)], 0, false),
+            (vec![note(Some(1))], 1, true),
+            (vec![], 0, false),
+        ] {
+            let listed = notes.len();
+            watch.parked(&notes);
+            watch.show(vec![partition.clone()], 0);
+            let status = watch.observed.health.status();
+            assert_eq!(status["lanes"][0]["partitions"][0]["paused"], paused);
+            assert_eq!(status["parked"].as_array().map(Vec::len), Some(listed));
+            let text = watch.observed.metrics.encode();
+            let line = format!("noroshi_parked{{organisation=\"{id}\",lane=\"0\"}} {gauge}");
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
     }

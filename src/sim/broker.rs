@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use super::Millis;
 use super::group::{Group, GroupId, Refusal, Tp};
+use super::plan::Refused;
+use super::workload::is_fat;
 use crate::sink::Output;
 
 /// A producer's identity.
@@ -135,6 +137,23 @@ pub(super) enum Answer {
     InvalidState,
     OutOfOrder,
     Refused(Refusal),
+    /// No rights to the topic.
+    Denied(Arc<str>),
+    /// The topic does not take these records.
+    TooLarge(Arc<str>),
+}
+
+impl Refused {
+    fn refuses(self, topic: &str, outputs: &[Rc<Output>]) -> bool {
+        let bytes = |output: &Rc<Output>| output.value.as_ref().map_or(0, Vec::len);
+        let fat = || outputs.iter().any(|output| output.value.as_deref().is_some_and(is_fat));
+        match self {
+            Self::Nothing => false,
+            Self::FatAlerts => topic.starts_with("alerts.") && fat(),
+            Self::Fat => fat(),
+            Self::Batches(most) => outputs.iter().map(bytes).sum::<usize>() > most,
+        }
+    }
 }
 
 /// The broker.
@@ -148,6 +167,9 @@ pub(super) struct Broker {
     next_producer: u64,
     /// Markers that are still to be written.
     markers: Vec<Marker>,
+    pub(super) refused: Refused,
+    /// The topic that may not be written to.
+    pub(super) denied: Option<Arc<str>>,
 }
 
 impl Broker {
@@ -160,6 +182,8 @@ impl Broker {
             txn_timeout_ms,
             next_producer: 1,
             markers: Vec::new(),
+            refused: Refused::Nothing,
+            denied: None,
         }
     }
 
@@ -167,10 +191,16 @@ impl Broker {
     pub(super) fn take(&mut self, request: &Request, now: Millis) -> Answer {
         match request {
             Request::Init { id, holder } => self.init(id, *holder),
+            Request::AddTopic { topic, .. } if self.denied.as_ref() == Some(topic) => {
+                Answer::Denied(Arc::clone(topic))
+            }
             Request::AddTopic { id, holder, topic } => {
                 self.add(id, *holder, Target::Topic(Arc::clone(topic)), now)
             }
             Request::AddOffsets { id, holder } => self.add(id, *holder, Target::Offsets, now),
+            Request::Produce { topic, outputs, .. } if self.refused.refuses(topic, outputs) => {
+                Answer::TooLarge(Arc::clone(topic))
+            }
             Request::Produce { id, holder, topic, from, outputs } => {
                 self.produce(id, *holder, topic, *from, outputs)
             }

@@ -186,12 +186,14 @@ pub(super) struct SimSource {
     granted: Option<Pending>,
     fetching: BTreeMap<Tp, i64>,
     paused: bool,
+    held: BTreeSet<usize>,
 }
 
 impl SimSource {
     pub(super) fn new(world: Rc<World>, lane: LaneId, me: Stamp, pipeline: Arc<Pipeline>) -> Self {
         let (positions, fetching) = (Positions::default(), BTreeMap::new());
-        Self { world, lane, me, pipeline, positions, granted: None, fetching, paused: false }
+        let (granted, paused, held) = (None, false, BTreeSet::new());
+        Self { world, lane, me, pipeline, positions, granted, fetching, paused, held }
     }
 
     fn notices(&mut self) -> Vec<Notice> {
@@ -221,6 +223,9 @@ impl SimSource {
         let first = state.rng.index(self.fetching.len());
         let mut found = Vec::new();
         for (tp, next) in self.fetching.iter().cycle().skip(first).take(self.fetching.len()) {
+            if self.pipeline.source_of(&tp.0).is_some_and(|source| self.held.contains(&source)) {
+                continue;
+            }
             let Some(log) = state.broker.inputs.get(tp) else { continue };
             let from = log.records.partition_point(|record| record.offset < *next);
             let records = log.records[from..].iter().take(most - found.len());
@@ -442,6 +447,14 @@ impl Source for SimSource {
 
     fn resume(&mut self) -> Result<(), SourceError> {
         self.paused = false;
+        Ok(())
+    }
+
+    fn hold(&mut self, sources: &BTreeSet<usize>) -> Result<(), SourceError> {
+        if self.held.difference(sources).next().is_some() {
+            self.world.state.borrow_mut().cover("organisation tried again");
+        }
+        self.held.clone_from(sources);
         Ok(())
     }
 

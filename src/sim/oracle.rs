@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Millis;
 use super::broker::InputRecord;
 use super::group::Tp;
-use super::plan::CHAOS_MS;
+use super::plan::{CHAOS_MS, Refused};
 use super::state::{Event, State};
 use super::workload::{Fed, Must, ORGANISATIONS, must, read, record};
 use crate::pipeline::cycle::Exit;
@@ -78,7 +78,8 @@ impl State {
         let next = self.oracle.sequences.entry(organisation).or_default();
         let sequence = *next;
         *next += 1;
-        let value = record(&mut self.rng, organisation, sequence, probe);
+        let fat = matches!(self.plan.refused, Refused::FatAlerts | Refused::Fat);
+        let value = record(&mut self.rng, organisation, sequence, probe, fat);
         let Some(log) = self.broker.inputs.get_mut(&tp) else { return };
         let offset = log.end + gap;
         log.end = offset + 1;
@@ -104,6 +105,10 @@ impl State {
         if self.broker.group.tick(self.now) {
             self.cover("generation");
         }
+        let now = self.now;
+        let denied = self.plan.denied.filter(|(_, from, until)| (*from..*until).contains(&now));
+        self.broker.denied =
+            denied.map(|(organisation, ..)| Arc::from(format!("alerts.{}", ORGANISATIONS[organisation])));
         let expired = self.broker.expire(self.now);
         if expired > 0 {
             self.cover("transaction timed out");
@@ -183,6 +188,7 @@ impl State {
     /// The final look.
     fn judge(&mut self) {
         let mut wrong = Vec::new();
+        let mut bare_letters = 0;
         let mut count: BTreeMap<(String, u64), u64> = BTreeMap::new();
         let places: BTreeMap<(&str, u64), &Fed> =
             self.oracle.fed.iter().map(|fed| ((fed.organisation, fed.sequence), fed)).collect();
@@ -200,7 +206,11 @@ impl State {
             }
             let mut last: BTreeMap<_, i64> = BTreeMap::new();
             for output in outputs {
-                let Some((organisation, sequence, is)) = read(&output) else {
+                let bare = output.value.as_ref().is_some_and(Vec::is_empty);
+                let about = self.oracle.fed.iter().find(|fed| bare && names_place(&output, fed));
+                let about = about.map(|fed| (fed.organisation.to_owned(), fed.sequence, Must::Reject));
+                bare_letters += u64::from(bare);
+                let Some((organisation, sequence, is)) = about.or_else(|| read(&output)) else {
                     wrong.push(format!("{topic}: an output about nothing"));
                     continue;
                 };
@@ -228,6 +238,9 @@ impl State {
                 wrong
                     .push(format!("{organisation}-{sequence}: {:?} {times} times, not {expected}", fed.must));
             }
+        }
+        if bare_letters > 0 {
+            self.cover("bare dead letter");
         }
         for what in wrong {
             self.violation(what);

@@ -67,6 +67,23 @@ pub(super) struct Plan {
     /// How long the client's counters may be out of date.
     pub(super) counters_ms: Millis,
     pub(super) revoke_deadline_ms: Millis,
+    /// What output topics refuse.
+    pub(super) refused: Refused,
+    /// The alert topic of an organisation may not be written to, from when to when.
+    pub(super) denied: Option<(usize, Millis, Millis)>,
+    pub(super) retry_ms: Millis,
+}
+
+/// What output topics refuse for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Nothing,
+    /// Alerts of fat records.
+    FatAlerts,
+    /// Their dead letters too, with the record in it.
+    Fat,
+    /// Batches of more bytes than this, which one alert never has.
+    Batches(usize),
 }
 
 /// Faults stop here; then everything must come to rest.
@@ -87,7 +104,7 @@ impl Plan {
         let mut faults: Vec<(Millis, Fault)> =
             (0..count).map(|_| (rng.below(CHAOS_MS), fault(rng, processes))).collect();
         faults.sort_by_key(|(at, _)| *at);
-        Self {
+        let plan = Self {
             cooperative: rng.per_mille(600),
             processes,
             lanes: u32::try_from(rng.between(1, 3)).unwrap_or(1),
@@ -102,7 +119,14 @@ impl Plan {
             answer_ms: rng.pick(&[100, 500, 1_500]),
             counters_ms: rng.pick(&[1, 500]),
             revoke_deadline_ms: rng.pick(&[100, SESSION_MS / 2]),
-        }
+            refused: Refused::Nothing,
+            denied: None,
+            retry_ms: rng.pick(&[300, 2_000]),
+        };
+        let refused = [Refused::Nothing, Refused::FatAlerts, Refused::Fat, Refused::Batches(9_000)];
+        let from = rng.below(CHAOS_MS / 2);
+        let denied = (rng.index(2), from, from + rng.below(CHAOS_MS - from));
+        Self { refused: rng.pick(&refused), denied: rng.per_mille(300).then_some(denied), ..plan }
     }
 }
 

@@ -16,7 +16,7 @@ use super::world::World;
 use super::{LaneId, Millis, millis};
 use crate::sink::carry::{Calls, Carry, CarryLimits, Failure, Left, Step};
 use crate::sink::transaction::{Call, Verdict};
-use crate::sink::{Ended, Epoch, EpochEnd, Output, Sink};
+use crate::sink::{Cause, Ended, Epoch, EpochEnd, Output, Sink};
 
 /// A transaction is tried for so long, and a new producer may take so long.
 pub(super) const LIMITS: CarryLimits =
@@ -41,6 +41,8 @@ pub(super) struct Producing {
     asked: bool,
     /// Whether records may have arrived, or not.
     in_doubt: bool,
+    /// What the broker refused in the call under way.
+    cause: Option<Cause>,
     /// Why it is tainted, and since when the client's counters show it.
     taint: Option<(&'static str, Millis)>,
     carry: Option<Carry<GroupId>>,
@@ -57,6 +59,7 @@ pub(super) struct Producing {
 struct Known {
     verdict: Verdict,
     why: &'static str,
+    cause: Option<Cause>,
     taint: Option<&'static str>,
 }
 
@@ -65,7 +68,7 @@ impl Calls<GroupId> for Known {
         if self.verdict == Verdict::Ok {
             return Ok(());
         }
-        Err(Failure { verdict: self.verdict, why: self.why.to_owned() })
+        Err(Failure { verdict: self.verdict, why: self.why.to_owned(), cause: self.cause.take() })
     }
 
     fn taint(&mut self) -> Option<String> {
@@ -125,16 +128,19 @@ impl State {
                         holder,
                         topic: Arc::clone(&topic),
                     });
-                    let next = sink.next.entry(Arc::clone(&topic)).or_default();
-                    let from = *next;
-                    *next += outputs.len() as u64;
-                    requests.push_back(Request::Produce {
-                        id: id.clone(),
-                        holder,
-                        topic,
-                        from,
-                        outputs: Rc::new(outputs),
-                    });
+                    let together = if epoch.apart { 1 } else { outputs.len().max(1) };
+                    for outputs in outputs.chunks(together) {
+                        let next = sink.next.entry(Arc::clone(&topic)).or_default();
+                        let from = *next;
+                        *next += outputs.len() as u64;
+                        requests.push_back(Request::Produce {
+                            id: id.clone(),
+                            holder,
+                            topic: Arc::clone(&topic),
+                            from,
+                            outputs: Rc::new(outputs.to_vec()),
+                        });
+                    }
                 }
                 if requests.is_empty() {
                     verdict = Some((Verdict::Ok, ""));
@@ -300,6 +306,7 @@ impl State {
             Call::Replace => Verdict::Fatal,
             Call::Produce => {
                 self.lives[lane].sink.in_doubt = true;
+                self.lives[lane].sink.cause = Some(Cause::TooSlow);
                 Verdict::Abort
             }
             _ => Verdict::Retry,
@@ -327,6 +334,15 @@ impl State {
                 self.cover("stale member fenced");
                 self.note(|| format!("lane {lane}: {refusal:?}"));
                 self.called(lane, Verdict::Abort, "the group has gone on");
+            }
+            // Records that never arrived: their sequence goes on with a new epoch.
+            Answer::Denied(topic) => {
+                (sink.in_doubt, sink.cause) = (true, Some(Cause::Topic(topic)));
+                self.called(lane, Verdict::Fatal, "denied");
+            }
+            Answer::TooLarge(topic) => {
+                (sink.in_doubt, sink.cause) = (true, Some(Cause::Record(topic)));
+                self.called(lane, Verdict::Fatal, "too large");
             }
             Answer::InvalidState | Answer::OutOfOrder if calling.call == Call::Produce => {
                 sink.in_doubt = true;
@@ -373,7 +389,7 @@ impl State {
         let Some(mut carry) = sink.carry.take() else {
             return self.initialised(lane, verdict);
         };
-        let mut known = Known { verdict, why, taint: sink.seen_taint(now) };
+        let mut known = Known { verdict, why, cause: sink.cause.take(), taint: sink.seen_taint(now) };
         match carry.step(&mut known, || now) {
             Step::Again(pause) => {
                 sink.carry = Some(carry);
@@ -389,6 +405,11 @@ impl State {
                     EpochEnd::Unknown(_) => "unknown outcome",
                     EpochEnd::Fenced(_) => "epoch fenced",
                     EpochEnd::Failed(_) => "epoch failed",
+                    EpochEnd::Refused(refusal) => match &refusal.cause {
+                        Cause::Record(_) => "refused for a record",
+                        Cause::Topic(_) => "refused for a topic",
+                        Cause::TooSlow => "refused for its time",
+                    },
                 });
                 self.note(|| format!("lane {lane}: epoch {} {:?}", ended.number, ended.end));
                 self.lives[lane].sink.ended = Some(ended);
@@ -432,7 +453,7 @@ impl Sink<GroupId> for SimSink {
         let left = std::mem::take(&mut sink.left);
         let seen = sink.seen_taint(now);
         let tainted = left.taint.is_some() || seen.is_some();
-        let mut known = Known { verdict: Verdict::Ok, why: "", taint: seen };
+        let mut known = Known { verdict: Verdict::Ok, why: "", cause: None, taint: seen };
         sink.carry = Some(Carry::new(epoch, left, &mut known, now, limits));
         if tainted && replace_tainted {
             state.cover("tainted producer replaced");

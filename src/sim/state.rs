@@ -152,7 +152,8 @@ impl State {
             })
             .collect();
         let group = Group::new(partitions.clone(), plan.cooperative, SESSION_MS);
-        let broker = Broker::new(group, partitions, TXN_TIMEOUT_MS);
+        let mut broker = Broker::new(group, partitions, TXN_TIMEOUT_MS);
+        broker.refused = plan.refused;
         let mut state = State {
             now: 0,
             rng,

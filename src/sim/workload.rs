@@ -97,8 +97,19 @@ pub(super) struct Fed {
 }
 
 /// A record's bytes; `probe` is one that must alert.
-pub(super) fn record(rng: &mut Rng, organisation: &str, sequence: u64, probe: bool) -> Option<Rc<[u8]>> {
+pub(super) fn record(
+    rng: &mut Rng,
+    organisation: &str,
+    sequence: u64,
+    probe: bool,
+    fat: bool,
+) -> Option<Rc<[u8]>> {
     let text = match if probe { 0 } else { rng.below(20) } {
+        9 if fat => {
+            format!(
+                r#"{{"Channel":"Microsoft-Windows-PowerShell/Operational","EventID":4104,"ScriptBlockText":"beacon {organisation}-{sequence}; {FAT}"}}"#
+            )
+        }
         0..4 => {
             format!(
                 r#"{{"Channel":"Microsoft-Windows-PowerShell/Operational","EventID":4104,"ScriptBlockText":"beacon {organisation}-{sequence};"}}"#
@@ -116,25 +127,34 @@ pub(super) fn record(rng: &mut Rng, organisation: &str, sequence: u64, probe: bo
     Some(Rc::from(text.into_bytes()))
 }
 
+/// Part of a record whose alerts some topics refuse.
+const FAT: &str = "fat fat fat";
+
+/// Whether these bytes are of a fat record, or of what came of one.
+pub(super) fn is_fat(bytes: &[u8]) -> bool {
+    bytes.windows(FAT.len()).any(|window| window == FAT.as_bytes())
+}
+
 /// The naive evaluator.
 pub(super) fn must(value: Option<&[u8]>) -> Must {
     let Some(bytes) = value else { return Must::Nothing };
     let Ok(event) = serde_json::from_slice::<serde_json::Value>(bytes) else { return Must::Reject };
     let script = event["Channel"] == "Microsoft-Windows-PowerShell/Operational" && event["EventID"] == 4104;
     let beacon = event["ScriptBlockText"].as_str().is_some_and(|text| text.starts_with("beacon "));
-    if script && beacon { Must::Alert } else { Must::Nothing }
+    match script && beacon {
+        true if is_fat(bytes) => Must::Reject,
+        true => Must::Alert,
+        false => Must::Nothing,
+    }
 }
 
 /// What an output is about: its organisation and sequence, and whether it is an alert.
 pub(super) fn read(output: &Output) -> Option<(String, u64, Must)> {
     let value = output.value.as_deref()?;
-    let (word, must) = if output.topic.starts_with("alerts.") {
-        ("beacon ", Must::Alert)
-    } else {
-        ("broken ", Must::Reject)
-    };
+    let must = if output.topic.starts_with("alerts.") { Must::Alert } else { Must::Reject };
     let text = std::str::from_utf8(value).ok()?;
-    let (_, rest) = text.split_once(word)?;
+    let fat = must == Must::Alert || is_fat(value);
+    let (_, rest) = text.split_once(if fat { "beacon " } else { "broken " })?;
     let (name, _) = rest.split_once(';')?;
     let (organisation, sequence) = name.split_once('-')?;
     Some((organisation.to_owned(), sequence.parse().ok()?, must))

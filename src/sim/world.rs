@@ -19,7 +19,8 @@ use crate::config::Config;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::cycle::CycleLimits;
 use crate::pipeline::engine::{Engine, EngineLimits, Tally};
-use crate::pipeline::lane::{FindingNote, Lane, LaneEvents, LaneLimits, Stop};
+use crate::pipeline::lane::{FindingNote, Lane, LaneEvents, LaneLimits, ParkNote, Stop};
+use crate::pipeline::refusals::ParkLimits;
 use crate::record::TimeMicros;
 use crate::sink::Ended;
 use crate::source::audit::Stamp;
@@ -142,6 +143,7 @@ impl World {
             reject_bytes_max: 1_000,
             notes_max: 0,
             flood: Default::default(),
+            park: ParkLimits { retry_ms: plan.retry_ms, retry_max_ms: 4 * plan.retry_ms },
         };
         let pipeline = Arc::clone(&COMPILED.pipeline);
         let source = SimSource::new(Rc::clone(self), lane, me.clone(), pipeline);
@@ -287,6 +289,12 @@ impl LaneEvents for SimEvents {
         let mut state = self.world.state.borrow_mut();
         state.cover("broker asked again");
         state.note(|| format!("trouble: {what}"));
+    }
+
+    fn parked(&mut self, parked: &[ParkNote]) {
+        if parked.iter().any(|note| note.retry_ms.is_some()) {
+            self.world.state.borrow_mut().cover("organisation parked");
+        }
     }
 
     fn ended(&mut self, ended: &Ended, _: &Tally, _: &[FindingNote], _: Duration) {

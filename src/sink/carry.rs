@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::transaction::{Call, Next, Progress, Verdict, first, moves, next, taints};
-use super::{Ended, Epoch, EpochEnd};
+use super::{Cause, Ended, Epoch, EpochEnd, Refusal};
 
 /// Milliseconds on any monotonic clock.
 pub type Millis = u64;
@@ -24,6 +24,8 @@ pub struct Failure {
     pub verdict: Verdict,
     /// For the operator.
     pub why: String,
+    /// What the brokers refused, when the same again would end the same.
+    pub cause: Option<Cause>,
 }
 
 /// The producer behind the calls.
@@ -74,6 +76,8 @@ pub struct Carry<G> {
     /// A call without a definite answer: the next transaction begins with a new producer.
     taint: Option<String>,
     reason: String,
+    /// The first refusal: what follows from it says less.
+    refusal: Option<Refusal>,
 }
 
 /// What one transaction leaves to the next.
@@ -111,6 +115,7 @@ impl<G> Carry<G> {
             retries: 0,
             taint: None,
             reason: String::new(),
+            refusal: None,
         }
     }
 
@@ -126,10 +131,13 @@ impl<G> Carry<G> {
         let call = self.progress.call;
         let verdict = match calls.call(call, epoch, self.until) {
             Ok(()) => Verdict::Ok,
-            Err(Failure { verdict, why }) => {
+            Err(Failure { verdict, why, cause }) => {
                 tracing::warn!(epoch = epoch.number, ?call, ?verdict, why, "A transaction call failed.");
                 if taints(call, verdict) {
                     self.taint = Some(format!("{call:?} failed, or had no definite answer: {why}"));
+                }
+                if let Some(cause) = cause.filter(|_| self.refusal.is_none()) {
+                    self.refusal = Some(Refusal { cause, why: why.clone() });
                 }
                 self.reason = why;
                 verdict
@@ -146,7 +154,10 @@ impl<G> Carry<G> {
         let end = match next(self.progress, verdict) {
             Next::Call(next) => return self.go_on(next, now),
             Next::Committed => EpochEnd::Committed,
-            Next::Aborted => EpochEnd::Rewound(self.reason.clone()),
+            Next::Aborted => match self.refusal.take() {
+                Some(refusal) => EpochEnd::Refused(refusal),
+                None => EpochEnd::Rewound(self.reason.clone()),
+            },
             Next::Indefinite => EpochEnd::Unknown(self.reason.clone()),
             Next::Fenced => EpochEnd::Fenced(calls.fenced(&self.reason)),
             Next::Refused => EpochEnd::Failed(self.reason.clone()),

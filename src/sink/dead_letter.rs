@@ -43,6 +43,27 @@ const ENVELOPE_BYTES_MAX: usize = 8 * 1024;
 /// What a header costs beside its name and value, in bytes, generously.
 const HEADER_COST_BYTES: usize = 8;
 
+/// How much of the original a dead letter may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of its value.
+    value: usize,
+    /// Bytes of its key and headers.
+    envelope: usize,
+    /// Its timestamp too.
+    timestamp: bool,
+}
+
+impl Room {
+    /// Nothing of it: what a topic takes that refuses the rest.
+    pub const NONE: Self = Self { value: 0, envelope: 0, timestamp: false };
+
+    /// So many bytes of its value, and a usual envelope.
+    pub fn of(value: usize) -> Self {
+        Self { value, envelope: ENVELOPE_BYTES_MAX, timestamp: true }
+    }
+}
+
 /// A rejected record on its way out.
 #[derive(Debug)]
 pub struct DeadLetter {
@@ -52,7 +73,7 @@ pub struct DeadLetter {
     pub cut: bool,
 }
 
-/// Makes the dead-letter record of a rejected record. A value over `bytes_max` is cut; its length and SHA-256
+/// Makes the dead-letter record of a rejected record. A value for which there is no `room` is cut; its length and SHA-256
 /// say what it was. Original headers that are too large together with the key are left out, and so is a key that is
 /// too large alone: the message must fit, or one record would stop its lane for ever (I-2).
 pub fn output(
@@ -61,15 +82,15 @@ pub fn output(
     reject: &Reject,
     org_id: &OrgId,
     source: &str,
-    bytes_max: usize,
+    room: Room,
 ) -> DeadLetter {
     let (mut key, mut headers) = (record.envelope.key(), record.envelope.headers());
     let envelope = envelope_bytes(key.as_deref(), &headers);
     let attempt = attempt_of(&headers);
-    let mut cut = envelope > ENVELOPE_BYTES_MAX || !record.envelope.is_whole();
+    let mut cut = envelope > room.envelope || !record.envelope.is_whole();
     if cut {
         headers.clear();
-        key = key.filter(|key| key.len() <= ENVELOPE_BYTES_MAX);
+        key = key.filter(|key| key.len() <= room.envelope);
     }
     let position = format!("{}/{}/{}", record.topic, record.partition, record.offset);
     let mut add = |name: &str, value: &str| headers.push(header(name, value));
@@ -91,13 +112,14 @@ pub fn output(
         add(ENVELOPE_BYTES, &lost);
     }
     let mut value = record.payload.map(<[u8]>::to_vec);
-    if let Some(bytes) = value.as_mut().filter(|bytes| bytes.len() > bytes_max) {
+    if let Some(bytes) = value.as_mut().filter(|bytes| bytes.len() > room.value) {
         add(VALUE_BYTES, &bytes.len().to_string());
         add(VALUE_SHA256, &hex(&Sha256::digest(&*bytes)));
-        bytes.truncate(bytes_max);
+        bytes.truncate(room.value);
         cut = true;
     }
-    let output = Output { topic: topic.clone(), key, value, headers, timestamp_ms: record.timestamp_ms };
+    let timestamp_ms = record.timestamp_ms.filter(|_| room.timestamp);
+    let output = Output { topic: topic.clone(), key, value, headers, timestamp_ms };
     DeadLetter { output, cut }
 }
 
@@ -160,7 +182,8 @@ mod tests {
             envelope,
         };
         let reject = Reject { code: RejectCode::Syntax, detail: "x".repeat(2_000) };
-        output(&Arc::from("dead"), &record, &reject, &OrgId::new("power"), "power-windows", bytes_max)
+        let room = if bytes_max == 0 { Room::NONE } else { Room::of(bytes_max) };
+        output(&Arc::from("dead"), &record, &reject, &OrgId::new("power"), "power-windows", room)
     }
 
     fn named<'a>(output: &'a Output, name: &str) -> Vec<&'a [u8]> {
@@ -225,6 +248,20 @@ mod tests {
             // The configuration's limits leave 16 KiB beside the value.
             let room = envelope_bytes(output.key.as_deref(), &output.headers);
             assert!(room < 16 * 1024, "{key}: {room}");
+        }
+    }
+
+    #[test]
+    fn a_bare_one_says_what_it_was_and_nothing_else() {
+        let DeadLetter { output, cut } = reject_of(Some(b"abcdef"), 0);
+        assert!(cut);
+        assert_eq!((output.value.as_deref(), output.key, output.timestamp_ms), (Some(&b""[..]), None, None));
+        assert_eq!(output.headers[0].0, TOPIC, "none of the original's");
+        for (name, value) in [(VALUE_BYTES, "6"), (ENVELOPE_BYTES, "20"), (ID, "in/2/7")] {
+            assert_eq!(
+                output.headers.iter().find(|header| header.0 == name).and_then(|header| header.1.as_deref()),
+                Some(value.as_bytes())
+            );
         }
     }
 

@@ -7,10 +7,12 @@ mod crash;
 pub mod create;
 mod failure;
 mod lookout;
-mod publish;
+mod produce;
+mod refusal;
 pub mod replay;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -24,9 +26,8 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
-use self::failure::{denied, facts, is_connection};
+use self::failure::{facts, is_connection};
 use self::lookout::Lookout;
-use self::publish::publish;
 use self::wire::Wire;
 use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
 use super::transaction::{Call, Facts, Verdict, verdict};
@@ -81,9 +82,18 @@ pub struct SinkError {
 
 #[derive(Default)]
 struct Report {
+    /// The first failure that names a cause, or else the first.
     failed: Option<(RDKafkaErrorCode, String)>,
-    /// A topic that may not be written to, as librdkafka's log names it.
+    /// The topic that may not be added to the transaction.
     denied: Option<String>,
+}
+
+impl Report {
+    /// Something has failed, and it is not known why.
+    fn is_unexplained(&self) -> bool {
+        let aftermath = self.failed.as_ref().is_some_and(|(code, _)| refusal::is_aftermath(*code));
+        aftermath && self.denied.is_none()
+    }
 }
 
 struct SinkContext {
@@ -92,6 +102,8 @@ struct SinkContext {
     told: Mutex<Vec<(Option<RDKafkaErrorCode>, Instant)>>,
     wire: Wire,
     token: TokenSource,
+    /// What the client may send at most.
+    message_bytes_max: Option<String>,
 }
 
 impl SinkContext {
@@ -125,8 +137,8 @@ impl ClientContext for SinkContext {
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "librdkafka");
-        if let Some(topic) = denied(facility, message) {
-            self.report().denied = Some(topic);
+        if let Some(topic) = refusal::denied(facility, message) {
+            self.report().denied.get_or_insert(topic);
         }
     }
 
@@ -142,8 +154,9 @@ impl ProducerContext for SinkContext {
         let Err((error, message)) = result else { return };
         let Some(code) = error.rdkafka_error_code() else { return };
         let mut report = self.report();
-        // The first failure names the cause; the purge that follows an abort says nothing.
-        if report.failed.is_none() {
+        // The first failure names the cause; the purge that it leads to says nothing, and may come before it.
+        let known = report.failed.as_ref().is_some_and(|(known, _)| !refusal::is_aftermath(*known));
+        if !known && (report.failed.is_none() || !refusal::is_aftermath(code)) {
             report.failed = Some((code, message.topic().to_owned()));
         }
     }
@@ -177,8 +190,8 @@ impl SinkThread {
         let (epochs, inbox) = sync_channel(1);
         let (outbox, ends) = sync_channel(2);
         let (ready, started) = sync_channel(1);
-        let lookout = Lookout::default();
-        let seen = lookout.clone();
+        let shared = Lookout::default();
+        let lookout = shared.clone();
         let body = move || {
             let producer = match create(&settings, Instant::now() + settings.replace_for) {
                 Ok(producer) => producer,
@@ -188,8 +201,8 @@ impl SinkThread {
                 }
             };
             let _ = ready.send(Ok(()));
-            let (left, began) = (Left::default(), Instant::now());
-            let mut worker = Worker { settings, producer: Some(producer), left, began, lookout: seen };
+            let (left, began, seen) = (Left::default(), Instant::now(), BTreeSet::new());
+            let mut worker = Worker { settings, producer: Some(producer), left, seen, began, lookout };
             loop {
                 match inbox.recv_timeout(IDLE_POLL) {
                     Ok(epoch) => {
@@ -205,7 +218,7 @@ impl SinkThread {
         };
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
         let handle = spawned.map_err(|error| no_thread(&error))?;
-        Ok(Self { epochs: Some(epochs), ends, started, handle, lookout })
+        Ok(Self { epochs: Some(epochs), ends, started, handle, lookout: shared })
     }
 }
 
@@ -300,6 +313,8 @@ struct Worker {
     settings: ProducerSettings,
     producer: Option<BaseProducer<SinkContext>>,
     left: Left,
+    /// The topics that were there when they were first written to, and that have not been refused since.
+    seen: BTreeSet<Arc<str>>,
     began: Instant,
     lookout: Lookout,
 }
@@ -371,7 +386,7 @@ impl Worker {
         epoch: &Epoch<ConsumerGroupMetadata>,
         until: Instant,
     ) -> Result<(), Failure> {
-        let fail = |verdict: Verdict, why: String| Failure { verdict, why };
+        let fail = |verdict: Verdict, why: String| Failure { verdict, why, cause: None };
         if call == Call::Replace {
             // The old producer must be gone before the new one is born, or they fence each other.
             self.producer = None;
@@ -398,8 +413,8 @@ impl Worker {
                 producer.begin_transaction()
             }
             Call::Produce => {
-                return publish(producer, &epoch.outputs, until)
-                    .map_err(|Failure { verdict, why }| fail(verdict, named(&self.settings, why)));
+                return produce::produce(producer, epoch, &mut self.seen, until)
+                    .map_err(|failure| Failure { why: named(&self.settings, failure.why), ..failure });
             }
             Call::SendOffsets => {
                 let Some(group) = &epoch.group else {
@@ -425,7 +440,7 @@ impl Worker {
 
 /// What a thread that was left behind is told: nobody hears it any more.
 fn left_behind() -> Failure {
-    Failure { verdict: Verdict::Fenced, why: "the thread was left behind".into() }
+    Failure { verdict: Verdict::Fenced, why: "the thread was left behind".into(), cause: None }
 }
 
 fn millis(duration: Duration) -> Millis {
@@ -467,6 +482,7 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
         told: Mutex::default(),
         wire: Wire::default(),
         token: settings.token.clone(),
+        message_bytes_max: settings.config.get("message.max.bytes").map(str::to_owned),
     };
     let producer: BaseProducer<SinkContext> = settings
         .config

@@ -180,6 +180,12 @@ impl Positions {
         .collect()
     }
 
+    /// Where the partitions of some sources stand: topic, partition, next offset.
+    pub fn of(&self, of_it: impl Fn(usize) -> bool) -> Vec<(Arc<str>, i32, i64)> {
+        let read = self.places.iter().filter(|place| place.owned && place.source.is_some_and(&of_it));
+        read.map(|place| (Arc::clone(&place.topic), place.partition, place.next)).collect()
+    }
+
     /// The partitions that are owned and read.
     pub fn owned(&self) -> Vec<PartitionStatus> {
         let read = self.places.iter().filter(|place| place.is_read());
@@ -228,7 +234,16 @@ mod tests {
         let back: Vec<(i32, i64)> =
             back.into_iter().map(|(_, partition, offset)| (partition, offset)).collect();
         assert_eq!(back, [(0, 6), (1, 7)]);
+        let of = |positions: &Positions, source| {
+            positions
+                .of(|found| found == source)
+                .into_iter()
+                .map(|(_, at, next)| (at, next))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((of(&positions, 0), of(&positions, 1)), (vec![(0, 6), (1, 7)], vec![]));
         positions.give("a", 0);
+        assert_eq!(of(&positions, 0), [(1, 7)]);
         assert_eq!(positions.slot("a", 0), None);
         assert_eq!(positions.owned().len(), 1);
         positions.take("a", 0, Some(0), 20, Some(20));

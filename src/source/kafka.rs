@@ -49,6 +49,9 @@ pub struct KafkaSource {
     /// The id of a static member.
     instance: Option<String>,
     positions: Positions,
+    /// Sources whose records are not read for now.
+    held: BTreeSet<usize>,
+    paused: bool,
     granted: Option<Pending>,
     /// When the group last moved partitions, or this member began to join.
     moved_at: Option<Instant>,
@@ -78,6 +81,8 @@ impl KafkaSource {
             me,
             instance: config.get("group.instance.id").map(str::to_owned),
             positions: Positions::default(),
+            held: BTreeSet::new(),
+            paused: false,
             granted: None,
             moved_at: Some(Instant::now()),
             answering: true,
@@ -173,6 +178,22 @@ impl KafkaSource {
         list
     }
 
+    fn list_of(&self, of_it: impl Fn(usize) -> bool) -> Result<TopicPartitionList, SourceError> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, next) in self.positions.of(of_it) {
+            list.add_partition_offset(&topic, partition, Offset::Offset(next))
+                .map_err(|error| kafka("preparing a list of partitions", &error))?;
+        }
+        Ok(list)
+    }
+
+    fn pause_list(&self, list: &TopicPartitionList) -> Result<(), SourceError> {
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.consumer.pause(list).map_err(|error| kafka("pausing", &error))
+    }
+
     fn cooperative(&self) -> bool {
         matches!(self.consumer.rebalance_protocol(), rdkafka::consumer::RebalanceProtocol::Cooperative)
     }
@@ -236,6 +257,13 @@ impl Source for KafkaSource {
                         taken += 1;
                         continue;
                     };
+                    let held = |place: Option<(_, _, usize)>| {
+                        place.is_some_and(|(_, _, source)| self.held.contains(&source))
+                    };
+                    if held(self.positions.place(slot)) {
+                        taken += 1;
+                        continue;
+                    }
                     self.positions.read(slot, offset);
                     let Some((topic, _, source)) = self.positions.place(slot) else { continue };
                     let flow = take(&RecordRef {
@@ -289,6 +317,7 @@ impl Source for KafkaSource {
             };
             done.map_err(|error| kafka("taking partitions", &error))?;
             self.granted = Some(Pending::Begin(found));
+            self.pause_list(&self.list_of(|source| self.held.contains(&source))?)?;
         }
         // A group that moves on meanwhile refuses the commit; when it is tried again, the partitions are taken already.
         if let Some(Pending::Begin(found)) = &self.granted {
@@ -339,11 +368,29 @@ impl Source for KafkaSource {
     }
 
     fn pause(&mut self) -> Result<(), SourceError> {
+        self.paused = true;
         self.consumer.pause(&self.owned_list()).map_err(|error| kafka("pausing", &error))
     }
 
     fn resume(&mut self) -> Result<(), SourceError> {
-        self.consumer.resume(&self.owned_list()).map_err(|error| kafka("resuming", &error))
+        let list = self.list_of(|source| !self.held.contains(&source))?;
+        self.consumer.resume(&list).map_err(|error| kafka("resuming", &error))?;
+        self.paused = false;
+        Ok(())
+    }
+
+    fn hold(&mut self, sources: &BTreeSet<usize>) -> Result<(), SourceError> {
+        self.pause_list(&self.list_of(|source| sources.contains(&source))?)?;
+        let freed = self.list_of(|source| self.held.contains(&source) && !sources.contains(&source))?;
+        if freed.count() > 0 {
+            // Whatever came of them meanwhile was passed over.
+            self.seek(freed.clone())?;
+            if !self.paused {
+                self.consumer.resume(&freed).map_err(|error| kafka("resuming", &error))?;
+            }
+        }
+        self.held.clone_from(sources);
+        Ok(())
     }
 
     fn declare(&mut self, pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {

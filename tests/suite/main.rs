@@ -13,6 +13,7 @@ mod mock;
 mod ocsf;
 mod oracle;
 mod process;
+mod refusals;
 mod reload;
 mod rights;
 mod routing;

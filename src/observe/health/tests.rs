@@ -172,3 +172,38 @@ fn a_refused_reload_is_shown_with_its_problems_and_the_process_stays_ready() {
     let status = health.status();
     assert_eq!((&status["reload"], &status["ready"]), (&expect, &true.into()));
 }
+
+#[test]
+fn parked_organisations_are_shown_and_only_all_of_them_make_it_unready() {
+    let (health, _) = health();
+    health.broker_answers();
+    health.rule_set(rules());
+    health.lane_state(0, LaneState::Running);
+    health.lane_state(1, LaneState::Running);
+    assert_eq!(health.status()["parked"], serde_json::json!([]));
+    let parked = |organisation: &str, retry_at_ms| ParkedStatus {
+        organisation: organisation.into(),
+        topic: format!("alerts.{organisation}"),
+        why: "no\u{202e}rights".into(),
+        since_ms: 5,
+        retry_at_ms,
+    };
+    for (what, zero, one, ready) in [
+        ("one of two", vec![parked("rail", Some(9))], vec![], true),
+        ("the same by both lanes", vec![parked("rail", Some(9))], vec![parked("rail", Some(8))], true),
+        ("each by a lane", vec![parked("rail", Some(9))], vec![parked("power", Some(9))], false),
+        ("one is tried again", vec![parked("rail", Some(9)), parked("power", None)], vec![], true),
+    ] {
+        let count = zero.len() + one.len();
+        health.parked(0, zero, 2);
+        health.parked(1, one, 2);
+        assert_eq!(health.ready().is_ok(), ready, "{what}");
+        assert_eq!(health.status()["parked"].as_array().map(Vec::len), Some(count), "{what}");
+    }
+    let expect = serde_json::json!([
+        {"lane": 0, "organisation": "rail", "topic": "alerts.rail", "why": "no\u{fffd}rights", "since_ms": 5,
+            "retry_at_ms": 9},
+        {"lane": 0, "organisation": "power", "topic": "alerts.power", "why": "no\u{fffd}rights", "since_ms": 5},
+    ]);
+    assert_eq!(health.status()["parked"], expect);
+}

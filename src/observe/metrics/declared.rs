@@ -137,6 +137,7 @@ metrics! {
     unmatched_events Counter [source] "" "Events that no table takes: no rule sees them";
     rejects Counter [source code] "" "Records that could not become events, sent to the dead-letter topic";
     flooded_partitions Gauge [source lane] "" "Partitions of the source in which most records are rejected, now";
+    parked Gauge [organisation lane] "" "1 while the lane does not read the organisation's sources, because its output topic may not be written to";
     conversion_failures Counter [source] "" "Values that do not fit their column's type: null in the row, whole in the evidence";
     time_fallbacks Counter [source] "" "Events without a readable time: they have the record's time";
     rows Counter [table] "" "Rows of tables that rules saw";

@@ -24,6 +24,7 @@ fn touch_all(metrics: &Metrics) {
     metrics.rows(0, 6);
     metrics.rejects(1, "not_json", 2);
     metrics.flooded_partitions(0, 1, 3);
+    metrics.parked("rail", 1, true);
     metrics.alerts("r1", Some(0), "rail-co", 9);
     metrics.alerts("r2", None, "", 1);
     metrics.rule_errors("r1", 1);
@@ -62,6 +63,7 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_conversion_failures_total{source="rail"}"#, 4.0),
         (r#"noroshi_time_fallbacks_total{source="rail"}"#, 5.0),
         (r#"noroshi_flooded_partitions{source="rail",lane="1"}"#, 3.0),
+        (r#"noroshi_parked{organisation="rail",lane="1"}"#, 1.0),
         (r#"noroshi_rows_total{table="process_activity"}"#, 6.0),
         (r#"noroshi_rejects_total{source="power",code="not_json"}"#, 2.0),
         (r#"noroshi_alerts_total{rule="r1",source="rail",organisation="rail-co"}"#, 9.0),

@@ -118,6 +118,44 @@ fn aborts() {
 }
 
 #[test]
+fn refusals() {
+    use crate::sink::{Cause, Refusal};
+    let refused = || {
+        let cause = Cause::Record(std::sync::Arc::from("alerts"));
+        Ended(EpochEnd::Refused(Refusal { cause, why: "too large".into() }))
+    };
+    play(
+        "a refused epoch is read again like an aborted one, and is not counted",
+        &[
+            (0, added(10), &[Seal(1)]),
+            (1, added(3), &[]),
+            (2, refused(), &[Discard(3), Rewind]),
+            (3, added(10), &[Seal(2)]),
+            (4, refused(), &[Rewind]),
+            (5, added(10), &[Seal(3)]),
+            (6, refused(), &[Rewind]),
+            (7, added(10), &[Seal(4)]),
+            (8, rewound(), &[Rewind]),
+        ],
+    );
+    play(
+        "it gives partitions back as well",
+        &[(0, added(10), &[Seal(1)]), (1, Revoked, &[]), (2, refused(), &[Rewind, Unassign])],
+    );
+    let mut cycle = Cycle::new(limits(), 1);
+    assert_eq!(cycle.room(), 10);
+    cycle.narrow(Some(2));
+    assert_eq!((cycle.room(), cycle.step(0, added(1))), (2, vec![]));
+    assert_eq!((cycle.room(), cycle.step(1, added(1))), (1, vec![Seal(1)]));
+    assert_eq!(cycle.step(2, added(2)), []);
+    assert!(cycle.room() == 0 && !cycle.wants_records(), "it is full");
+    cycle.narrow(Some(50));
+    assert_eq!((cycle.room(), cycle.wants_records()), (8, true), "never more than the limits say");
+    cycle.narrow(None);
+    assert_eq!(cycle.room(), 8);
+}
+
+#[test]
 fn rebalances() {
     let committed = || Ended(EpochEnd::Committed);
     play("an assignment is taken at once", &[(0, Assigned, &[Assign])]);

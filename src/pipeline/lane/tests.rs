@@ -9,9 +9,10 @@ use crate::diagnostic::SourceFile;
 use crate::pipeline::clock::SystemClock;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, EngineLimits};
+use crate::pipeline::slot::Generation;
 use crate::rules::{self, RuleLimits, RuleSet};
-use crate::sink::{Epoch, Output};
-use crate::source::{NoEnvelope, RecordRef};
+use crate::sink::{Ended, Output};
+use crate::source::{NoEnvelope, PartitionStatus, RecordRef};
 
 const RECORDS: i64 = 400;
 const TOPICS: [&str; 2] = ["in.power", "in.rail"];
@@ -130,6 +131,11 @@ impl Source for Records {
     }
 
     fn resume(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn hold(&mut self, sources: &BTreeSet<usize>) -> Result<(), SourceError> {
+        assert!(sources.is_empty());
         Ok(())
     }
 
@@ -286,6 +292,7 @@ fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
         reject_bytes_max: 1_000,
         notes_max: 10_000,
         flood: FloodLimits::default(),
+        park: ParkLimits::default(),
     };
     let me = Stamp { writer: "me".into(), life: 1, epoch: 0 };
     let (exit, ..) = Lane::new((source, sink), engine, told, limits, me, SystemClock::default())

@@ -17,6 +17,8 @@ struct Script {
     taint: Option<String>,
     /// A call that takes this long.
     slow: Option<(Call, Millis)>,
+    /// What records that must be aborted were refused for.
+    cause: Option<Cause>,
 }
 
 impl Calls<()> for Script {
@@ -33,7 +35,15 @@ impl Calls<()> for Script {
         if call == Replace && verdict == Verdict::Ok {
             self.taint = None;
         }
-        if verdict == Verdict::Ok { Ok(()) } else { Err(Failure { verdict, why: "scripted".into() }) }
+        if verdict == Verdict::Ok {
+            return Ok(());
+        }
+        let refused = call == Produce && matches!(verdict, Verdict::Abort | Verdict::Fatal);
+        let (why, cause) = match self.cause.clone().filter(|_| refused) {
+            Some(cause) => ("refused".into(), Some(cause)),
+            None => ("scripted".into(), None),
+        };
+        Err(Failure { verdict, why, cause })
     }
 
     fn taint(&mut self) -> Option<String> {
@@ -46,8 +56,14 @@ impl Calls<()> for Script {
 }
 
 fn run(script: &mut Script, left: Left, limits: CarryLimits) -> (Ended, Left) {
-    let epoch =
-        Epoch { number: 1, outputs: Vec::new(), stamp: String::new(), offsets: Vec::new(), group: None };
+    let epoch = Epoch {
+        number: 1,
+        outputs: Vec::new(),
+        stamp: String::new(),
+        offsets: Vec::new(),
+        group: None,
+        apart: false,
+    };
     let now = std::rc::Rc::clone(&script.now);
     let mut carry = Carry::new(epoch, left, script, now.get(), limits);
     for _ in 0..100 {
@@ -161,6 +177,29 @@ fn what_is_called_how_it_ends_and_what_it_leaves() {
         assert_eq!(ended.end, end, "{what}");
         assert_eq!((ended.doubtful, left.taint.is_some()), (doubtful, leaves), "{what}");
         assert_eq!(ended.replaced, made.contains(&Replace), "{what}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_whatever_the_abort_meets() {
+    let record = || Cause::Record(std::sync::Arc::from("alerts"));
+    let refused = |cause| EpochEnd::Refused(Refusal { cause, why: "refused".into() });
+    let (produce, replace) = ((Produce, Verdict::Abort), (Abort, Verdict::Fatal));
+    for (what, cause, answers, end) in [
+        ("it aborts", Some(record()), vec![produce], refused(record())),
+        ("the abort fails", Some(record()), vec![produce, replace], refused(record())),
+        ("it was too slow", Some(Cause::TooSlow), vec![produce], refused(Cause::TooSlow)),
+        ("the producer is replaced", Some(record()), vec![(Produce, Verdict::Fatal)], refused(record())),
+        ("nobody refused anything", None, vec![produce, replace], EpochEnd::Rewound("scripted".into())),
+        (
+            "another has taken over",
+            Some(record()),
+            vec![produce, (Abort, Verdict::Fenced)],
+            EpochEnd::Fenced("scripted".into()),
+        ),
+    ] {
+        let mut script = Script { answers: answers.into(), cause, ..Script::default() };
+        assert_eq!(run(&mut script, Left::default(), LIMITS).0.end, end, "{what}");
     }
 }
 

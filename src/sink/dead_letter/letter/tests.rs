@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::decode::{Reject, RejectCode};
 use crate::record::OrgId;
-use crate::sink::dead_letter::output;
+use crate::sink::dead_letter::{Room, output};
 use crate::source::{Envelope, RecordRef};
 
 pub(crate) struct Original(pub(crate) Vec<Header>);
@@ -35,7 +35,8 @@ pub(crate) fn stored(headers: Vec<Header>, value: &[u8], bytes_max: usize) -> St
     };
     let reject = Reject { code: RejectCode::Syntax, detail: "at line 1".into() };
     let made =
-        output(&Arc::from("dead"), &record, &reject, &OrgId::new("power"), "windows", bytes_max).output;
+        output(&Arc::from("dead"), &record, &reject, &OrgId::new("power"), "windows", Room::of(bytes_max))
+            .output;
     Stored {
         topic: made.topic.to_string(),
         partition: 0,

@@ -1,0 +1,151 @@
+//! An epoch's outputs on their way to the brokers, and what became of each.
+//!
+//! Owns enqueuing, waiting for the delivery reports, and telling which failure names the cause. What follows from it is
+//! `sink::transaction`'s and `pipeline::refusals`'s. Called by the parent for each transaction.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use super::failure::{is_fenced, is_refused, of_transaction};
+use super::{REPORT_WAIT, SinkContext, refusal};
+use crate::sink::carry::Failure;
+use crate::sink::transaction::Verdict;
+use crate::sink::{Cause, Epoch, Output};
+
+/// A look at a topic before it is first written to.
+const LOOK_WAIT: Duration = Duration::from_secs(5);
+/// How long the cause of a failure is waited for when all reports are there.
+const CAUSE_WAIT: Duration = Duration::from_millis(500);
+
+/// Enqueues everything and waits until each record is delivered or has failed. `seen` are the topics that were there when
+/// they were first written to, and that have not been refused since.
+pub(super) fn produce(
+    producer: &BaseProducer<SinkContext>,
+    epoch: &Epoch<ConsumerGroupMetadata>,
+    seen: &mut BTreeSet<Arc<str>>,
+    until: Instant,
+) -> Result<(), Failure> {
+    let made = look(producer, epoch, seen).and_then(|()| send(producer, epoch, until));
+    if let Err(Failure { cause: Some(Cause::Topic(topic)), .. }) = &made {
+        seen.remove(topic);
+    }
+    made
+}
+
+/// For a topic that is not there librdkafka waits half a minute, in case it is just being made; the whole lane would wait
+/// with it.
+fn look(
+    producer: &BaseProducer<SinkContext>,
+    epoch: &Epoch<ConsumerGroupMetadata>,
+    seen: &mut BTreeSet<Arc<str>>,
+) -> Result<(), Failure> {
+    for Output { topic, .. } in &epoch.outputs {
+        if seen.contains(topic) {
+            continue;
+        }
+        // Without an answer the records themselves find out.
+        let Ok(found) = producer.client().fetch_metadata(Some(topic), LOOK_WAIT) else { return Ok(()) };
+        let found = found.topics().iter().find(|found| found.name() == &**topic);
+        let code = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
+        if let Some(code) = code.filter(|code| refusal::cause(*code, topic).is_some()) {
+            // Nothing was sent yet: the producer is as good as before.
+            return Err(Failure { verdict: Verdict::Abort, ..failed(producer, code, topic) });
+        }
+        seen.insert(Arc::clone(topic));
+    }
+    Ok(())
+}
+
+fn send(
+    producer: &BaseProducer<SinkContext>,
+    epoch: &Epoch<ConsumerGroupMetadata>,
+    until: Instant,
+) -> Result<(), Failure> {
+    for output in &epoch.outputs {
+        let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
+        for (key, value) in &output.headers {
+            headers = headers.insert(Header { key, value: value.as_deref() });
+        }
+        let mut record: BaseRecord<'_, [u8], [u8], ()> =
+            BaseRecord::with_opaque_to(&output.topic, ()).headers(headers);
+        record.key = output.key.as_deref();
+        record.payload = output.value.as_deref();
+        record.timestamp = output.timestamp_ms;
+        loop {
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((error, back)) => {
+                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                    if code != RDKafkaErrorCode::QueueFull {
+                        return Err(failed(producer, code, &output.topic));
+                    }
+                    if Instant::now() >= until {
+                        return Err(too_slow("the producer's queue stays full"));
+                    }
+                    producer.poll(REPORT_WAIT);
+                    record = back;
+                }
+            }
+        }
+        if epoch.apart {
+            deliver(producer, until)?;
+        }
+    }
+    deliver(producer, until)
+}
+
+/// Waits for the reports.
+fn deliver(producer: &BaseProducer<SinkContext>, until: Instant) -> Result<(), Failure> {
+    while producer.in_flight_count() > 0 {
+        if Instant::now() >= until {
+            return Err(too_slow("records were not delivered in time"));
+        }
+        producer.poll(REPORT_WAIT);
+    }
+    // Each poll brings one event, and the line of the log that names the cause may stand behind the reports.
+    let patience = Instant::now() + CAUSE_WAIT;
+    while producer.context().report().is_unexplained() && Instant::now() < patience {
+        producer.poll(REPORT_WAIT);
+    }
+    let report = std::mem::take(&mut *producer.context().report());
+    match (report.failed, report.denied) {
+        (None, _) => Ok(()),
+        (Some((code, _)), Some(topic)) if refusal::is_aftermath(code) => {
+            Err(failed(producer, RDKafkaErrorCode::TopicAuthorizationFailed, &topic))
+        }
+        (Some((code, topic)), _) if refusal::is_aftermath(code) => {
+            Err(failed(producer, of_transaction(producer).unwrap_or(code), &topic))
+        }
+        (Some((code, topic)), _) => Err(failed(producer, code, &topic)),
+    }
+}
+
+fn too_slow(why: &str) -> Failure {
+    Failure { verdict: Verdict::Abort, why: why.to_owned(), cause: Some(Cause::TooSlow) }
+}
+
+fn failed(producer: &BaseProducer<SinkContext>, code: RDKafkaErrorCode, topic: &str) -> Failure {
+    if let Some((code, reason)) = producer.client().fatal_error() {
+        let verdict = if is_fenced(code) { Verdict::Fenced } else { Verdict::Fatal };
+        return Failure { verdict, why: format!("{code}: {reason}"), cause: None };
+    }
+    let bytes_max = producer.context().message_bytes_max.as_deref();
+    let why = refusal::why(code, topic, bytes_max);
+    let cause = refusal::cause(code, topic);
+    let verdict = match code {
+        code if is_fenced(code) => Verdict::Fenced,
+        code if cause.is_none() && is_refused(code) => Verdict::Refused,
+        // A refused batch leaves a gap in the producer's sequence that an abort does not close (librdkafka 2.12): sooner or
+        // later a batch of a later transaction waits until its time is over. And of a transaction that no topic was added
+        // to, the broker refuses the end. A new producer has no past.
+        _ if cause.is_some() => Verdict::Fatal,
+        _ => Verdict::Abort,
+    };
+    Failure { verdict, why, cause }
+}
