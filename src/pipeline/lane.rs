@@ -19,6 +19,7 @@ use super::slot::{Generation, Slot};
 use crate::record::TimeMicros;
 use crate::sink::{Ended, Epoch, EpochEnd, Sink};
 use crate::source::audit::Stamp;
+use crate::source::troubles::TroubleNote;
 use crate::source::{Notice, PartitionStatus, Source, SourceError};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
@@ -71,6 +72,8 @@ pub trait LaneEvents {
     fn answering(&mut self, _answering: bool) {}
     /// The partitions in which rejects flood are others now.
     fn flooded(&mut self, _flooded: &[FloodNote]) {}
+    /// What is wrong with topics and partitions has changed; all of it.
+    fn troubled(&mut self, _troubles: &[TroubleNote]) {}
     /// From here on the lane runs another rule set: what ended before was of the former one.
     fn adopted(&mut self, _generation: &Generation) {}
     /// It was asked to stop.
@@ -313,6 +316,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                     self.events.answering(answering);
                     continue;
                 }
+                Notice::Troubles(troubles) => {
+                    self.events.troubled(&troubles);
+                    continue;
+                }
             };
             if let Some(exit) = self.step(event) {
                 return Some(exit);
@@ -408,8 +415,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         }
         self.flight = Some(Flight { tally, notes, since });
         self.last = number;
-        let stamp = Stamp { epoch: number, ..self.me.clone() }.to_string();
-        self.sink.submit(Epoch { number, outputs, stamp, offsets, group });
+        let stamp = |birth| Stamp { epoch: number, birth, ..self.me.clone() }.to_string();
+        let births = offsets.iter().map(|(topic, partition, _)| self.source.birth(topic, *partition));
+        let stamps = births.map(stamp).collect();
+        self.sink.submit(Epoch { number, outputs, offsets, stamps, group });
         match self.open.waiting() {
             0 => None,
             // It is full from the beginning: nothing is read before these are through.

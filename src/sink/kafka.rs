@@ -5,6 +5,7 @@
 
 mod crash;
 pub mod create;
+mod errors;
 pub mod replay;
 mod wire;
 
@@ -21,9 +22,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
+use self::errors::{facts, is_connection, is_fenced, is_missing, is_refused};
 use self::wire::Wire;
 use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
-use super::transaction::{Call, Facts, Verdict, verdict};
+use super::transaction::{Call, Verdict, verdict};
 use super::{Ended, Epoch, EpochEnd, Output, Sink};
 use crate::config::kafka::TokenSource;
 
@@ -35,6 +37,9 @@ const IDLE_POLL: Duration = Duration::from_millis(200);
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// A request that moves a transaction is slow from here on.
 const SLOW_MS: Millis = 1_000;
+/// librdkafka asks for so long when a coordinator does not know the topic of an offset: it may not have heard of it yet, or it
+/// was deleted, and then the lane must not stand still for the whole time of a transaction.
+const OFFSETS_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before initialisation is tried again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
 
@@ -327,20 +332,25 @@ impl Worker {
                     return Err(fail(Verdict::Abort, "the consumer has left its group".into()));
                 };
                 let mut list = TopicPartitionList::new();
-                for (topic, partition, offset) in &epoch.offsets {
+                for ((topic, partition, offset), stamp) in epoch.offsets.iter().zip(&epoch.stamps) {
                     let mut element = list.add_partition(topic, *partition);
                     element
                         .set_offset(Offset::Offset(*offset))
                         .map_err(|error| fail(Verdict::Abort, error.to_string()))?;
-                    element.set_metadata(&epoch.stamp);
+                    element.set_metadata(stamp);
                 }
-                producer.send_offsets_to_transaction(&list, group, left)
+                producer.send_offsets_to_transaction(&list, group, left.min(OFFSETS_PATIENCE))
             }
             Call::Commit => producer.commit_transaction(left),
             Call::Abort => producer.abort_transaction(left),
             Call::Replace => Ok(()),
         };
-        result.map_err(|error| fail(verdict(facts(&error)), error.to_string()))
+        result.map_err(|error| {
+            let mut facts = facts(&error);
+            // The topic of an offset was deleted. Nothing can be committed for it; the rewind after the abort sees to it.
+            facts.refused &= call != Call::SendOffsets || !is_missing(&error);
+            fail(verdict(facts), error.to_string())
+        })
     }
 }
 
@@ -452,42 +462,4 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
             }
         }
     }
-}
-
-fn facts(error: &KafkaError) -> Facts {
-    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-    let (fatal, requires_abort, retriable) = match error {
-        KafkaError::Transaction(error) => {
-            (error.is_fatal(), error.txn_requires_abort(), error.is_retriable())
-        }
-        _ => (false, false, false),
-    };
-    Facts { fatal, requires_abort, retriable, fenced: is_fenced(code), refused: is_refused(code) }
-}
-
-fn is_fenced(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
-}
-
-fn is_connection(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(code, Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve)
-}
-
-fn is_refused(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
-            | Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::UnknownTopic
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownPartition
-            | Code::MessageSizeTooLarge
-    )
 }

@@ -94,7 +94,9 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
         next_offset: 120,
         committed_offset: committed,
         high_watermark: end,
+        held_back: 0,
         paused: false,
+        trouble: None,
     };
     let partitions =
         vec![partition(Some(100), Some(150)), partition(None, Some(150)), partition(Some(9), None)];

@@ -47,7 +47,7 @@ impl Calls<()> for Script {
 
 fn run(script: &mut Script, left: Left, limits: CarryLimits) -> (Ended, Left) {
     let epoch =
-        Epoch { number: 1, outputs: Vec::new(), stamp: String::new(), offsets: Vec::new(), group: None };
+        Epoch { number: 1, outputs: Vec::new(), offsets: Vec::new(), stamps: Vec::new(), group: None };
     let now = std::rc::Rc::clone(&script.now);
     let mut carry = Carry::new(epoch, left, script, now.get(), limits);
     for _ in 0..100 {

@@ -1,0 +1,236 @@
+//! Looking after what a lane reads: are the topics still those that it began with, are its positions still there, does
+//! somebody's transaction stand in the way.
+//!
+//! Owns the questions to the broker about it, and holding partitions; what a trouble is, and when it ends, is
+//! `source::troubles`'s. Called by the parent within its polls, assignments and rewinds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::begin::{self, Beginning};
+use super::context::End;
+use super::describe::Describing;
+use super::failure::{failure, is_missing, is_out_of_range};
+use super::{KafkaSource, kafka, plain};
+use crate::source::troubles::{Found, Trouble};
+use crate::source::{Notice, SourceError};
+
+/// Two looks that something asks for are at least so far apart.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How long the broker may take to say where a partition begins and ends, while the lane waits for it.
+const RANGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// When to look, and what is under way.
+pub(super) struct Look {
+    every: Duration,
+    due: Instant,
+    asked: Option<Describing>,
+    /// Errors about an offset out of range whose partition is not found yet.
+    unplaced: usize,
+    /// Partitions that were found before their error came.
+    spare: usize,
+    retry_at: Instant,
+    /// Whether what is wrong may have changed since it was last told.
+    changed: bool,
+}
+
+impl Look {
+    pub(super) fn new(every: Duration) -> Self {
+        let now = Instant::now();
+        Self { every, due: now, asked: None, unplaced: 0, spare: 0, retry_at: now, changed: true }
+    }
+
+    /// Something hints at a change: look soon.
+    fn soon(&mut self) {
+        self.due = self.due.min(Instant::now() + LOOK_PAUSE);
+    }
+}
+
+impl KafkaSource {
+    /// Where partitions end, by the latest statistics.
+    pub(super) fn note_ends(&mut self, ends: Vec<End>) {
+        let now = Instant::now();
+        for End { topic, partition, stable, high } in ends {
+            if self.positions.slot(&topic, partition).is_none() {
+                continue;
+            }
+            let held_back = u64::try_from(high.saturating_sub(stable)).unwrap_or(0);
+            self.positions.end(&topic, partition, stable, held_back);
+            self.troubles.ends(now, &topic, partition, stable, high);
+            self.look.changed = true;
+        }
+    }
+
+    /// Asks now and then what stands behind the topics' names, and tells when what is wrong has changed. Costs nothing
+    /// in between.
+    pub(super) fn look_around(&mut self, notices: &mut Vec<Notice>) {
+        let now = Instant::now();
+        if self.look.unplaced > 0 && now >= self.look.retry_at {
+            notices.extend(self.place());
+        }
+        if let Some(described) =
+            self.look.asked.as_mut().and_then(|describing| describing.answer(Duration::ZERO))
+        {
+            self.look.asked = None;
+            match described {
+                Ok(described) => self.take_in(&described),
+                // Outages are told by others.
+                Err(why) => tracing::debug!(why, "The topics could not be looked at."),
+            }
+        } else if self.look.asked.is_none() && now >= self.look.due {
+            self.look.due = now + self.look.every;
+            self.look.asked = Describing::ask(self.consumer.client(), &self.names());
+        }
+        if std::mem::take(&mut self.look.changed) {
+            let notes = self.troubles.notes();
+            if notes != self.told {
+                self.told.clone_from(&notes);
+                notices.push(Notice::Troubles(notes));
+            }
+        }
+    }
+
+    /// What an error of a poll means for the lane; `None` when it goes on.
+    pub(super) fn failed(&mut self, error: &KafkaError) -> Option<Notice> {
+        if is_out_of_range(error) {
+            self.look.unplaced += 1;
+            return self.place();
+        }
+        if is_missing(error) {
+            self.look.soon();
+        }
+        let patterns = self.pipeline.sources.iter().any(|source| source.client_pattern.is_some());
+        failure(error, self.instance.as_deref(), patterns)
+    }
+
+    /// Where these partitions begin.
+    pub(super) fn beginnings(&mut self, list: &TopicPartitionList) -> Result<Vec<Beginning>, SourceError> {
+        self.look.changed = true;
+        begin::beginnings(&self.consumer, &self.group, &self.pipeline, list, &mut self.troubles)
+    }
+
+    /// A partition is not read any more.
+    pub(super) fn hold(&mut self, topic: &str, partition: i32, trouble: Trouble) {
+        self.positions.hold(topic, partition);
+        self.troubles.hold(topic, partition, trouble);
+        self.look.changed = true;
+    }
+
+    /// Nothing is fetched of what is held.
+    pub(super) fn pause_held(&mut self) -> Result<(), SourceError> {
+        let mut list = TopicPartitionList::new();
+        for place in self.positions.status().iter().filter(|place| place.held) {
+            list.add_partition(&place.topic, place.partition);
+        }
+        match list.count() {
+            0 => Ok(()),
+            _ => self.consumer.pause(&list).map_err(|error| kafka("pausing what is held", &error)),
+        }
+    }
+
+    /// Where the group has no offset any more although this lane has committed one: brokers forget the offsets of a
+    /// topic that is deleted. Its partitions are held; all others are somebody's to compare.
+    pub(super) fn hold_forgotten(&mut self, committed: &TopicPartitionList) -> Result<(), SourceError> {
+        let elements = committed.elements();
+        let forgotten: Vec<(&str, i32)> = elements
+            .iter()
+            .filter(|element| plain(element.offset()).is_none())
+            .map(|element| (element.topic(), element.partition()))
+            .filter(|(topic, partition)| self.positions.believed(topic, *partition).is_some())
+            .collect();
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        let topics = forgotten.iter().map(|(topic, _)| (*topic).to_owned()).collect();
+        let described = begin::look(&self.consumer, &topics)?;
+        self.take_in(&described);
+        for (topic, partition) in forgotten {
+            if described.get(topic) == Some(&Found::Missing) {
+                self.hold(topic, partition, Trouble::Missing);
+            }
+        }
+        self.pause_held()
+    }
+
+    /// The topics that are read by name, and those of our partitions.
+    fn names(&self) -> BTreeSet<String> {
+        let named = self.pipeline.sources.iter().flat_map(|source| source.topics.iter().cloned());
+        let owned = self.positions.owned().into_iter().map(|place| place.topic.to_string());
+        named.chain(owned).collect()
+    }
+
+    /// What stands behind names now. Partitions that were begun under another id are held.
+    fn take_in(&mut self, described: &BTreeMap<String, Found>) {
+        for (topic, found) in described {
+            self.troubles.look(topic, found);
+        }
+        let mut recreated: Vec<(Arc<str>, i32)> = Vec::new();
+        for place in self.positions.owned() {
+            let Some(found) = described.get(&*place.topic) else { continue };
+            let birth = self.positions.birth(&place.topic, place.partition);
+            let began = birth.and_then(|birth| birth.id.as_ref());
+            if self.troubles.recreated(&place.topic, began, found) {
+                recreated.push((place.topic, place.partition));
+            }
+        }
+        for (topic, partition) in &recreated {
+            self.hold(topic, *partition, Trouble::Recreated);
+        }
+        if let Err(error) = self.pause_held() {
+            // What still comes is passed over.
+            tracing::debug!(%error, "What is held could not be paused.");
+        }
+        self.look.changed = true;
+    }
+
+    /// Finds the partitions that are out of range, and holds them. librdkafka has stopped to fetch them and does not
+    /// say which they are; when none is found the lane must not go on as if all were well.
+    fn place(&mut self) -> Option<Notice> {
+        match self.hold_out_of_range() {
+            Err(error) => {
+                self.look.retry_at = Instant::now() + LOOK_PAUSE;
+                Some(Notice::Trouble(error.to_string()))
+            }
+            Ok(found) => {
+                let unplaced = std::mem::take(&mut self.look.unplaced);
+                let placed = found + self.look.spare;
+                self.look.spare = placed.saturating_sub(unplaced);
+                (placed < unplaced).then(|| {
+                    Notice::Failed(
+                        "an offset is outside of what its partition holds, and it is not clear of which"
+                            .into(),
+                    )
+                })
+            }
+        }
+    }
+
+    /// How many partitions are held now that were not.
+    fn hold_out_of_range(&mut self) -> Result<usize, SourceError> {
+        let before = self.positions.owned();
+        let topics = before.iter().map(|place| place.topic.to_string()).collect();
+        // A topic that was made anew is out of range as well, and that says more.
+        let described = begin::look(&self.consumer, &topics)?;
+        self.take_in(&described);
+        for place in self.positions.owned() {
+            let (topic, partition, next) = (&*place.topic, place.partition, place.next);
+            if described.get(topic) == Some(&Found::Missing) {
+                continue;
+            }
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(topic, partition, RANGE_TIMEOUT)
+                .map_err(|error| kafka("finding the partition that is out of range", &error))?;
+            if next < low || next > high {
+                self.hold(topic, partition, Trouble::OutOfRange { next, low, high });
+            }
+        }
+        self.pause_held()?;
+        Ok(before.len().saturating_sub(self.positions.owned().len()))
+    }
+}
