@@ -24,6 +24,7 @@ use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+mod change;
 pub mod own;
 
 /// No single step of the plumbing takes longer on a healthy broker, however busy the machine.

@@ -18,3 +18,4 @@ mod stopping;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tidy;
+mod troubles;

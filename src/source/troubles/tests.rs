@@ -67,8 +67,10 @@ fn offsets_belong_to_the_topic_that_they_were_committed_in() {
         assert_eq!(troubles.recreated("t", began.map(id).as_ref(), &now), expect, "{what}");
         let noted = troubles.of_topic("t") == Some(&Trouble::Recreated);
         assert_eq!(noted, expect, "{what}: it is told");
-        troubles.look("t", &now);
-        assert_eq!(troubles.of_topic("t") == Some(&Trouble::Recreated), expect, "{what}: it stays so");
+        if expect {
+            troubles.look("t", &now);
+            assert_eq!(troubles.of_topic("t"), Some(&Trouble::Recreated), "{what}: it stays so");
+        }
     }
 }
 
