@@ -188,6 +188,11 @@ impl Troubles {
         self.topics.get(topic)?.trouble.as_ref()
     }
 
+    /// The id that was first seen under this name.
+    pub fn first(&self, topic: &str) -> Option<&TopicId> {
+        self.topics.get(topic)?.first.as_ref()?.as_ref()
+    }
+
     /// A topic that no source names is nobody's trouble.
     pub fn keep_topics(&mut self, named: impl Fn(&str) -> bool) {
         self.topics.retain(|topic, _| named(topic));

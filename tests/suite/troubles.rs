@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use rdkafka::message::Message as _;
@@ -118,6 +119,10 @@ fn status(address: &str) -> Value {
 
 /// Kinds, topics and partitions of what is wrong, by `/status`.
 fn troubles(address: &str) -> Vec<(String, String, Option<i64>)> {
+    if TcpStream::connect(address).is_err() {
+        // The process has ended; whoever waits for it says so, with its log.
+        return Vec::new();
+    }
     let status = status(address);
     let troubles = status["troubles"].as_array().expect("troubles").iter();
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -144,8 +149,10 @@ fn a_partition_that_is_added_is_read_from_its_first_record() {
         let stage = Stage::new(broker, if start == "error" { "earliest" } else { start }, &[("a", 2)]);
         // What is there before a first start with `latest` is not read.
         stage.produce("a", 0, 3);
+        stage.produce("a", 1, 1);
         let mut running = stage.run(&[]);
-        stage.reaches_start(&mut running, start);
+        // `latest` commits where it begins, the others what they have read.
+        running.runs_until("the group has begun", || stage.committed("a") == [Some(3), Some(1)]);
         if start == "error" {
             // A group that has begun goes on with a source that would not begin.
             let (exit, log) = running.terminate();
@@ -168,21 +175,18 @@ fn a_partition_that_is_added_is_read_from_its_first_record() {
         stage.produce("a", 4, 2);
         let mut running = stage.run(&[]);
         stage.reaches(&mut running, "a", 4, 2);
-        let first = if start == "latest" { 3..5 } else { 0..5 };
-        stage.expect_alerts(&[("a", 0, first), ("a", 2, 0..7), ("a", 3, 0..1), ("a", 4, 0..2)]);
+        let mut expected = vec![("a", 2, 0..7), ("a", 3, 0..1), ("a", 4, 0..2)];
+        expected.extend(match start {
+            "latest" => vec![("a", 0, 3..5)],
+            _ => vec![("a", 0, 0..5), ("a", 1, 0..1)],
+        });
+        stage.expect_alerts(&expected);
         let (exit, log) = running.terminate();
         assert_eq!(exit.code(), Some(0), "{log}");
     }
 }
 
 impl Stage<'_> {
-    /// Waits until the group has begun on `a`.
-    fn reaches_start(&self, running: &mut Running, start: &str) {
-        // `latest` commits where it begins; the others commit what they have read.
-        let partition_one = (start == "latest").then_some(0);
-        running.runs_until("the group has begun", || self.committed("a") == [Some(3), partition_one]);
-    }
-
     /// From the next start on, all sources begin so.
     fn declare(&self, start: &str) {
         let path = self.folder.path().join("pipeline.toml");
@@ -253,48 +257,92 @@ fn a_topic_that_is_deleted_while_its_records_are_under_way_costs_no_other_record
 #[test]
 fn a_topic_that_is_made_anew_is_not_read_until_somebody_decides() {
     let Some(broker) = broker() else { return };
-    // With fewer records than were read, with more, and with more while nothing reads.
-    for (anew, runs) in [(2, true), (20, true), (20, false)] {
-        let stage = Stage::new(broker, "earliest", &[("a", 1), ("b", 1)]);
+    // With fewer records than were read, and with more: then no offset tells.
+    for (anew, start) in [(2, "earliest"), (20, "earliest"), (20, "latest")] {
+        let stage = Stage::new(broker, start, &[("a", 1), ("b", 1)]);
         let mut running = stage.run(&[]);
         let mut address = running.http();
+        if start == "latest" {
+            running.runs_until("the group has begun", || stage.committed("b") == [Some(0)]);
+        }
         stage.produce("a", 0, 10);
         stage.produce("b", 0, 1);
         stage.reaches(&mut running, "a", 0, 10);
         stage.reaches(&mut running, "b", 0, 1);
         let a = stage.topic("a");
-        if !runs {
-            let (exit, log) = running.terminate();
-            assert_eq!(exit.code(), Some(0), "{log}");
-            broker.recreate_topic(&a, 1, anew, || record(0, 0));
-            // As if the broker had kept the offsets of the old topic, which it does not always forget in time.
-            eprintln!("kept after deletion: {:?}", stage.committed("a"));
-            return;
-        }
         broker.recreate_topic(&a, 1, anew, || record(0, 0));
-        running.runs_until("it is told", || {
-            troubles(&address).iter().any(|(kind, topic, _)| kind == "recreated" && *topic == a)
-        });
+        let is_told = |address: &str| {
+            troubles(address).iter().any(|(kind, topic, _)| kind == "recreated" && *topic == a)
+        };
+        running.runs_until("it is told", || is_told(&address));
         let (code, text) = get(&address, "/ready");
         assert!(code == 503 && text.contains("made anew"), "{code} {text}");
         let line = format!("noroshi_troubles_total{{kind=\"recreated\",topic=\"{a}\"}}");
         assert_eq!(metric(&address, &line), Some(1));
-        stage.produce("b", 0, 4);
-        stage.reaches(&mut running, "b", 0, 5);
-        // Records that come to it now are not read either.
+        assert_eq!(lines(&running, &["WARN", "made anew"]), 1, "{}", running.log());
+        // The other topic is read on; of this one nothing is, also what comes now.
         stage.produce("a", 0, 30);
-        stage.produce("b", 0, 1);
+        stage.produce("b", 0, 5);
         stage.reaches(&mut running, "b", 0, 6);
-        std::thread::sleep(Duration::from_secs(2));
-        eprintln!("anew {anew}: committed {:?} {}", stage.committed("a"), running.log());
+        // Not that of the old topic, which the broker forgets some time later.
+        running.runs_until("its offset is pinned", || ![None, Some(10)].contains(&stage.committed("a")[0]));
+        let pinned = stage.committed("a");
+        // A restart decides nothing, whatever the source says of a first start.
         let (exit, log) = running.terminate();
         assert_eq!(exit.code(), Some(0), "{log}");
         running = stage.run(&[]);
         address = running.http();
-        std::thread::sleep(Duration::from_secs(8));
-        eprintln!("after restart: {:?} {:?}", stage.committed("a"), troubles(&address));
-        let _ = running.terminate();
+        running.runs_until("it is told again", || is_told(&address));
+        stage.produce("b", 0, 1);
+        stage.reaches(&mut running, "b", 0, 7);
+        assert_eq!(stage.committed("a"), pinned, "{}", running.log());
+        let (exit, log) = running.terminate();
+        assert_eq!(exit.code(), Some(0), "{log}");
+        // Somebody decides.
+        stage.reset("a", &[(0, 0)]);
+        running = stage.run(&[]);
+        address = running.http();
+        let all = i64::try_from(anew).expect("few") + 30;
+        stage.reaches(&mut running, "a", 0, all);
+        assert!(troubles(&address).is_empty(), "{}", running.log());
+        let (exit, log) = running.terminate();
+        assert_eq!(exit.code(), Some(0), "{log}");
+        // Its first records have the positions, and so the alerts' ids, of those of the old one.
+        let read = stage
+            .broker
+            .committed_now(&stage.topic("alerts"))
+            .iter()
+            .filter(|alert| identity(alert).0.1 == a)
+            .count();
+        assert_eq!(i64::try_from(read).expect("few"), 10 + all);
     }
+}
+
+#[test]
+fn a_topic_that_is_made_anew_while_nothing_reads_begins_as_its_source_says() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "earliest", &[("a", 1)]);
+    let mut running = stage.run(&[]);
+    stage.produce("a", 0, 10);
+    stage.reaches(&mut running, "a", 0, 10);
+    let (exit, log) = running.terminate();
+    assert_eq!(exit.code(), Some(0), "{log}");
+    broker.recreate_topic(&stage.topic("a"), 1, 20, || record(0, 0));
+    assert_eq!(stage.committed("a"), [None], "brokers forget a group's offsets with the topic");
+    running = stage.run(&[]);
+    stage.reaches(&mut running, "a", 0, 20);
+    let (exit, log) = running.terminate();
+    assert_eq!(exit.code(), Some(0), "{log}");
+    // A broker that did not forget, as it was not there: the stamp tells.
+    broker.recreate_topic(&stage.topic("a"), 1, 30, || record(0, 0));
+    let stamp = "noroshi/2 noroshi-x 1 1 AnotherTopicAltogether 1";
+    broker.commit_as(&format!("noroshi-{}", stage.id), &stage.topic("a"), 0, 20, stamp);
+    running = stage.run(&[]);
+    let address = running.http();
+    running.runs_until("it is told", || troubles(&address) == [("recreated".into(), stage.topic("a"), None)]);
+    assert_eq!(stage.committed("a"), [Some(20)]);
+    let (exit, log) = running.terminate();
+    assert_eq!(exit.code(), Some(0), "{log}");
 }
 
 #[test]

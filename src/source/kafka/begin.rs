@@ -100,7 +100,14 @@ pub fn beginnings<C: ConsumerContext>(
                 Begin::OutOfRange { committed } => {
                     beginning.trouble = Some(Trouble::OutOfRange { next: committed, low, high });
                 }
-                Begin::Recreated => beginning.trouble = Some(Trouble::Recreated),
+                Begin::Recreated => {
+                    beginning.trouble = Some(Trouble::Recreated);
+                    // What is committed from now on, if anything, belongs to the topic of before.
+                    if born.is_none() {
+                        let id = troubles.first(topic).cloned();
+                        beginning.birth = Some(Birth { id, partitions: None });
+                    }
+                }
             }
         }
         found.push(beginning);

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::begin::{self, Beginning};
 use super::context::End;
 use super::describe::Describing;
 use super::failure::{failure, is_missing, is_out_of_range};
 use super::{KafkaSource, kafka, plain};
+use crate::source::audit::{Birth, Stamp};
 use crate::source::troubles::{Found, Trouble};
 use crate::source::{Notice, SourceError};
 
@@ -35,6 +36,8 @@ pub(super) struct Look {
     /// Partitions that were found before their error came.
     spare: usize,
     retry_at: Instant,
+    /// Whether a partition of a topic that was made anew may have no offset that says so.
+    unpinned: bool,
     /// Whether what is wrong may have changed since it was last told.
     changed: bool,
 }
@@ -42,7 +45,16 @@ pub(super) struct Look {
 impl Look {
     pub(super) fn new(every: Duration) -> Self {
         let now = Instant::now();
-        Self { every, due: now, asked: None, unplaced: 0, spare: 0, retry_at: now, changed: true }
+        Self {
+            every,
+            due: now,
+            asked: None,
+            unplaced: 0,
+            spare: 0,
+            retry_at: now,
+            unpinned: false,
+            changed: true,
+        }
     }
 
     /// Something hints at a change: look soon.
@@ -86,6 +98,14 @@ impl KafkaSource {
             self.look.due = now + self.look.every;
             self.look.asked = Describing::ask(self.consumer.client(), &self.names());
         }
+        if self.look.unpinned && now >= self.look.retry_at {
+            // A group that moves refuses it: once more, then.
+            self.look.retry_at = now + LOOK_PAUSE;
+            match self.pin_recreated() {
+                Ok(()) => self.look.unpinned = false,
+                Err(error) => notices.push(Notice::Trouble(error.to_string())),
+            }
+        }
         if std::mem::take(&mut self.look.changed) {
             let notes = self.troubles.notes();
             if notes != self.told {
@@ -116,6 +136,7 @@ impl KafkaSource {
 
     /// A partition is not read any more.
     pub(super) fn hold(&mut self, topic: &str, partition: i32, trouble: Trouble) {
+        self.look.unpinned |= trouble == Trouble::Recreated;
         self.positions.hold(topic, partition);
         self.troubles.hold(topic, partition, trouble);
         self.look.changed = true;
@@ -123,13 +144,47 @@ impl KafkaSource {
 
     /// Nothing is fetched of what is held.
     pub(super) fn pause_held(&mut self) -> Result<(), SourceError> {
-        let mut list = TopicPartitionList::new();
-        for place in self.positions.status().iter().filter(|place| place.held) {
-            list.add_partition(&place.topic, place.partition);
-        }
+        let held = self.positions.status().into_iter().filter(|place| place.held);
+        let list = partitions(held.map(|place| (place.topic, place.partition)));
         match list.count() {
             0 => Ok(()),
             _ => self.consumer.pause(&list).map_err(|error| kafka("pausing what is held", &error)),
+        }
+    }
+
+    /// Brokers forget a group's offsets with the topic, and the next start would begin on the new one as on any other:
+    /// with `latest` behind records that nobody has read. So an offset is committed whose stamp names the old topic. It is
+    /// one that the partition has, and outside of any transaction: nothing of the partition is read.
+    fn pin_recreated(&mut self) -> Result<(), SourceError> {
+        let held = self.positions.status().into_iter().filter(|place| place.held);
+        let recreated =
+            held.filter(|place| self.troubles.of_topic(&place.topic) == Some(&Trouble::Recreated));
+        let list = partitions(recreated.map(|place| (place.topic, place.partition)));
+        let committed = match list.count() {
+            0 => return Ok(()),
+            _ => begin::committed_now(&self.consumer, list)?,
+        };
+        let mut pins = TopicPartitionList::new();
+        for element in committed.elements().iter().filter(|element| plain(element.offset()).is_none()) {
+            let (topic, partition) = (element.topic(), element.partition());
+            let (low, _) = self
+                .consumer
+                .fetch_watermarks(topic, partition, RANGE_TIMEOUT)
+                .map_err(|error| kafka("finding the first record of a topic that was made anew", &error))?;
+            let birth = self.positions.birth(topic, partition);
+            let id =
+                birth.and_then(|birth| birth.id.as_ref()).or_else(|| self.troubles.first(topic)).cloned();
+            let birth = Some(Birth { id, partitions: birth.and_then(|birth| birth.partitions) });
+            let mut pin = pins.add_partition(topic, partition);
+            pin.set_offset(Offset::Offset(low)).map_err(|error| kafka("preparing an offset", &error))?;
+            pin.set_metadata(Stamp { birth, ..self.me.clone() }.to_string());
+        }
+        match pins.count() {
+            0 => Ok(()),
+            _ => self
+                .consumer
+                .commit(&pins, CommitMode::Sync)
+                .map_err(|error| kafka("noting that a topic was made anew", &error)),
         }
     }
 
@@ -185,6 +240,8 @@ impl KafkaSource {
             // What still comes is passed over.
             tracing::debug!(%error, "What is held could not be paused.");
         }
+        // Brokers forget offsets some time after the topic; a pin that was not needed may be by now.
+        self.look.unpinned |= self.told.iter().any(|note| note.trouble == Trouble::Recreated);
         self.look.changed = true;
     }
 
@@ -233,4 +290,12 @@ impl KafkaSource {
         self.pause_held()?;
         Ok(before.len().saturating_sub(self.positions.owned().len()))
     }
+}
+
+fn partitions(places: impl Iterator<Item = (Arc<str>, i32)>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in places {
+        list.add_partition(&topic, partition);
+    }
+    list
 }

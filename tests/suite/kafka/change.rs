@@ -51,10 +51,17 @@ impl Broker {
 
     /// Sets offsets of a group without members.
     pub fn set_group_offsets(&self, group: &str, topic: &str, offsets: &[(i32, i64)]) {
-        let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
-            list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).expect("an offset");
+            self.commit_as(group, topic, *partition, *offset, "");
         }
+    }
+
+    /// Commits an offset with its metadata for a group without members.
+    pub fn commit_as(&self, group: &str, topic: &str, partition: i32, offset: i64, metadata: &str) {
+        let mut list = TopicPartitionList::new();
+        let mut element = list.add_partition(topic, partition);
+        element.set_offset(Offset::Offset(offset)).expect("an offset");
+        element.set_metadata(metadata);
         let mut config = self.config();
         let client: BaseConsumer =
             config.set("group.id", group).set("enable.auto.commit", "false").create().expect("a client");
