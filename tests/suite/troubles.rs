@@ -14,7 +14,10 @@ use serde_json::Value;
 use super::delivery::{identity, repository};
 use super::kafka::{Broker, Record, broker, unique};
 use super::process::{Running, WAIT_MAX, get};
+use super::stopping::{HEARTBEAT, SESSION};
 
+/// The broker then says how often members report.
+const CONSUMER_PROTOCOL: &str = "kafka.group_protocol=consumer";
 const RULE: &str = "rules/windows/security_log_cleared.sql";
 const STEP_MAX: Duration = Duration::from_secs(60);
 
@@ -59,9 +62,10 @@ impl<'b> Stage<'b> {
             "http.listen=127.0.0.1:0".to_owned(),
             "input.look_interval_ms=500".to_owned(),
             "kafka.consumer.properties.\"topic.metadata.refresh.interval.ms\"=1000".to_owned(),
-            super::stopping::SESSION.to_owned(),
-            super::stopping::HEARTBEAT.to_owned(),
         ];
+        if !more.contains(&CONSUMER_PROTOCOL) {
+            settings.extend([SESSION.to_owned(), HEARTBEAT.to_owned()]);
+        }
         settings.extend(more.iter().map(|setting| (*setting).to_owned()));
         Running::start(self.folder.path(), self.folder.path(), &settings)
     }
@@ -145,12 +149,14 @@ fn lines(running: &Running, parts: &[&str]) -> usize {
 #[test]
 fn a_partition_that_is_added_is_read_from_its_first_record() {
     let Some(broker) = broker() else { return };
-    for start in ["latest", "error", "earliest"] {
+    for (start, more) in
+        [("latest", &[][..]), ("error", &[]), ("earliest", &[]), ("latest", &[CONSUMER_PROTOCOL])]
+    {
         let stage = Stage::new(broker, if start == "error" { "earliest" } else { start }, &[("a", 2)]);
         // What is there before a first start with `latest` is not read.
         stage.produce("a", 0, 3);
         stage.produce("a", 1, 1);
-        let mut running = stage.run(&[]);
+        let mut running = stage.run(more);
         // `latest` commits where it begins, the others what they have read.
         running.runs_until("the group has begun", || stage.committed("a") == [Some(3), Some(1)]);
         if start == "error" {
@@ -158,7 +164,7 @@ fn a_partition_that_is_added_is_read_from_its_first_record() {
             let (exit, log) = running.terminate();
             assert_eq!(exit.code(), Some(0), "{log}");
             stage.declare("error");
-            running = stage.run(&[]);
+            running = stage.run(more);
         }
         stage.produce("a", 0, 2);
         stage.reaches(&mut running, "a", 0, 5);
@@ -173,7 +179,7 @@ fn a_partition_that_is_added_is_read_from_its_first_record() {
         assert_eq!(exit.code(), Some(0), "{log}");
         broker.add_partitions(&stage.topic("a"), 5);
         stage.produce("a", 4, 2);
-        let mut running = stage.run(&[]);
+        let mut running = stage.run(more);
         stage.reaches(&mut running, "a", 4, 2);
         let mut expected = vec![("a", 2, 0..7), ("a", 3, 0..1), ("a", 4, 0..2)];
         expected.extend(match start {
@@ -231,27 +237,28 @@ fn a_topic_that_is_deleted_is_told_and_the_others_go_on() {
 #[test]
 fn a_topic_that_is_deleted_while_its_records_are_under_way_costs_no_other_record() {
     let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "earliest", &[("a", 1), ("b", 1)]);
-    // Long epochs: the deletion meets open work.
-    let mut running = stage.run(&["epoch.interval_ms=3000"]);
-    let address = running.http();
-    stage.produce("a", 0, 5);
-    stage.reaches(&mut running, "a", 0, 5);
-    let before = metric(&address, "noroshi_records_total{source=\"b\"}").unwrap_or(0);
-    stage.produce("a", 0, 5);
-    stage.produce("b", 0, 5);
-    let a = stage.topic("a");
-    broker.delete_topic(&a);
-    running.runs_until("the deletion is told", || {
-        troubles(&address).contains(&("missing".into(), a.clone(), None))
-    });
-    stage.produce("b", 0, 5);
-    stage.reaches(&mut running, "b", 0, 10);
-    assert_eq!(before, 0);
-    let alerted = stage.alerted();
-    assert_eq!(alerted.get(&("b".into(), 0)), Some(&(0..10).collect()), "{}", running.log());
-    let (exit, log) = running.terminate();
-    assert_eq!(exit.code(), Some(0), "{log}");
+    // The deletion meets open work that the group takes away, or a transaction that cannot commit its offset any more.
+    for (epoch, refresh) in [("3000", "1000"), ("1000", "60000")] {
+        let stage = Stage::new(broker, "earliest", &[("a", 1), ("b", 1)]);
+        let refresh = format!("kafka.consumer.properties.\"topic.metadata.refresh.interval.ms\"={refresh}");
+        let mut running = stage.run(&[&format!("epoch.interval_ms={epoch}"), &refresh]);
+        let address = running.http();
+        stage.produce("a", 0, 5);
+        stage.reaches(&mut running, "a", 0, 5);
+        stage.produce("a", 0, 5);
+        stage.produce("b", 0, 5);
+        let a = stage.topic("a");
+        broker.delete_topic(&a);
+        let missing = ("missing".to_owned(), a.clone(), None);
+        running.runs_until("the deletion is told", || troubles(&address).contains(&missing));
+        stage.produce("b", 0, 5);
+        stage.reaches(&mut running, "b", 0, 10);
+        // What was read of the deleted topic and not committed is gone with it.
+        let alerted = stage.alerted();
+        assert_eq!(alerted.get(&("b".into(), 0)), Some(&(0..10).collect()), "{}", running.log());
+        let (exit, log) = running.terminate();
+        assert_eq!(exit.code(), Some(0), "{log}");
+    }
 }
 
 #[test]

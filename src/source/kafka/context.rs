@@ -47,6 +47,8 @@ pub(super) struct End {
     pub(super) stable: i64,
     /// For all others; what open transactions hold back lies between.
     pub(super) high: i64,
+    /// Whether librdkafka fetches it, or means to.
+    pub(super) fetched: bool,
 }
 
 /// Error reports kept between two polls; more say nothing new.
@@ -84,12 +86,13 @@ impl ClientContext for LaneContext {
         inbox.ends.clear();
         for (name, topic) in &statistics.topics {
             for (id, partition) in &topic.partitions {
-                if *id >= 0 && partition.ls_offset >= 0 {
+                if *id >= 0 {
                     inbox.ends.push(End {
                         topic: name.clone(),
                         partition: *id,
                         stable: partition.ls_offset,
                         high: partition.hi_offset,
+                        fetched: !matches!(&*partition.fetch_state, "none" | "stopping" | "stopped"),
                     });
                 }
             }

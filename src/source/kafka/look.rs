@@ -17,12 +17,17 @@ use super::context::End;
 use super::describe::Describing;
 use super::failure::{failure, is_missing, is_out_of_range};
 use super::{KafkaSource, kafka, plain};
+use crate::config::kafka::STATISTICS_INTERVAL_MS;
 use crate::source::audit::{Birth, Stamp};
 use crate::source::troubles::{Found, Trouble};
 use crate::source::{Notice, SourceError};
 
 /// Two looks that something asks for are at least so far apart.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// Statistics that come later than this after an error know of it.
+const STATISTICS_AGE_MAX: Duration = Duration::from_millis(4 * STATISTICS_INTERVAL_MS as u64);
+/// A partition that nobody fetches for so long, for no reason that is found, ends the lane.
+const STUCK_MAX: Duration = Duration::from_secs(15);
 /// How long the broker may take to say where a partition begins and ends, while the lane waits for it.
 const RANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -31,10 +36,10 @@ pub(super) struct Look {
     every: Duration,
     due: Instant,
     asked: Option<Describing>,
-    /// Errors about an offset out of range whose partition is not found yet.
-    unplaced: usize,
-    /// Partitions that were found before their error came.
-    spare: usize,
+    /// Since when there is an error about an offset out of range whose partition is not found.
+    unplaced: Option<Instant>,
+    /// Partitions that are read, and that librdkafka does not fetch, by the latest statistics.
+    stuck: BTreeSet<(Arc<str>, i32)>,
     retry_at: Instant,
     /// Whether a partition of a topic that was made anew may have no offset that says so.
     unpinned: bool,
@@ -49,8 +54,8 @@ impl Look {
             every,
             due: now,
             asked: None,
-            unplaced: 0,
-            spare: 0,
+            unplaced: None,
+            stuck: BTreeSet::new(),
             retry_at: now,
             unpinned: false,
             changed: true,
@@ -67,8 +72,17 @@ impl KafkaSource {
     /// Where partitions end, by the latest statistics.
     pub(super) fn note_ends(&mut self, ends: Vec<End>) {
         let now = Instant::now();
-        for End { topic, partition, stable, high } in ends {
+        if !ends.is_empty() {
+            self.look.stuck.clear();
+        }
+        for End { topic, partition, stable, high, fetched } in ends {
             if self.positions.slot(&topic, partition).is_none() {
+                continue;
+            }
+            if !fetched {
+                self.look.stuck.insert((Arc::from(topic.as_str()), partition));
+            }
+            if stable < 0 {
                 continue;
             }
             let held_back = u64::try_from(high.saturating_sub(stable)).unwrap_or(0);
@@ -82,7 +96,7 @@ impl KafkaSource {
     /// in between.
     pub(super) fn look_around(&mut self, notices: &mut Vec<Notice>) {
         let now = Instant::now();
-        if self.look.unplaced > 0 && now >= self.look.retry_at {
+        if self.look.unplaced.is_some() && now >= self.look.retry_at {
             notices.extend(self.place());
         }
         if let Some(described) =
@@ -118,7 +132,7 @@ impl KafkaSource {
     /// What an error of a poll means for the lane; `None` when it goes on.
     pub(super) fn failed(&mut self, error: &KafkaError) -> Option<Notice> {
         if is_out_of_range(error) {
-            self.look.unplaced += 1;
+            self.look.unplaced = Some(Instant::now());
             return self.place();
         }
         if is_missing(error) {
@@ -245,26 +259,27 @@ impl KafkaSource {
         self.look.changed = true;
     }
 
-    /// Finds the partitions that are out of range, and holds them. librdkafka has stopped to fetch them and does not
-    /// say which they are; when none is found the lane must not go on as if all were well.
+    /// Finds the partitions that are out of range, and holds them: librdkafka has stopped to fetch them, and does not say
+    /// which they are. One that the group has taken since is nobody's. While none is found and one stands still, the
+    /// lane must not go on as if all were well.
     fn place(&mut self) -> Option<Notice> {
+        self.look.retry_at = Instant::now() + LOOK_PAUSE;
         match self.hold_out_of_range() {
-            Err(error) => {
-                self.look.retry_at = Instant::now() + LOOK_PAUSE;
-                Some(Notice::Trouble(error.to_string()))
-            }
-            Ok(found) => {
-                let unplaced = std::mem::take(&mut self.look.unplaced);
-                let placed = found + self.look.spare;
-                self.look.spare = placed.saturating_sub(unplaced);
-                (placed < unplaced).then(|| {
-                    Notice::Failed(
-                        "an offset is outside of what its partition holds, and it is not clear of which"
-                            .into(),
-                    )
-                })
+            Err(error) => return Some(Notice::Trouble(error.to_string())),
+            Ok(0) => {}
+            Ok(_) => {
+                self.look.unplaced = None;
+                return None;
             }
         }
+        let waited = self.look.unplaced?.elapsed();
+        if waited >= STATISTICS_AGE_MAX && self.look.stuck.is_empty() {
+            self.look.unplaced = None;
+        }
+        let (topic, partition) = self.look.stuck.first().filter(|_| waited >= STUCK_MAX)?;
+        Some(Notice::Failed(format!(
+            "{topic}/{partition} is not fetched any more after an offset was out of range, and its position is not"
+        )))
     }
 
     /// How many partitions are held now that were not.
