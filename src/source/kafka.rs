@@ -141,7 +141,7 @@ impl KafkaSource {
         for Beginning { topic, partition, source, at, committed, birth, trouble } in beginnings {
             self.positions.take(topic, *partition, *source, *at, *committed);
             self.positions.born(topic, *partition, birth.clone());
-            self.troubles.forget(topic, *partition);
+            self.release(topic, *partition);
             if let Some(trouble) = trouble {
                 self.hold(topic, *partition, trouble.clone());
             }
@@ -333,7 +333,7 @@ impl Source for KafkaSource {
         let Some(Pending::Revoke(list) | Pending::Lost(list)) = self.granted.take() else { return Ok(()) };
         for element in list.elements() {
             self.positions.give(element.topic(), element.partition());
-            self.troubles.forget(element.topic(), element.partition());
+            self.release(element.topic(), element.partition());
         }
         let done = if self.cooperative() {
             self.consumer.incremental_unassign(&list)
@@ -388,7 +388,7 @@ impl Source for KafkaSource {
             self.moved_at = Some(Instant::now());
         }
         self.pipeline = Arc::clone(pipeline);
-        self.troubles.keep_topics(|topic| pipeline.source_of(topic).is_some());
+        self.keep_named(pipeline);
         let again = self.positions.declare(|topic| pipeline.source_of(topic));
         if again.is_empty() {
             return Ok(());
@@ -425,7 +425,7 @@ impl Source for KafkaSource {
             }
             // librdkafka 2.12 sends no LeaveGroup for a member without partitions, so one that is about to get some
             // waits for them.
-            if self.consumer.context().inbox().at_rest == Some(true) && !self.positions.owned().is_empty() {
+            if self.consumer.context().inbox().at_rest == Some(true) && !self.positions.status().is_empty() {
                 return;
             }
         }

@@ -67,8 +67,8 @@ mod tests {
         other.observed = lane.observed.clone();
         let missing = note("in.a", None, Trouble::Missing);
         let gone = note("in.b", Some(3), Trouble::OutOfRange { next: 5, low: 12, high: 40 });
-        lane.troubled(&[missing.clone()]);
-        other.troubled(&[missing.clone()]);
+        lane.troubled(std::slice::from_ref(&missing));
+        other.troubled(std::slice::from_ref(&missing));
         lane.troubled(&[missing.clone(), gone.clone()]);
         lane.troubled(&[missing.clone(), gone.clone()]);
         for line in [

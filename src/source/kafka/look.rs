@@ -18,6 +18,7 @@ use super::describe::Describing;
 use super::failure::{failure, is_missing, is_out_of_range};
 use super::{KafkaSource, kafka, plain};
 use crate::config::kafka::STATISTICS_INTERVAL_MS;
+use crate::pipeline::definition::Pipeline;
 use crate::source::audit::{Birth, Stamp};
 use crate::source::troubles::{Found, Trouble};
 use crate::source::{Notice, SourceError};
@@ -156,6 +157,18 @@ impl KafkaSource {
         self.look.changed = true;
     }
 
+    /// A partition was taken or given back: what was wrong with it is looked at anew.
+    pub(super) fn release(&mut self, topic: &str, partition: i32) {
+        self.troubles.forget(topic, partition);
+        self.look.changed = true;
+    }
+
+    /// Topics that no source reads any more are nobody's trouble.
+    pub(super) fn keep_named(&mut self, pipeline: &Pipeline) {
+        self.troubles.keep_topics(|topic| pipeline.source_of(topic).is_some());
+        self.look.changed = true;
+    }
+
     /// Nothing is fetched of what is held.
     pub(super) fn pause_held(&mut self) -> Result<(), SourceError> {
         let held = self.positions.status().into_iter().filter(|place| place.held);
@@ -235,7 +248,8 @@ impl KafkaSource {
 
     /// What stands behind names now. Partitions that were begun under another id are held.
     fn take_in(&mut self, described: &BTreeMap<String, Found>) {
-        for (topic, found) in described {
+        // One that was asked for may have been taken out of the pipeline since.
+        for (topic, found) in described.iter().filter(|(topic, _)| self.pipeline.source_of(topic).is_some()) {
             self.troubles.look(topic, found);
         }
         let mut recreated: Vec<(Arc<str>, i32)> = Vec::new();
