@@ -72,9 +72,10 @@ impl Default for Transaction {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Input {
-    /// How often the broker is asked what stands behind the names of the topics, in milliseconds. A topic that was
-    /// deleted or made anew is noticed after this time at the latest.
-    #[schemars(range(min = 500, max = 3_600_000))]
+    /// How often the broker is asked what stands behind the names of the topics, in milliseconds: at least 500. A topic
+    /// that was deleted or made anew is noticed after this time at the latest. 0: never, and offsets are not compared
+    /// with the ids of topics either, so that one that was made anew is read on at the old position.
+    #[schemars(range(min = 0, max = 3_600_000))]
     pub look_interval_ms: u64,
     /// How long a transaction of another producer may hold back the records of a partition before it is a trouble, in
     /// milliseconds. Longer than the longest that is normal on these topics: Kafka's default timeout is 60 s.

@@ -346,6 +346,7 @@ impl LaneEvents for Watch {
         } else {
             self.observed.health.broker_silent("no broker answers");
             if self.outage.silent(Instant::now()) {
+                self.observed.health.error("kafka", "no broker answers");
                 tracing::warn!(lane = self.lane, "No broker answers.");
             }
         }

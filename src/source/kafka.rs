@@ -45,7 +45,7 @@ const SETTLE_POLL: Duration = Duration::from_millis(50);
 /// How a lane watches what it reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Watching {
-    /// How often the broker is asked what stands behind the names of topics.
+    /// How often the broker is asked what stands behind the names of topics; zero: never.
     pub look_every: Duration,
     /// A transaction that holds back records for longer is a trouble.
     pub held_back_after: Duration,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::describe::describe;
@@ -32,18 +32,20 @@ pub struct Beginning {
     pub trouble: Option<Trouble>,
 }
 
-/// Where these partitions begin for a group. What the broker says of their topics is noted in `troubles`.
+/// Where these partitions begin for a group. What the broker says of their topics is noted in `troubles`; `ids` as for
+/// [`look`].
 pub fn beginnings<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,
     pipeline: &Pipeline,
     list: &TopicPartitionList,
+    ids: bool,
     troubles: &mut Troubles,
 ) -> Result<Vec<Beginning>, SourceError> {
     let committed = committed_now(consumer, list.clone())?;
     let elements = committed.elements();
     let topics: BTreeSet<String> = elements.iter().map(|element| element.topic().to_owned()).collect();
-    let described = look(consumer, &topics)?;
+    let described = look(consumer, &topics, ids)?;
     for (topic, described) in &described {
         troubles.look(topic, described);
     }
@@ -115,13 +117,33 @@ pub fn beginnings<C: ConsumerContext>(
     Ok(found)
 }
 
-/// What stands behind these names.
+/// What stands behind these names: with the ids of the topics, or only how many partitions they have.
 pub fn look<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &BTreeSet<String>,
+    ids: bool,
 ) -> Result<BTreeMap<String, Found>, SourceError> {
-    describe(consumer.client(), topics)
-        .map_err(|why| SourceError::Kafka { what: "asking what the topics are", why })
+    let what = "asking what the topics are";
+    if ids {
+        return describe(consumer.client(), topics, ANSWER_TIMEOUT)
+            .map_err(|why| SourceError::Kafka { what, why });
+    }
+    let mut described = BTreeMap::new();
+    for topic in topics {
+        let metadata =
+            consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT).map_err(|error| kafka(what, &error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let found =
+            match found.map(|found| (found.error().map(RDKafkaErrorCode::from), found.partitions().len())) {
+                Some((None, partitions)) => {
+                    Found::Present { id: None, partitions: i32::try_from(partitions).unwrap_or(i32::MAX) }
+                }
+                Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Found::Missing,
+                _ => Found::Unknown,
+            };
+        described.insert(topic.clone(), found);
+    }
+    Ok(described)
 }
 
 /// With what the group began on a partition: what its offset's stamp says, else what there is now. How many partitions

@@ -17,8 +17,6 @@ use rdkafka::types::RDKafkaRespErr as Code;
 use crate::source::audit::TopicId;
 use crate::source::troubles::Found;
 
-/// How long a broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Sixteen zero bytes: the topic has no id.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -31,8 +29,12 @@ pub(super) struct Describing {
 pub(super) type Described = Result<BTreeMap<String, Found>, String>;
 
 impl Describing {
-    /// Asks; `None` when there is nothing to ask.
-    pub(super) fn ask<C: ClientContext>(client: &Client<C>, topics: &BTreeSet<String>) -> Option<Self> {
+    /// Asks, and gives the broker so long to answer; `None` when there is nothing to ask.
+    pub(super) fn ask<C: ClientContext>(
+        client: &Client<C>,
+        topics: &BTreeSet<String>,
+        patience: Duration,
+    ) -> Option<Self> {
         // A name with a zero byte is no topic's.
         let texts: Vec<CString> =
             topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
@@ -53,7 +55,7 @@ impl Describing {
             let mut why = [0u8; 128];
             sys::rd_kafka_AdminOptions_set_request_timeout(
                 options,
-                milliseconds(PATIENCE),
+                milliseconds(patience),
                 why.as_mut_ptr().cast(),
                 why.len(),
             );
@@ -86,10 +88,14 @@ impl Drop for Describing {
 }
 
 /// Asks and waits for the answer.
-pub(super) fn describe<C: ClientContext>(client: &Client<C>, topics: &BTreeSet<String>) -> Described {
-    let Some(mut describing) = Describing::ask(client, topics) else { return Ok(BTreeMap::new()) };
+pub(super) fn describe<C: ClientContext>(
+    client: &Client<C>,
+    topics: &BTreeSet<String>,
+    patience: Duration,
+) -> Described {
+    let Some(mut describing) = Describing::ask(client, topics, patience) else { return Ok(BTreeMap::new()) };
     // librdkafka itself answers when the broker does not; a second more than it waits.
-    let answer = describing.answer(PATIENCE + Duration::from_secs(1));
+    let answer = describing.answer(patience + Duration::from_secs(1));
     answer.unwrap_or_else(|| Err("no answer".to_owned()))
 }
 

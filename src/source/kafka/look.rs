@@ -23,6 +23,8 @@ use crate::source::audit::{Birth, Stamp};
 use crate::source::troubles::{Found, Trouble};
 use crate::source::{Notice, SourceError};
 
+/// How long the broker may take for a look that nobody waits for.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Two looks that something asks for are at least so far apart.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Statistics that come later than this after an error know of it.
@@ -34,6 +36,7 @@ const RANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When to look, and what is under way.
 pub(super) struct Look {
+    /// Zero: never, and topic ids are not asked for either.
     every: Duration,
     due: Instant,
     asked: Option<Describing>,
@@ -61,6 +64,10 @@ impl Look {
             unpinned: false,
             changed: true,
         }
+    }
+
+    fn is_on(&self) -> bool {
+        !self.every.is_zero()
     }
 
     /// Something hints at a change: look soon.
@@ -109,9 +116,9 @@ impl KafkaSource {
                 // Outages are told by others.
                 Err(why) => tracing::debug!(why, "The topics could not be looked at."),
             }
-        } else if self.look.asked.is_none() && now >= self.look.due {
+        } else if self.look.asked.is_none() && self.look.is_on() && now >= self.look.due {
             self.look.due = now + self.look.every;
-            self.look.asked = Describing::ask(self.consumer.client(), &self.names());
+            self.look.asked = Describing::ask(self.consumer.client(), &self.names(), LOOK_TIMEOUT);
         }
         if self.look.unpinned && now >= self.look.retry_at {
             // A group that moves refuses it: once more, then.
@@ -146,7 +153,8 @@ impl KafkaSource {
     /// Where these partitions begin.
     pub(super) fn beginnings(&mut self, list: &TopicPartitionList) -> Result<Vec<Beginning>, SourceError> {
         self.look.changed = true;
-        begin::beginnings(&self.consumer, &self.group, &self.pipeline, list, &mut self.troubles)
+        let ids = self.look.is_on();
+        begin::beginnings(&self.consumer, &self.group, &self.pipeline, list, ids, &mut self.troubles)
     }
 
     /// A partition is not read any more.
@@ -229,7 +237,7 @@ impl KafkaSource {
             return Ok(());
         }
         let topics = forgotten.iter().map(|(topic, _)| (*topic).to_owned()).collect();
-        let described = begin::look(&self.consumer, &topics)?;
+        let described = begin::look(&self.consumer, &topics, self.look.is_on())?;
         self.take_in(&described);
         for (topic, partition) in forgotten {
             if described.get(topic) == Some(&Found::Missing) {
@@ -301,7 +309,7 @@ impl KafkaSource {
         let before = self.positions.owned();
         let topics = before.iter().map(|place| place.topic.to_string()).collect();
         // A topic that was made anew is out of range as well, and that says more.
-        let described = begin::look(&self.consumer, &topics)?;
+        let described = begin::look(&self.consumer, &topics, self.look.is_on())?;
         self.take_in(&described);
         for place in self.positions.owned() {
             let (topic, partition, next) = (&*place.topic, place.partition, place.next);

@@ -216,7 +216,7 @@ impl Preflight {
         }
         if list.count() > 0 {
             let mut troubles = Troubles::new(Duration::MAX);
-            begin::beginnings(&self.consumer, group, pipeline, &list, &mut troubles)?
+            begin::beginnings(&self.consumer, group, pipeline, &list, false, &mut troubles)?
                 .into_iter()
                 .find_map(|found| {
                     let (topic, partition) = (Arc::from(found.topic.as_str()), Some(found.partition));
