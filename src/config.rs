@@ -28,7 +28,7 @@ use crate::record::wall_clock;
 
 pub use broker::Kafka;
 pub use limits::Limits;
-pub use sections::{Epoch, Http, Lanes, Log, LogFormat, Parking, Rejects, Reload, Shutdown, Transaction};
+pub use sections::{Epoch, Http, Input, Lanes, Log, LogFormat, Parking, Rejects, Reload, Shutdown, Transaction};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "noroshi.toml";
@@ -47,6 +47,8 @@ pub struct Config {
     pub epoch: Epoch,
     /// Kafka transactions.
     pub transaction: Transaction,
+    /// What is watched of the topics that are read.
+    pub input: Input,
     /// A flood of rejects: a source that sends mostly what cannot be read.
     pub rejects: Rejects,
     /// Parking: an organisation whose own output topic may not be written to waits, the others go on.

@@ -38,10 +38,10 @@ pub struct Epoch<G> {
     pub number: u64,
     /// Alerts and rejects, in the order of their records.
     pub outputs: Vec<Output>,
-    /// What stands beside the offsets: who committed them, and in which epoch.
-    pub stamp: String,
     /// Next offset to read of each partition that records came from.
     pub offsets: Vec<(Arc<str>, i32, i64)>,
+    /// What stands beside each of these offsets: who committed it, and in which epoch.
+    pub stamps: Vec<String>,
     /// The group's identity at the time of sealing.
     pub group: Option<G>,
     /// Each output is sent by itself, so that none is refused for what it shares a batch with.

@@ -8,12 +8,15 @@ pub mod audit;
 pub mod files;
 pub mod kafka;
 pub mod pattern;
+pub mod troubles;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::audit::Birth;
+use self::troubles::TroubleNote;
 use crate::pipeline::definition::Pipeline;
 
 /// Index of a partition in the lane's list of partitions; stable while the lane lives.
@@ -98,6 +101,8 @@ pub enum Notice {
     Trouble(String),
     /// Whether any broker answers has changed.
     Answering(bool),
+    /// What is wrong with topics and partitions has changed: all of it.
+    Troubles(Vec<TroubleNote>),
 }
 
 /// Where a partition stands.
@@ -113,6 +118,10 @@ pub struct PartitionStatus {
     pub committed: Option<i64>,
     /// End of what read-committed readers see, when known.
     pub end: Option<i64>,
+    /// Records behind that end, kept from readers by a transaction that is open.
+    pub held_back: u64,
+    /// Whether it is not read, as something is wrong with it.
+    pub held: bool,
 }
 
 /// Why a source could not do what it was asked.
@@ -195,8 +204,12 @@ pub trait Source {
     fn settle(&mut self, _patience: Duration) {}
     /// The group's identity right now, for the fence.
     fn group(&self) -> Option<Self::Group>;
+    /// With what the group began on a partition, for the stamp of its offsets.
+    fn birth(&self, _topic: &str, _partition: i32) -> Option<Birth> {
+        None
+    }
     /// Notes that the sink has committed these offsets.
     fn committed(&mut self, offsets: &[(Arc<str>, i32, i64)]);
-    /// Where the partitions stand.
+    /// Where the partitions stand, those that are held among them.
     fn status(&self) -> Vec<PartitionStatus>;
 }

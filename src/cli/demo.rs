@@ -100,6 +100,8 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     config.kafka.group_protocol = GroupProtocol::Consumer;
     // The mock keeps no committed offsets, so a partition that moved to a second lane would be read again.
     config.lanes.count = 1;
+    // This broker names no controller, which librdkafka wants to know before it asks for the ids of topics.
+    config.input.look_interval_ms = 0;
     let slot = Slot::new(Arc::clone(&compiled), "", wall_clock());
     let service = Service::new(Arc::new(config), slot, "demo");
     let stop = Stop::default();

@@ -15,6 +15,8 @@ const CLASSIC_ONLY: &[&str] = &["session.timeout.ms", "heartbeat.interval.ms"];
 
 /// Shortest time between two looks at the files of a pipeline, in milliseconds.
 const INTERVAL_MS_MIN: u64 = 100;
+/// Shortest time between two looks at the topics, in milliseconds.
+const LOOK_INTERVAL_MS_MIN: u64 = 500;
 
 /// All faults of a configuration whose settings are each valid alone.
 pub fn run(config: &Config, layers: &Layers) -> Vec<Diagnostic> {
@@ -211,6 +213,12 @@ impl Checks<'_> {
             "reload.interval_ms",
             &format!("{} ms between two looks is too short", config.reload.interval_ms),
             "at least 100, or 0 to look only at a SIGHUP",
+        );
+        self.contradiction(
+            (1..LOOK_INTERVAL_MS_MIN).contains(&config.input.look_interval_ms),
+            "input.look_interval_ms",
+            &format!("{} ms between two looks at the topics is too short", config.input.look_interval_ms),
+            "at least 500, or 0 to never look",
         );
         let http = &config.http;
         if http.enabled && !http.listen.ip().is_loopback() && !http.allow_non_loopback {

@@ -41,6 +41,11 @@ pub const CONSUMER: &[Preset] = &[
         "5",
         "the default of 1,000 stalls well-compressed input for most of each second",
     ),
+    (
+        "topic.metadata.refresh.interval.ms",
+        "30000",
+        "partitions and topics that are added are found within this time; the default is 5 minutes",
+    ),
     ("fetch.wait.max.ms", "100", "an idle partition answers before an epoch's time is up"),
     (
         "receive.message.max.bytes",

@@ -68,6 +68,27 @@ impl Default for Transaction {
     }
 }
 
+/// What is watched of the topics that are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Input {
+    /// How often the broker is asked what stands behind the names of the topics, in milliseconds: at least 500. A topic
+    /// that was deleted or made anew is noticed after this time at the latest. 0: never, and offsets are not compared
+    /// with the ids of topics either, so that one that was made anew is read on at the old position.
+    #[schemars(range(min = 0, max = 3_600_000))]
+    pub look_interval_ms: u64,
+    /// How long a transaction of another producer may hold back the records of a partition before it is a trouble, in
+    /// milliseconds. Longer than the longest that is normal on these topics: Kafka's default timeout is 60 s.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub held_back_ms: u64,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self { look_interval_ms: 10_000, held_back_ms: 120_000 }
+    }
+}
+
 /// A flood of rejects: a source that sends mostly what cannot be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

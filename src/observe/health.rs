@@ -70,8 +70,13 @@ pub struct PartitionStatus {
     /// The end of the partition, as far as a reader of committed records sees it; absent until it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_watermark: Option<i64>,
+    /// Records behind that end, kept from readers by a transaction that is open.
+    pub held_back: u64,
     /// Whether it is not read at the moment.
     pub paused: bool,
+    /// What is wrong with it, or with its topic: the kind, as in `troubles`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<&'static str>,
 }
 
 impl PartitionStatus {
@@ -143,6 +148,27 @@ pub struct ParkedStatus {
     pub retry_at_ms: Option<i64>,
 }
 
+/// Something that is wrong with a topic or one of its partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TroubleStatus {
+    /// A stable name of what it is.
+    pub kind: &'static str,
+    /// Topic.
+    pub topic: String,
+    /// Partition; absent for the whole topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<i32>,
+    /// What is wrong: one printable line.
+    pub message: String,
+}
+
+impl TroubleStatus {
+    /// The same trouble, whatever its numbers are by now.
+    fn is(&self, other: &Self) -> bool {
+        (self.kind, &self.topic, self.partition) == (other.kind, &other.topic, other.partition)
+    }
+}
+
 /// An error that was remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorStatus {
@@ -178,6 +204,21 @@ struct State {
     parked: BTreeMap<u32, Vec<ParkedStatus>>,
     /// How many organisations are read when none is parked.
     organisations: usize,
+    /// By lane.
+    troubles: BTreeMap<u32, Vec<TroubleStatus>>,
+}
+
+impl State {
+    /// Each trouble once: all lanes see what is wrong with a whole topic.
+    fn troubles(&self) -> Vec<&TroubleStatus> {
+        let mut all: Vec<&TroubleStatus> = Vec::new();
+        for trouble in self.troubles.values().flatten() {
+            if !all.iter().any(|known| known.is(trouble)) {
+                all.push(trouble);
+            }
+        }
+        all
+    }
 }
 
 impl Health {
@@ -263,6 +304,26 @@ impl Health {
         state.organisations = organisations;
     }
 
+    /// What is wrong with topics and partitions, as a lane sees it; it replaces what the lane said before. The answer is
+    /// what no lane had said, and what none says any more.
+    pub fn troubles(
+        &self,
+        lane: u32,
+        mut troubles: Vec<TroubleStatus>,
+    ) -> (Vec<TroubleStatus>, Vec<TroubleStatus>) {
+        for trouble in &mut troubles {
+            trouble.message = printable::line(&trouble.message, MESSAGE_COLUMNS_MAX);
+        }
+        let mut state = self.state();
+        let before: Vec<TroubleStatus> = state.troubles().into_iter().cloned().collect();
+        state.troubles.insert(lane, troubles);
+        let now: Vec<TroubleStatus> = state.troubles().into_iter().cloned().collect();
+        let without = |these: &[TroubleStatus], those: &[TroubleStatus]| {
+            these.iter().filter(|this| !those.iter().any(|that| that.is(this))).cloned().collect()
+        };
+        (without(&now, &before), without(&before, &now))
+    }
+
     /// Remembers an error; the oldest one makes room.
     pub fn error(&self, code: &str, message: &str) {
         let error = ErrorStatus {
@@ -278,8 +339,8 @@ impl Health {
         state.errors.push_back(error);
     }
 
-    /// Whether every lane has joined its group, the broker answers, no source sends mostly what cannot be read, and some
-    /// organisation is not parked; otherwise all reasons why not.
+    /// Whether every lane has joined its group, the broker answers, no source sends mostly what cannot be read, nothing is
+    /// wrong with the topics, and some organisation is not parked; otherwise all reasons why not.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let state = self.state();
         let mut reasons: Vec<String> = state.broker.iter().cloned().collect();
@@ -310,6 +371,7 @@ impl Health {
         if !parked.is_empty() && parked.len() >= state.organisations {
             reasons.push("every organisation is parked: /status says why".into());
         }
+        reasons.extend(state.troubles().into_iter().map(|trouble| trouble.message.clone()));
         verdict(reasons)
     }
 
@@ -381,6 +443,7 @@ impl Health {
                 .flat_map(|(lane, parked)| parked.iter().map(|status| ParkedView { lane: *lane, status }))
                 .collect(),
             lanes,
+            troubles: state.troubles(),
             errors_total: state.errors_total,
             errors: state.errors.iter().rev().collect(),
         };
@@ -421,6 +484,7 @@ struct StatusView<'s> {
     reload: Option<&'s ReloadStatus>,
     parked: Vec<ParkedView<'s>>,
     lanes: Vec<LaneView<'s>>,
+    troubles: Vec<&'s TroubleStatus>,
     errors_total: u64,
     /// The newest first.
     errors: Vec<&'s ErrorStatus>,

@@ -290,12 +290,35 @@ impl Metrics {
         self.bounded(&self.0.all.lag, partition_labels(topic, partition)).set(signed(records));
     }
 
+    /// Records that open transactions keep from readers.
+    pub fn held_back(&self, topic: &str, partition: i32, records: u64) {
+        self.bounded(&self.0.all.held_back, partition_labels(topic, partition)).set(signed(records));
+    }
+
     /// A partition went to another lane: its lag is no longer ours to tell.
     pub fn partition_gone(&self, topic: &str, partition: i32) {
         let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.all.lag.remove(&partition_labels(topic, partition)) {
-            *series = series.saturating_sub(1);
+        for gauge in [&self.0.all.lag, &self.0.all.held_back] {
+            if gauge.remove(&partition_labels(topic, partition)) {
+                *series = series.saturating_sub(1);
+            }
         }
+    }
+
+    /// Something is wrong with a topic, or one of its partitions, that was not before.
+    pub fn trouble(&self, kind: &'static str, topic: &str) {
+        let labels = vec![("kind", Arc::from(kind)), ("topic", Arc::from(topic))];
+        self.bounded(&self.0.all.troubles, labels).inc();
+    }
+
+    /// How many partitions of a lane are not read until somebody sees to them.
+    pub fn held_partitions(&self, lane: u32, count: u64) {
+        self.0.all.held_partitions.get_or_create(&label("lane", &lane.to_string())).set(signed(count));
+    }
+
+    /// Records that were deleted before they were read.
+    pub fn lost(&self, topic: &str, partition: i32, records: u64) {
+        self.bounded(&self.0.all.lost, partition_labels(topic, partition)).inc_by(records);
     }
 
     /// Partitions came or went.

@@ -291,6 +291,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                     self.events.answering(answering);
                     continue;
                 }
+                Notice::Troubles(troubles) => {
+                    self.events.troubled(&troubles);
+                    continue;
+                }
             };
             if let Some(exit) = self.step(event) {
                 return Some(exit);
@@ -412,8 +416,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         let apart = left.apart;
         self.flight = Some(Flight { tally, notes, since, left });
         self.last = number;
-        let stamp = Stamp { epoch: number, ..self.me.clone() }.to_string();
-        self.sink.submit(Epoch { number, outputs, stamp, offsets, group, apart });
+        let stamp = |birth| Stamp { epoch: number, birth, ..self.me.clone() }.to_string();
+        let births = offsets.iter().map(|(topic, partition, _)| self.source.birth(topic, *partition));
+        let stamps = births.map(stamp).collect();
+        self.sink.submit(Epoch { number, outputs, offsets, stamps, group, apart });
         match self.open.waiting() {
             0 => None,
             // It is full from the beginning: nothing is read before these are through.

@@ -24,8 +24,8 @@ use crate::record::wall_clock;
 use crate::sink::kafka::{KafkaSink, ProducerSettings};
 use crate::source::SourceError;
 use crate::source::audit::Stamp;
-use crate::source::kafka::KafkaSource;
 use crate::source::kafka::preflight::{Preflight, PreflightError, TopicState};
+use crate::source::kafka::{KafkaSource, Watching};
 
 /// How long the first contact with the broker may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
@@ -317,8 +317,14 @@ impl<E: LaneEvents> LaneBody<E> {
         };
         let pipeline = Arc::clone(&self.first.compiled.pipeline);
         let life = u64::try_from(wall_clock() / 1_000).unwrap_or(0);
-        let me = Stamp { writer: self.writer, life, epoch: 0 };
-        let source = match KafkaSource::new(&self.consumer, self.token, &self.group, me.clone(), pipeline) {
+        let me = Stamp { writer: self.writer, life, epoch: 0, birth: None };
+        let input = &self.config.input;
+        let watching = Watching {
+            look_every: Duration::from_millis(input.look_interval_ms),
+            held_back_after: Duration::from_millis(input.held_back_ms),
+        };
+        let (consumer, group) = (&self.consumer, &self.group);
+        let source = match KafkaSource::new(consumer, self.token, group, me.clone(), pipeline, watching) {
             Ok(source) => source,
             Err(error) => return Exit::Failed(error.to_string()),
         };

@@ -5,6 +5,7 @@
 
 mod outage;
 mod parked;
+mod troubles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::observe::metrics::{Cut, Metrics, Outcome, Rebalance};
 use crate::record::wall_clock;
 use crate::sink::{Ended, EpochEnd, Refusal};
 use crate::source::PartitionStatus;
+use crate::source::troubles::TroubleNote;
 
 /// How often positions are copied out for `/status`.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
@@ -122,6 +124,10 @@ pub struct Watch {
     shown_at: Option<Instant>,
     /// Partitions whose lag is exported.
     owned: BTreeSet<(String, i32)>,
+    /// Of these, those that had records held back when they were last shown.
+    held_back: BTreeSet<(String, i32)>,
+    /// What is wrong with topics and partitions.
+    troubles: Vec<TroubleNote>,
     /// What has been told of events that do not look like their source's format: once each.
     unlike: BTreeSet<(usize, Hint)>,
     /// Sources that were told to be in flood.
@@ -147,6 +153,8 @@ impl Watch {
             paused: false,
             shown_at: None,
             owned: BTreeSet::new(),
+            held_back: BTreeSet::new(),
+            troubles: Vec::new(),
             unlike: BTreeSet::new(),
             flooded: BTreeSet::new(),
             parked: Parked::default(),
@@ -218,15 +226,20 @@ impl Watch {
 
     fn show(&mut self, partitions: Vec<PartitionStatus>, open_bytes: u64) {
         let metrics = &self.observed.metrics;
+        let held = partitions.iter().filter(|partition| partition.held).count() as u64;
         let shown: Vec<Shown> = partitions
             .into_iter()
             .map(|partition| Shown {
-                paused: self.paused || self.parked.holds(&self.compiled.pipeline, &partition.topic),
+                trouble: troubles::of(&self.troubles, &partition),
                 topic: partition.topic.to_string(),
                 partition: partition.partition,
                 next_offset: partition.next,
                 committed_offset: partition.committed,
                 high_watermark: partition.end,
+                held_back: partition.held_back,
+                paused: self.paused
+                    || partition.held
+                    || self.parked.holds(&self.compiled.pipeline, &partition.topic),
             })
             .collect();
         let owned: BTreeSet<(String, i32)> =
@@ -239,7 +252,17 @@ impl Watch {
                 metrics.lag(&partition.topic, partition.partition, lag);
             }
         }
+        for partition in &shown {
+            let key = (partition.topic.clone(), partition.partition);
+            // Most partitions never hold anything back, and have no series for it.
+            if partition.held_back > 0 || self.held_back.contains(&key) {
+                metrics.held_back(&partition.topic, partition.partition, partition.held_back);
+                self.held_back.insert(key);
+            }
+        }
+        self.held_back.retain(|key| owned.contains(key));
         self.owned = owned;
+        metrics.held_partitions(self.lane, held);
         metrics.open_epoch_bytes(self.lane, open_bytes);
         let paused = shown.iter().filter(|partition| partition.paused).count();
         metrics.paused_partitions(self.lane, paused as u64);
@@ -332,6 +355,7 @@ impl LaneEvents for Watch {
         } else {
             self.observed.health.broker_silent("no broker answers");
             if self.outage.silent(Instant::now()) {
+                self.observed.health.error("kafka", "no broker answers");
                 tracing::warn!(lane = self.lane, "No broker answers.");
             }
         }
@@ -381,6 +405,12 @@ impl LaneEvents for Watch {
         self.shown_at = None;
     }
 
+    fn troubled(&mut self, troubles: &[TroubleNote]) {
+        troubles::tell(&self.observed, self.lane, &self.troubles, troubles);
+        self.troubles = troubles.to_vec();
+        self.shown_at = None;
+    }
+
     fn adopted(&mut self, generation: &Generation) {
         self.observed = renamed(self.observed.clone(), generation);
         self.observed.runs(generation);
@@ -419,7 +449,7 @@ mod tests {
     use crate::rules::RuleSet;
     use crate::source::{NoEnvelope, RecordRef};
 
-    fn watch() -> Watch {
+    pub(super) fn watch() -> Watch {
         let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
         let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
         let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));

@@ -16,7 +16,7 @@ use super::state::{Mutation, State};
 use super::world::World;
 use super::{LaneId, Millis, millis};
 use crate::pipeline::definition::{Pipeline, Start};
-use crate::source::assignment::{Begin, Facts, Positions, begin};
+use crate::source::assignment::{Begin, Facts, Kin, Positions, begin};
 use crate::source::audit::{Audit, Committed, Stamp, audit, compare};
 use crate::source::{NoEnvelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 
@@ -372,7 +372,7 @@ impl Source for SimSource {
             let (low, high) = self.world.bounds(&(Arc::clone(&topic), partition));
             let committed = committed.map(|committed| committed.offset);
             let start = self.pipeline.sources[source].start;
-            let at = match begin(Facts { committed, low, high }, start) {
+            let at = match begin(Facts { committed, low, high, kin: Kin::None, recreated: false }, start) {
                 Begin::At(at) => at,
                 other => {
                     let why = format!("{other:?}");

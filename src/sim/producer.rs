@@ -154,7 +154,7 @@ impl State {
                         .iter()
                         .map(|(topic, at, offset)| ((Arc::clone(topic), *at), *offset))
                         .collect();
-                    let stamp = epoch.stamp.clone();
+                    let stamp = epoch.stamps.first().cloned().unwrap_or_default();
                     if self.mutation.is_some_and(Mutation::offsets_outside) {
                         sink.aside = Some(Request::Offsets { who: who.clone(), offsets, stamp });
                         verdict = Some((Verdict::Ok, ""));

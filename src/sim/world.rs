@@ -128,7 +128,7 @@ impl World {
     fn lane(self: &Rc<Self>, lane: LaneId) -> SimLane {
         let state = self.state.borrow();
         let (plan, life) = (&state.plan, &state.lives[lane]);
-        let me = Stamp { writer: life.sink.id.clone(), life: lane as u64 + 1, epoch: 0 };
+        let me = Stamp { writer: life.sink.id.clone(), life: lane as u64 + 1, epoch: 0, birth: None };
         let limits = LaneLimits {
             cycle: CycleLimits {
                 interval_ms: plan.interval_ms,

@@ -26,7 +26,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
-use self::failure::{facts, is_connection};
+use self::failure::{facts, is_connection, is_missing};
 use self::lookout::Lookout;
 use self::wire::Wire;
 use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
@@ -42,6 +42,9 @@ const IDLE_POLL: Duration = Duration::from_millis(200);
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// A request that moves a transaction is slow from here on.
 const SLOW_MS: Millis = 1_000;
+/// librdkafka asks for so long when a coordinator does not know the topic of an offset: it may not have heard of it yet, or it
+/// was deleted, and then the lane must not stand still for the whole time of a transaction.
+const OFFSETS_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before initialisation is tried again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
 
@@ -421,20 +424,25 @@ impl Worker {
                     return Err(fail(Verdict::Abort, "the consumer has left its group".into()));
                 };
                 let mut list = TopicPartitionList::new();
-                for (topic, partition, offset) in &epoch.offsets {
+                for ((topic, partition, offset), stamp) in epoch.offsets.iter().zip(&epoch.stamps) {
                     let mut element = list.add_partition(topic, *partition);
                     element
                         .set_offset(Offset::Offset(*offset))
                         .map_err(|error| fail(Verdict::Abort, error.to_string()))?;
-                    element.set_metadata(&epoch.stamp);
+                    element.set_metadata(stamp);
                 }
-                producer.send_offsets_to_transaction(&list, group, left)
+                producer.send_offsets_to_transaction(&list, group, left.min(OFFSETS_PATIENCE))
             }
             Call::Commit => producer.commit_transaction(left),
             Call::Abort => producer.abort_transaction(left),
             Call::Replace => Ok(()),
         };
-        result.map_err(|error| fail(verdict(facts(&error)), named(&self.settings, error.to_string())))
+        result.map_err(|error| {
+            let mut facts = facts(&error);
+            // The topic of an offset was deleted. Nothing can be committed for it; the rewind after the abort sees to it.
+            facts.refused &= call != Call::SendOffsets || !is_missing(&error);
+            fail(verdict(facts), named(&self.settings, error.to_string()))
+        })
     }
 }
 

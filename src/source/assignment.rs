@@ -1,11 +1,12 @@
 //! Where a partition begins, and where it goes back to: pure decisions on offsets.
 //!
-//! Owns the rule "committed, else what the source declares, else stop" and the book of positions. The Kafka
-//! adapter asks the broker for the facts and carries the decision out.
+//! Owns the rule "committed, else what the source declares, else stop", what is new to a group, and the book of
+//! positions. The Kafka adapter asks the broker for the facts and carries the decision out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::audit::Birth;
 use super::{PartitionSlot, PartitionStatus};
 use crate::pipeline::definition::Start;
 
@@ -18,6 +19,37 @@ pub struct Facts {
     pub low: i64,
     /// End offset that read-committed readers see.
     pub high: i64,
+    /// What the group's other offsets of the topic tell, when nothing is committed here.
+    pub kin: Kin,
+    /// The topic is not the one that was read before under its name.
+    pub recreated: bool,
+}
+
+/// What the offsets that a group has in a topic tell of a partition in which it has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kin {
+    /// There are none: the group begins on the topic.
+    None,
+    /// The partition was there when the group began on the others: other members are beginning on them right now.
+    Beside,
+    /// It was not there when the group began on the others: it was added later.
+    Before,
+    /// Some do not say. An earlier release or somebody by hand has committed them.
+    Unknown,
+}
+
+/// What others tell of a partition: for each partition of the topic in which the group has an offset, how many there
+/// were when it began there, if the offset's stamp says so.
+pub fn kin(partition: i32, others: impl IntoIterator<Item = Option<i32>>) -> Kin {
+    let mut kin = Kin::None;
+    for partitions in others {
+        kin = match (partitions, kin) {
+            (Some(partitions), _) if partitions <= partition => return Kin::Before,
+            (None, _) | (_, Kin::Unknown) => Kin::Unknown,
+            _ => Kin::Beside,
+        };
+    }
+    kin
 }
 
 /// Where to begin.
@@ -32,17 +64,24 @@ pub enum Begin {
         /// The committed offset.
         committed: i64,
     },
+    /// Nowhere: what was read under this name was deleted, and the offsets belong to that.
+    Recreated,
 }
 
-/// Decides where a partition begins.
+/// Decides where a partition begins. What was added to a topic that the group reads already begins at its first record,
+/// whatever the source says of a first start: nobody has seen its records yet. Where that is not sure, reading too much
+/// is chosen with `latest`, and stopping with `error`.
 pub fn begin(facts: Facts, start: Start) -> Begin {
     match (facts.committed, start) {
+        _ if facts.recreated => Begin::Recreated,
         (Some(committed), _) if committed < facts.low || committed > facts.high => {
             Begin::OutOfRange { committed }
         }
         (Some(committed), _) => Begin::At(committed),
         (None, Start::Earliest) => Begin::At(facts.low),
+        (None, Start::Latest) if matches!(facts.kin, Kin::Before | Kin::Unknown) => Begin::At(facts.low),
         (None, Start::Latest) => Begin::At(facts.high),
+        (None, Start::Error) if facts.kin == Kin::Before => Begin::At(facts.low),
         (None, Start::Error) => Begin::Undeclared,
     }
 }
@@ -58,7 +97,12 @@ struct Place {
     next: i64,
     committed: Option<i64>,
     end: Option<i64>,
+    /// Records beyond the end that an open transaction keeps from readers.
+    held_back: u64,
     owned: bool,
+    /// Owned and not read, as something is wrong with it.
+    held: bool,
+    birth: Option<Birth>,
 }
 
 impl Place {
@@ -67,7 +111,19 @@ impl Place {
     }
 
     fn is_read(&self) -> bool {
-        self.owned && self.source.is_some()
+        self.owned && self.source.is_some() && !self.held
+    }
+
+    fn status(&self) -> PartitionStatus {
+        PartitionStatus {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            next: self.next,
+            committed: self.committed,
+            end: self.end,
+            held_back: self.held_back,
+            held: self.held,
+        }
     }
 }
 
@@ -97,7 +153,10 @@ impl Positions {
             next: at,
             committed,
             end: None,
+            held_back: 0,
             owned: true,
+            held: false,
+            birth: None,
         };
         match self.index.get(&(Arc::clone(&topic), partition)) {
             Some(slot) => self.places[*slot] = place,
@@ -105,6 +164,25 @@ impl Positions {
                 self.index.insert((topic, partition), self.places.len());
                 self.places.push(place);
             }
+        }
+    }
+
+    /// Notes with what a partition began; its offsets are stamped with it.
+    pub fn born(&mut self, topic: &str, partition: i32, birth: Option<Birth>) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.is(topic, partition)) {
+            place.birth = birth;
+        }
+    }
+
+    /// With what a partition began, when that is known.
+    pub fn birth(&self, topic: &str, partition: i32) -> Option<&Birth> {
+        self.places.iter().find(|place| place.is(topic, partition))?.birth.as_ref()
+    }
+
+    /// A partition is not read any more until it is taken anew; nothing of it is moved or compared either.
+    pub fn hold(&mut self, topic: &str, partition: i32) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.is(topic, partition)) {
+            place.held = true;
         }
     }
 
@@ -156,17 +234,18 @@ impl Positions {
         }
     }
 
-    /// Notes where a partition ends.
-    pub fn end(&mut self, topic: &str, partition: i32, end: i64) {
+    /// Notes where a partition ends for readers of committed records, and how many are beyond that.
+    pub fn end(&mut self, topic: &str, partition: i32, end: i64, held_back: u64) {
         if let Some(slot) = self.slot(topic, partition) {
             self.places[slot].end = Some(end);
+            self.places[slot].held_back = held_back;
         }
     }
 
-    /// What this lane believes is committed of a partition that it has, or had.
+    /// What this lane believes is committed of a partition that it has, or had. Of what is held it believes nothing.
     pub fn believed(&self, topic: &str, partition: i32) -> Option<i64> {
         let place = self.places.iter().find(|place| place.partition == partition && *place.topic == *topic);
-        place?.committed
+        place.filter(|place| !place.held)?.committed
     }
 
     /// Where each owned partition goes back to, given what the broker says is committed now.
@@ -189,14 +268,13 @@ impl Positions {
     /// The partitions that are owned and read.
     pub fn owned(&self) -> Vec<PartitionStatus> {
         let read = self.places.iter().filter(|place| place.is_read());
-        read.map(|place| PartitionStatus {
-            topic: Arc::clone(&place.topic),
-            partition: place.partition,
-            next: place.next,
-            committed: place.committed,
-            end: place.end,
-        })
-        .collect()
+        read.map(Place::status).collect()
+    }
+
+    /// The partitions that are owned and that a source names: read, or held.
+    pub fn status(&self) -> Vec<PartitionStatus> {
+        let named = self.places.iter().filter(|place| place.owned && place.source.is_some());
+        named.map(Place::status).collect()
     }
 }
 
@@ -206,7 +284,7 @@ mod tests {
 
     #[test]
     fn where_a_partition_begins() {
-        let facts = |committed| Facts { committed, low: 10, high: 50 };
+        let facts = |committed| Facts { committed, low: 10, high: 50, kin: Kin::None, recreated: false };
         for (committed, start, expect) in [
             (Some(20), Start::Error, Begin::At(20)),
             (Some(20), Start::Latest, Begin::At(20)),
@@ -219,7 +297,50 @@ mod tests {
             (None, Start::Error, Begin::Undeclared),
         ] {
             assert_eq!(begin(facts(committed), start), expect, "{committed:?} {start:?}");
+            assert_eq!(begin(Facts { recreated: true, ..facts(committed) }, start), Begin::Recreated);
         }
+    }
+
+    #[test]
+    fn a_partition_that_was_added_begins_at_its_first_record() {
+        let (low, high) = (Begin::At(0), Begin::At(7));
+        // What the others were begun with; which partition; where it begins with latest, and with error.
+        for (what, others, partition, latest, error) in [
+            ("a first start", vec![], 1, high, Begin::Undeclared),
+            ("others begin at the same time", vec![Some(4), Some(4)], 3, high, Begin::Undeclared),
+            ("from 2 to 4", vec![Some(2), Some(2)], 2, low, low),
+            ("from 2 to 4, one of the new is begun", vec![Some(2), Some(4)], 3, low, low),
+            ("from 2 to 4 to 6", vec![Some(2), Some(2), Some(4), Some(4)], 4, low, low),
+            ("offsets set by hand", vec![None, None], 2, low, Begin::Undeclared),
+            ("some set by hand", vec![None, Some(4)], 2, low, Begin::Undeclared),
+            ("some set by hand, another way round", vec![Some(4), None], 2, low, Begin::Undeclared),
+            ("some set by hand, one tells", vec![None, Some(2)], 2, low, low),
+        ] {
+            let facts =
+                Facts { committed: None, low: 0, high: 7, kin: kin(partition, others), recreated: false };
+            assert_eq!(begin(facts, Start::Earliest), low, "{what}");
+            assert_eq!(begin(facts, Start::Latest), latest, "{what}");
+            assert_eq!(begin(facts, Start::Error), error, "{what}");
+            // What is committed goes before all that.
+            assert_eq!(begin(Facts { committed: Some(5), ..facts }, Start::Latest), Begin::At(5), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_not_read_moved_or_believed_and_stays_visible() {
+        let mut positions = Positions::default();
+        positions.take("a", 0, Some(0), 5, Some(5));
+        positions.take("a", 1, Some(0), 7, Some(7));
+        positions.hold("a", 1);
+        assert_eq!((positions.slot("a", 0).is_some(), positions.slot("a", 1)), (true, None));
+        assert_eq!((positions.believed("a", 0), positions.believed("a", 1)), (Some(5), None));
+        assert_eq!(positions.rewind(|_, _| Some(3)), [(Arc::from("a"), 0, 3)]);
+        assert_eq!(positions.owned().len(), 1);
+        let held: Vec<(i32, i64, bool)> =
+            positions.status().iter().map(|found| (found.partition, found.next, found.held)).collect();
+        assert_eq!(held, [(0, 3, false), (1, 7, true)]);
+        positions.take("a", 1, Some(0), 9, None);
+        assert_eq!(positions.owned().len(), 2, "taken anew, it is read");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! here, whatever its cause. The Kafka adapter asks the broker; `pipeline::lane` stops when there is a contradiction.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::SourceError;
 
@@ -17,14 +18,41 @@ pub struct Stamp {
     pub life: u64,
     /// The epoch, from 1 in each life.
     pub epoch: u64,
+    /// With what the group began on the partition; `None` when that is not known.
+    pub birth: Option<Birth>,
 }
 
-/// What each stamp begins with: the form's version.
+/// The topic that a group began to read. It is handed on from stamp to stamp, so that it stays what it was at the
+/// beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Birth {
+    /// The topic's id: another one under the same name is another topic. `None` when the broker gives none.
+    pub id: Option<TopicId>,
+    /// How many partitions it had, when that is known: not for offsets that somebody else committed first.
+    pub partitions: Option<i32>,
+}
+
+/// A topic's id, as Kafka's tools write it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TopicId(pub Arc<str>);
+
+/// What each stamp begins with: the form's version, without and with the birth.
 const FORM: &str = "noroshi/1";
+const FORM_BORN: &str = "noroshi/2";
+/// Stands for what is not known.
+const UNKNOWN: &str = "-";
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{FORM} {} {} {}", self.writer, self.life, self.epoch)
+        let Self { writer, life, epoch, birth } = self;
+        match birth {
+            None => write!(f, "{FORM} {writer} {life} {epoch}"),
+            Some(Birth { id, partitions }) => {
+                let id = id.as_ref().map_or(UNKNOWN, |id| &id.0);
+                let partitions = partitions.map_or_else(|| UNKNOWN.to_owned(), |count| count.to_string());
+                write!(f, "{FORM_BORN} {writer} {life} {epoch} {id} {partitions}")
+            }
+        }
     }
 }
 
@@ -33,10 +61,21 @@ impl Stamp {
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
         let (form, writer, life, epoch) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if form != FORM || parts.next().is_some() {
+        let birth = match form {
+            FORM => None,
+            FORM_BORN => {
+                let id = Some(parts.next()?).filter(|id| *id != UNKNOWN);
+                let partitions = Some(parts.next()?).filter(|count| *count != UNKNOWN);
+                let partitions = partitions.map(str::parse).transpose().ok()?;
+                Some(Birth { id: id.map(|id| TopicId(Arc::from(id))), partitions })
+            }
+            _ => return None,
+        };
+        if parts.next().is_some() {
             return None;
         }
-        Some(Self { writer: writer.to_owned(), life: life.parse().ok()?, epoch: epoch.parse().ok()? })
+        let (life, epoch) = (life.parse().ok()?, epoch.parse().ok()?);
+        Some(Self { writer: writer.to_owned(), life, epoch, birth })
     }
 }
 
@@ -113,15 +152,35 @@ mod tests {
     use super::*;
 
     fn stamp(writer: &str, life: u64, epoch: u64) -> Stamp {
-        Stamp { writer: writer.into(), life, epoch }
+        Stamp { writer: writer.into(), life, epoch, birth: None }
     }
 
     #[test]
     fn stamps_come_back_as_they_were_written() {
         let made = stamp("noroshi-demo-a-0", 1_790_000_000_000, 42);
         assert_eq!(made.to_string(), "noroshi/1 noroshi-demo-a-0 1790000000000 42");
-        assert_eq!(Stamp::parse(&made.to_string()), Some(made));
-        for text in ["", "x", "noroshi/2 a 1 2", "noroshi/1 a 1", "noroshi/1 a 1 2 3", "noroshi/1 a x 2"] {
+        assert_eq!(Stamp::parse(&made.to_string()), Some(made.clone()));
+        for (id, partitions, text) in [
+            (Some("Wq_-1"), Some(12), "noroshi/2 a 1 2 Wq_-1 12"),
+            (Some("Wq_-1"), None, "noroshi/2 a 1 2 Wq_-1 -"),
+            (None, Some(12), "noroshi/2 a 1 2 - 12"),
+        ] {
+            let birth = Some(Birth { id: id.map(|id| TopicId(id.into())), partitions });
+            let born = Stamp { birth, ..stamp("a", 1, 2) };
+            assert_eq!((born.to_string().as_str(), Stamp::parse(text)), (text, Some(born)));
+        }
+        for text in [
+            "",
+            "x",
+            "noroshi/3 a 1 2",
+            "noroshi/1 a 1",
+            "noroshi/1 a 1 2 3",
+            "noroshi/1 a x 2",
+            "noroshi/2 a 1 2",
+            "noroshi/2 a 1 2 id",
+            "noroshi/2 a 1 2 id x",
+            "noroshi/2 a 1 2 id 1 1",
+        ] {
             assert_eq!(Stamp::parse(text), None, "{text}");
         }
     }

@@ -7,7 +7,9 @@
 mod begin;
 pub mod bounded;
 mod context;
+mod describe;
 mod failure;
+mod look;
 pub mod preflight;
 
 use std::collections::BTreeSet;
@@ -24,9 +26,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::begin::{Beginning, at_beginnings};
 use self::context::{Inbox, LaneContext, Pending};
-use self::failure::failure;
+use self::look::Look;
 use super::assignment::Positions;
-use super::audit::{Committed, Stamp, compare};
+use super::audit::{Birth, Committed, Stamp, compare};
+use super::troubles::{TroubleNote, Troubles};
 use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::{Pipeline, Start};
@@ -39,8 +42,22 @@ const RESTLESS: Duration = Duration::from_secs(10);
 /// One look at the group while it comes to rest.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
 
+/// How a lane watches what it reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Watching {
+    /// How often the broker is asked what stands behind the names of topics; zero: never.
+    pub look_every: Duration,
+    /// A transaction that holds back records for longer is a trouble.
+    pub held_back_after: Duration,
+}
+
 /// The consumer of a lane.
 pub struct KafkaSource {
+    /// Before the consumer, which must outlive what it is asked.
+    look: Look,
+    troubles: Troubles,
+    /// What was last told of them.
+    told: Vec<TroubleNote>,
     consumer: BaseConsumer<LaneContext>,
     pipeline: Arc<Pipeline>,
     group: String,
@@ -66,6 +83,7 @@ impl KafkaSource {
         group: &str,
         me: Stamp,
         pipeline: Arc<Pipeline>,
+        watching: Watching,
     ) -> Result<Self, SourceError> {
         let context =
             LaneContext { inbox: Mutex::new(Inbox::default()), closing: AtomicBool::new(false), token };
@@ -75,6 +93,9 @@ impl KafkaSource {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
         Ok(Self {
+            look: Look::new(watching.look_every),
+            troubles: Troubles::new(watching.held_back_after),
+            told: Vec::new(),
             consumer,
             pipeline,
             group: group.to_owned(),
@@ -101,10 +122,9 @@ impl KafkaSource {
             None
         };
         drop(inbox);
-        for (topic, partition, end) in ends {
-            self.positions.end(&topic, partition, end);
-        }
+        self.note_ends(ends);
         let mut notices: Vec<Notice> = troubles.into_iter().map(Notice::Trouble).collect();
+        self.look_around(&mut notices);
         if let Some(answering) = answering.filter(|answering| *answering != self.answering) {
             self.answering = answering;
             notices.push(Notice::Answering(answering));
@@ -123,8 +143,13 @@ impl KafkaSource {
 
     /// Partitions are ours from where they begin.
     fn take(&mut self, beginnings: &[Beginning]) {
-        for Beginning { topic, partition, source, at, committed } in beginnings {
+        for Beginning { topic, partition, source, at, committed, birth, trouble } in beginnings {
             self.positions.take(topic, *partition, *source, *at, *committed);
+            self.positions.born(topic, *partition, birth.clone());
+            self.release(topic, *partition);
+            if let Some(trouble) = trouble {
+                self.hold(topic, *partition, trouble.clone());
+            }
         }
     }
 
@@ -148,14 +173,20 @@ impl KafkaSource {
         let latest = |source: usize| {
             self.pipeline.sources.get(source).is_some_and(|source| source.start == Start::Latest)
         };
-        let fresh =
-            beginnings.iter().filter(|found| found.committed.is_none() && found.source.is_some_and(latest));
-        let fresh = at_beginnings(fresh)?;
-        if fresh.count() == 0 {
+        let fresh: Vec<&Beginning> = beginnings
+            .iter()
+            .filter(|found| found.committed.is_none() && found.trouble.is_none())
+            .filter(|found| found.source.is_some_and(latest))
+            .collect();
+        if fresh.is_empty() {
             return Ok(());
         }
+        let list = at_beginnings(fresh.iter().copied())?;
+        for (mut element, found) in list.elements().into_iter().zip(fresh) {
+            element.set_metadata(Stamp { birth: found.birth.clone(), ..self.me.clone() }.to_string());
+        }
         self.consumer
-            .commit(&fresh, CommitMode::Sync)
+            .commit(&list, CommitMode::Sync)
             .map_err(|error| kafka("committing where the group begins", &error))
     }
 
@@ -283,8 +314,7 @@ impl Source for KafkaSource {
                 }
                 Some(Err(error)) => {
                     let notices = self.notices();
-                    let patterns = self.pipeline.sources.iter().any(|source| source.client_pattern.is_some());
-                    if let Some(notice) = failure(&error, self.instance.as_deref(), patterns) {
+                    if let Some(notice) = self.failed(&error) {
                         return vec![notice];
                     }
                     if !notices.is_empty() {
@@ -306,7 +336,7 @@ impl Source for KafkaSource {
         if let Some(Pending::Assign(list)) = self.granted.clone() {
             let found = match list.count() {
                 0 => Vec::new(),
-                _ => begin::beginnings(&self.consumer, &self.group, &self.pipeline, &list)?,
+                _ => self.beginnings(&list)?,
             };
             let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
             self.take(&found);
@@ -316,6 +346,7 @@ impl Source for KafkaSource {
                 self.consumer.assign(&assigned)
             };
             done.map_err(|error| kafka("taking partitions", &error))?;
+            self.pause_held()?;
             self.granted = Some(Pending::Begin(found));
             self.pause_list(&self.list_of(|source| self.held.contains(&source))?)?;
         }
@@ -331,6 +362,7 @@ impl Source for KafkaSource {
         let Some(Pending::Revoke(list) | Pending::Lost(list)) = self.granted.take() else { return Ok(()) };
         for element in list.elements() {
             self.positions.give(element.topic(), element.partition());
+            self.release(element.topic(), element.partition());
         }
         let done = if self.cooperative() {
             self.consumer.incremental_unassign(&list)
@@ -346,6 +378,7 @@ impl Source for KafkaSource {
             return Ok(());
         }
         let committed = begin::committed_now(&self.consumer, list)?;
+        self.hold_forgotten(&committed)?;
         self.compare(&committed, epoch, false)
     }
 
@@ -355,6 +388,7 @@ impl Source for KafkaSource {
             return Ok(());
         }
         let committed = begin::committed_now(&self.consumer, list)?;
+        self.hold_forgotten(&committed)?;
         self.compare(&committed, epoch, unknown)?;
         let back = self.positions.rewind(|topic, partition| {
             committed.find_partition(topic, partition).and_then(|element| plain(element.offset()))
@@ -401,6 +435,7 @@ impl Source for KafkaSource {
             self.moved_at = Some(Instant::now());
         }
         self.pipeline = Arc::clone(pipeline);
+        self.keep_named(pipeline);
         let again = self.positions.declare(|topic| pipeline.source_of(topic));
         if again.is_empty() {
             return Ok(());
@@ -409,11 +444,11 @@ impl Source for KafkaSource {
         for (topic, partition) in again {
             list.add_partition(&topic, partition);
         }
-        let found = begin::beginnings(&self.consumer, &self.group, pipeline, &list)?;
-        self.seek(at_beginnings(found.iter())?)?;
+        let found = self.beginnings(&list)?;
+        self.seek(at_beginnings(found.iter().filter(|found| found.trouble.is_none()))?)?;
         self.commit_beginnings(&found)?;
         self.take(&found);
-        Ok(())
+        self.pause_held()
     }
 
     fn settle(&mut self, patience: Duration) {
@@ -437,7 +472,7 @@ impl Source for KafkaSource {
             }
             // librdkafka 2.12 sends no LeaveGroup for a member without partitions, so one that is about to get some
             // waits for them.
-            if self.consumer.context().inbox().at_rest == Some(true) && !self.positions.owned().is_empty() {
+            if self.consumer.context().inbox().at_rest == Some(true) && !self.positions.status().is_empty() {
                 return;
             }
         }
@@ -447,6 +482,10 @@ impl Source for KafkaSource {
         self.consumer.group_metadata()
     }
 
+    fn birth(&self, topic: &str, partition: i32) -> Option<Birth> {
+        self.positions.birth(topic, partition).cloned()
+    }
+
     fn committed(&mut self, offsets: &[(Arc<str>, i32, i64)]) {
         for (topic, partition, offset) in offsets {
             self.positions.commit(topic, *partition, *offset);
@@ -454,7 +493,7 @@ impl Source for KafkaSource {
     }
 
     fn status(&self) -> Vec<PartitionStatus> {
-        self.positions.owned()
+        self.positions.status()
     }
 }
 

@@ -25,6 +25,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 pub mod acl;
+mod change;
 pub mod own;
 
 /// No single step of the plumbing takes longer on a healthy broker, however busy the machine.

@@ -23,3 +23,4 @@ mod surroundings;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tidy;
+mod troubles;

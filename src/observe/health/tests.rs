@@ -94,7 +94,9 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
         next_offset: 120,
         committed_offset: committed,
         high_watermark: end,
+        held_back: 0,
         paused: false,
+        trouble: None,
     };
     let partitions =
         vec![partition(Some(100), Some(150)), partition(None, Some(150)), partition(Some(9), None)];
@@ -124,7 +126,7 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
         (
             "/lanes/0/partitions/0",
             serde_json::json!({"topic": "logs", "partition": 3, "next_offset": 120, "committed_offset": 100,
-                "high_watermark": 150, "paused": false, "lag": 50}),
+                "high_watermark": 150, "held_back": 0, "paused": false, "lag": 50}),
         ),
         ("/lanes/0/partitions/1/lag", 30.into()),
         ("/lanes/1/state", "starting".into()),

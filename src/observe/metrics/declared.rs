@@ -150,6 +150,10 @@ metrics! {
     reloads Counter [outcome] "" "Changed files that were taken (loaded) or refused; and looks asked for that found no change (unchanged)";
     reload_refused Single<Gauge> [] "" "1 while the files hold a rule set that was refused, and the former one goes on";
     lag Gauge [topic partition] "records" "Records between what is committed and the end of the partition";
+    held_back Gauge [topic partition] "records" "Records behind the end that readers of committed records see: kept from them by transactions of other producers that are open";
+    troubles Counter [kind topic] "" "Troubles that began: a topic that is missing or recreated, a position out_of_range, a foreign transaction that has held_back records for long";
+    held_partitions Gauge [lane] "" "Partitions that are not read until somebody sees to them: their topic was made anew or deleted, or their position is gone";
+    lost Counter [topic partition] "records" "Records that were deleted before they were read: from the position to the first offset, counted when it is noticed; transaction markers count as well";
     rebalances Counter [kind] "" "Changes of the partitions that lanes own";
     paused_partitions Gauge [lane] "" "Partitions that are not read at the moment, because a queue is full or a source is paused";
     epochs Counter [outcome] "" "Epochs that ended";

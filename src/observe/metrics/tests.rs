@@ -37,6 +37,10 @@ fn touch_all(metrics: &Metrics) {
     metrics.reload(Reload::Loaded);
     metrics.reload(Reload::Refused);
     metrics.lag("logs", 4, 1_000);
+    metrics.held_back("logs", 4, 12);
+    metrics.trouble("missing", "logs");
+    metrics.held_partitions(1, 3);
+    metrics.lost("logs", 4, 9);
     metrics.rebalance(Rebalance::Assigned);
     metrics.rebalance(Rebalance::Revoked);
     metrics.rebalance(Rebalance::Lost);
@@ -78,6 +82,10 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_reloads_total{outcome="unchanged"}"#, 0.0),
         (r#"noroshi_reload_refused"#, 1.0),
         (r#"noroshi_lag_records{topic="logs",partition="4"}"#, 1_000.0),
+        (r#"noroshi_held_back_records{topic="logs",partition="4"}"#, 12.0),
+        (r#"noroshi_troubles_total{kind="missing",topic="logs"}"#, 1.0),
+        (r#"noroshi_held_partitions{lane="1"}"#, 3.0),
+        (r#"noroshi_lost_records_total{topic="logs",partition="4"}"#, 9.0),
         (r#"noroshi_rebalances_total{kind="lost"}"#, 1.0),
         (r#"noroshi_paused_partitions{lane="0"}"#, 2.0),
         (r#"noroshi_open_epoch_bytes{lane="1"}"#, 4_096.0),

@@ -11,6 +11,7 @@ use crate::pipeline::slot::Generation;
 use crate::record::TimeMicros;
 use crate::sink::Ended;
 use crate::source::PartitionStatus;
+use crate::source::troubles::TroubleNote;
 
 /// What a lane tells whoever watches: metrics, health, the demo's view. Called on the lane's thread; must not
 /// block.
@@ -31,6 +32,8 @@ pub trait LaneEvents {
     fn answering(&mut self, _answering: bool) {}
     /// The partitions in which rejects flood are others now.
     fn flooded(&mut self, _flooded: &[FloodNote]) {}
+    /// What is wrong with topics and partitions has changed; all of it.
+    fn troubled(&mut self, _troubles: &[TroubleNote]) {}
     /// Something has changed about the organisations that wait for a right or a topic; these are all.
     fn parked(&mut self, _parked: &[ParkNote]) {}
     /// From here on the lane runs another rule set: what ended before was of the former one.

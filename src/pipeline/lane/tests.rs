@@ -294,7 +294,7 @@ fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
         flood: FloodLimits::default(),
         park: ParkLimits::default(),
     };
-    let me = Stamp { writer: "me".into(), life: 1, epoch: 0 };
+    let me = Stamp { writer: "me".into(), life: 1, epoch: 0, birth: None };
     let (exit, ..) = Lane::new((source, sink), engine, told, limits, me, SystemClock::default())
         .following(slot, 1)
         .run(&stop);

@@ -59,8 +59,8 @@ fn run(script: &mut Script, left: Left, limits: CarryLimits) -> (Ended, Left) {
     let epoch = Epoch {
         number: 1,
         outputs: Vec::new(),
-        stamp: String::new(),
         offsets: Vec::new(),
+        stamps: Vec::new(),
         group: None,
         apart: false,
     };

@@ -40,6 +40,11 @@ pub(super) fn is_connection(code: RDKafkaErrorCode) -> bool {
     matches!(code, Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve)
 }
 
+/// Whether a topic is not there.
+pub(super) fn is_missing(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+}
+
 pub(super) fn is_refused(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(

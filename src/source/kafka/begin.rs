@@ -3,14 +3,19 @@
 //! Owns the questions and what is said when there is no answer; the decision is `source::assignment`'s. Called by the
 //! consumer at each assignment, and by the look at the broker before a change is taken over.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::describe::describe;
 use super::{ANSWER_TIMEOUT, kafka, plain};
-use crate::pipeline::definition::Pipeline;
+use crate::pipeline::definition::{Pipeline, Start};
 use crate::source::SourceError;
-use crate::source::assignment::{Begin, Facts, begin};
+use crate::source::assignment::{Begin, Facts, Kin, begin, kin};
+use crate::source::audit::{Birth, Stamp};
+use crate::source::troubles::{Found, Trouble, Troubles};
 
 /// Where one partition begins.
 #[derive(Debug, Clone)]
@@ -21,29 +26,71 @@ pub struct Beginning {
     pub source: Option<usize>,
     pub at: i64,
     pub committed: Option<i64>,
+    /// With what the group began to read it; goes into the stamps of its offsets.
+    pub birth: Option<Birth>,
+    /// Why it is not to be read.
+    pub trouble: Option<Trouble>,
 }
 
-/// Where these partitions begin for a group.
+/// Where these partitions begin for a group. What the broker says of their topics is noted in `troubles`; `ids` as for
+/// [`look`].
 pub fn beginnings<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,
     pipeline: &Pipeline,
     list: &TopicPartitionList,
+    ids: bool,
+    troubles: &mut Troubles,
 ) -> Result<Vec<Beginning>, SourceError> {
     let committed = committed_now(consumer, list.clone())?;
+    let elements = committed.elements();
+    let topics: BTreeSet<String> = elements.iter().map(|element| element.topic().to_owned()).collect();
+    let described = look(consumer, &topics, ids)?;
+    for (topic, described) in &described {
+        troubles.look(topic, described);
+    }
+    let mut others: BTreeMap<String, Vec<Option<i32>>> = BTreeMap::new();
     let mut found = Vec::new();
-    for element in committed.elements() {
+    for element in elements {
         let (topic, partition) = (element.topic(), element.partition());
+        let described = described.get(topic).unwrap_or(&Found::Unknown);
+        let committed = plain(element.offset());
+        let born = Stamp::parse(element.metadata()).and_then(|stamp| stamp.birth);
+        let source = pipeline.source_of(topic);
+        let mut beginning = Beginning {
+            topic: topic.to_owned(),
+            partition,
+            source,
+            at: committed.unwrap_or(0),
+            committed,
+            birth: birth(committed, born.as_ref(), described, partition),
+            trouble: None,
+        };
+        if *described == Found::Missing {
+            // Deleted since the group gave it to us.
+            beginning.trouble = Some(Trouble::Missing);
+            found.push(beginning);
+            continue;
+        }
         let (low, high) = consumer
             .fetch_watermarks(topic, partition, ANSWER_TIMEOUT)
             .map_err(|error| kafka("reading a partition's first and last offset", &error))?;
-        let committed = plain(element.offset());
-        let source = pipeline.source_of(topic);
-        let at = match source.map(|source| &pipeline.sources[source]) {
-            // The group gave it before it learned that we read it no longer; it will not be read.
-            None => high,
-            Some(declared) => match begin(Facts { committed, low, high }, declared.start) {
-                Begin::At(at) => at,
+        // Without a source it will not be read: the group gave it before it learned that we read it no longer.
+        beginning.at = high;
+        if let Some(declared) = source.map(|source| &pipeline.sources[source]) {
+            let kin = match (committed, declared.start) {
+                (Some(_), _) | (None, Start::Earliest) => Kin::None,
+                (None, Start::Latest | Start::Error) => {
+                    if !others.contains_key(topic) {
+                        others.insert(topic.to_owned(), births(consumer, topic, described)?);
+                    }
+                    kin(partition, others.get(topic).into_iter().flatten().copied())
+                }
+            };
+            let began = born.as_ref().and_then(|born| born.id.as_ref());
+            let recreated = troubles.recreated(topic, began, described);
+            match begin(Facts { committed, low, high, kin, recreated }, declared.start) {
+                Begin::At(at) => beginning.at = at,
                 Begin::Undeclared => {
                     return Err(SourceError::NoStart {
                         group: group.to_owned(),
@@ -53,16 +100,79 @@ pub fn beginnings<C: ConsumerContext>(
                     });
                 }
                 Begin::OutOfRange { committed } => {
-                    let why = format!(
-                        "{topic}/{partition} holds offsets {low} to {high}, but the group `{group}` has committed {committed}: records were deleted before they were read, or the topic was made anew; reset the group's offset to go on"
-                    );
-                    return Err(SourceError::Kafka { what: "offset out of range", why });
+                    beginning.trouble = Some(Trouble::OutOfRange { next: committed, low, high });
                 }
-            },
-        };
-        found.push(Beginning { topic: topic.to_owned(), partition, source, at, committed });
+                Begin::Recreated => {
+                    beginning.trouble = Some(Trouble::Recreated);
+                    // What is committed from now on, if anything, belongs to the topic of before.
+                    if born.is_none() {
+                        let id = troubles.first(topic).cloned();
+                        beginning.birth = Some(Birth { id, partitions: None });
+                    }
+                }
+            }
+        }
+        found.push(beginning);
     }
     Ok(found)
+}
+
+/// What stands behind these names: with the ids of the topics, or only how many partitions they have.
+pub fn look<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topics: &BTreeSet<String>,
+    ids: bool,
+) -> Result<BTreeMap<String, Found>, SourceError> {
+    let what = "asking what the topics are";
+    if ids {
+        return describe(consumer.client(), topics, ANSWER_TIMEOUT)
+            .map_err(|why| SourceError::Kafka { what, why });
+    }
+    let mut described = BTreeMap::new();
+    for topic in topics {
+        let metadata =
+            consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT).map_err(|error| kafka(what, &error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let found =
+            match found.map(|found| (found.error().map(RDKafkaErrorCode::from), found.partitions().len())) {
+                Some((None, partitions)) => {
+                    Found::Present { id: None, partitions: i32::try_from(partitions).unwrap_or(i32::MAX) }
+                }
+                Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Found::Missing,
+                _ => Found::Unknown,
+            };
+        described.insert(topic.clone(), found);
+    }
+    Ok(described)
+}
+
+/// With what the group began on a partition: what its offset's stamp says, else what there is now. How many partitions
+/// there were is not known when somebody else has committed the offset.
+fn birth(committed: Option<i64>, born: Option<&Birth>, found: &Found, partition: i32) -> Option<Birth> {
+    let Found::Present { id, partitions } = found else { return born.cloned() };
+    // The broker that was asked may know less of the topic than the one that assigned the partition.
+    let now = (*partitions).max(partition.saturating_add(1));
+    Some(Birth {
+        id: born.and_then(|born| born.id.clone()).or_else(|| id.clone()),
+        partitions: born.map_or_else(|| committed.is_none().then_some(now), |born| born.partitions),
+    })
+}
+
+/// For each partition of a topic in which the group has an offset: how many there were when it began on that one.
+fn births<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    described: &Found,
+) -> Result<Vec<Option<i32>>, SourceError> {
+    let Found::Present { partitions, .. } = described else { return Ok(Vec::new()) };
+    let mut list = TopicPartitionList::new();
+    for partition in 0..*partitions {
+        list.add_partition(topic, partition);
+    }
+    let committed = committed_now(consumer, list)?;
+    let elements = committed.elements();
+    let theirs = elements.iter().filter(|element| plain(element.offset()).is_some());
+    Ok(theirs.map(|element| Stamp::parse(element.metadata())?.birth?.partitions).collect())
 }
 
 /// What the group has committed.
@@ -79,13 +189,14 @@ pub fn committed_now<C: ConsumerContext>(
     }
 }
 
-/// These partitions, at where they begin.
+/// These partitions, at where they begin. What is not to be read waits at its end, where nothing comes.
 pub fn at_beginnings<'b>(
     beginnings: impl Iterator<Item = &'b Beginning>,
 ) -> Result<TopicPartitionList, SourceError> {
     let mut list = TopicPartitionList::new();
-    for Beginning { topic, partition, at, .. } in beginnings {
-        list.add_partition_offset(topic, *partition, Offset::Offset(*at))
+    for Beginning { topic, partition, at, trouble, .. } in beginnings {
+        let offset = if trouble.is_some() { Offset::End } else { Offset::Offset(*at) };
+        list.add_partition_offset(topic, *partition, offset)
             .map_err(|error| kafka("preparing the assignment", &error))?;
     }
     Ok(list)

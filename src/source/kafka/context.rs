@@ -34,7 +34,21 @@ pub(super) struct Inbox {
     pub(super) answering: Option<bool>,
     /// Whether the group is at rest, by the latest statistics; `None` when they are older than the last look.
     pub(super) at_rest: Option<bool>,
-    pub(super) ends: Vec<(String, i32, i64)>,
+    /// Where partitions end, by the latest statistics.
+    pub(super) ends: Vec<End>,
+}
+
+/// Where a partition ends.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    /// For readers of committed records.
+    pub(super) stable: i64,
+    /// For all others; what open transactions hold back lies between.
+    pub(super) high: i64,
+    /// Whether librdkafka fetches it, or means to.
+    pub(super) fetched: bool,
 }
 
 /// Error reports kept between two polls; more say nothing new.
@@ -72,8 +86,14 @@ impl ClientContext for LaneContext {
         inbox.ends.clear();
         for (name, topic) in &statistics.topics {
             for (id, partition) in &topic.partitions {
-                if *id >= 0 && partition.ls_offset >= 0 {
-                    inbox.ends.push((name.clone(), *id, partition.ls_offset));
+                if *id >= 0 {
+                    inbox.ends.push(End {
+                        topic: name.clone(),
+                        partition: *id,
+                        stable: partition.ls_offset,
+                        high: partition.hi_offset,
+                        fetched: !matches!(&*partition.fetch_state, "none" | "stopping" | "stopped"),
+                    });
                 }
             }
         }

@@ -1,10 +1,23 @@
 //! Which errors of the consumer end a lane; the others pass by themselves and stay visible as the last error.
 //!
-//! Owns the reasons that operators read. Called by the parent for each error that a poll brings.
+//! Owns the reasons that operators read. Called by `look` for each error that a poll brings.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::source::Notice;
+
+/// Whether an error says that an offset is outside of what its partition holds; it does not say which partition.
+pub fn is_out_of_range(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset))
+}
+
+/// Whether an error says that a topic is not there.
+pub fn is_missing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::UnknownTopicOrPartition | Code::UnknownTopic))
+}
 
 /// The notice that ends the lane; `None` for what passes. `instance` is the id of a static member;
 /// `patterns` says that some source names its topics by a pattern.
@@ -31,15 +44,13 @@ pub fn failure(error: &KafkaError, instance: Option<&str>, patterns: bool) -> Op
             )
         }
         code if fatal => format!("the consumer has failed for good: {code}"),
-        // The client says the same of a pattern that matches nothing yet. Topics by name were there at the start.
+        // The client says the same of a pattern that matches nothing yet. A topic that was deleted is named by the look
+        // at the topics.
         Code::UnknownTopicOrPartition | Code::UnknownTopic if patterns => {
             return Some(Notice::Trouble(format!(
                 "no topic matches the topic_pattern of a source yet, or a topic was deleted ({code})"
             )));
         }
-        Code::UnknownTopicOrPartition | Code::UnknownTopic => format!(
-            "a topic of the pipeline does not exist ({code}); `noroshi topics --create` makes what is missing"
-        ),
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed => {
@@ -68,7 +79,8 @@ mod tests {
         for (error, expect) in [
             (once(Code::AllBrokersDown), None),
             (once(Code::BadCompression), None),
-            (once(Code::UnknownTopic), Some(("failed", "does not exist"))),
+            (once(Code::UnknownTopic), None),
+            (once(Code::UnknownTopicOrPartition), None),
             (once(Code::GroupAuthorizationFailed), Some(("failed", "want of rights"))),
             (once(Code::SaslAuthenticationFailed), Some(("failed", "credentials"))),
             (once(Code::AutoOffsetReset), Some(("failed", "outside of what the topic holds"))),

@@ -3,7 +3,7 @@
 //! Owns turning librdkafka's many ways of saying no into one clear line. Called by `pipeline::service` and
 //! `cli::topics`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::OAuthToken;
@@ -16,6 +16,7 @@ use super::begin;
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::Pipeline;
 use crate::source::SourceError;
+use crate::source::troubles::{TroubleNote, Troubles};
 
 /// One question to the broker.
 const ASK: Duration = Duration::from_secs(2);
@@ -214,7 +215,16 @@ impl Preflight {
             }
         }
         if list.count() > 0 {
-            begin::beginnings(&self.consumer, group, pipeline, &list)?;
+            let mut troubles = Troubles::new(Duration::MAX);
+            begin::beginnings(&self.consumer, group, pipeline, &list, false, &mut troubles)?
+                .into_iter()
+                .find_map(|found| {
+                    let (topic, partition) = (Arc::from(found.topic.as_str()), Some(found.partition));
+                    Some(TroubleNote { topic, partition, trouble: found.trouble? })
+                })
+                .map_or(Ok(()), |note| {
+                    Err(SourceError::Kafka { what: "where to begin", why: note.to_string() })
+                })?;
         }
         Ok(())
     }
