@@ -5,6 +5,7 @@
 
 pub mod assignment;
 pub mod audit;
+pub mod fair;
 pub mod files;
 pub mod kafka;
 pub mod pattern;
@@ -112,6 +113,8 @@ pub struct PartitionStatus {
     pub committed: Option<i64>,
     /// End of what read-committed readers see, when known.
     pub end: Option<i64>,
+    /// Why nothing can be read from `next` on.
+    pub blocked: Option<Arc<str>>,
 }
 
 /// Why a source could not do what it was asked.

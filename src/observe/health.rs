@@ -72,6 +72,9 @@ pub struct PartitionStatus {
     pub high_watermark: Option<i64>,
     /// Whether it is not read at the moment.
     pub paused: bool,
+    /// Why what comes next cannot be read; absent when it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
 }
 
 impl PartitionStatus {

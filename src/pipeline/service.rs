@@ -4,6 +4,7 @@
 //! end. What a lane does is `lane`'s. Called by `cli::run` and `cli::demo`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,8 @@ pub struct Service {
     /// The pipeline's name, which never changes while it runs.
     name: String,
     instance: String,
+    /// Partitions that the pipeline reads, by the last look at the broker; 0 before it.
+    partitions: AtomicU64,
 }
 
 /// How a lane ended.
@@ -86,7 +89,7 @@ impl Service {
     /// A service that runs what is in the slot; `instance` names this process among those of the pipeline.
     pub fn new(config: Arc<Config>, slot: Arc<Slot>, instance: &str) -> Self {
         let name = slot.newest().compiled.pipeline.name.clone();
-        Self { config, slot, name, instance: instance.to_owned() }
+        Self { config, slot, name, instance: instance.to_owned(), partitions: AtomicU64::new(0) }
     }
 
     /// Looks at the broker: reachable, lets us in, the topics are there.
@@ -94,7 +97,9 @@ impl Service {
         let preflight = self.connect()?;
         let pipeline = &self.slot.newest().compiled.pipeline;
         let inputs = pipeline.sources.iter().flat_map(|source| source.topics.iter().cloned());
-        present(&preflight, inputs.chain(pipeline.output_topics()))
+        present(&preflight, inputs.chain(pipeline.output_topics()))?;
+        self.partitions.store(preflight.partitions(pipeline)?, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Looks whether the broker has what `new` needs and `old` did not: its topics, and a place to begin on those that
@@ -211,7 +216,10 @@ impl Service {
             try_for: timeout.mul_f64(0.8),
             replace_for: timeout,
         };
-        Ok((settings, kafka::consumer(&self.config, &self.group(), lane)?))
+        // The lanes of a process share its memory and its fate: together they have all partitions at most.
+        let lanes = u64::from(self.config.lanes.resolved().max(1));
+        let partitions = self.partitions.load(Ordering::Relaxed).div_ceil(lanes);
+        Ok((settings, kafka::consumer(&self.config, &self.group(), lane, partitions)?))
     }
 }
 

@@ -3,12 +3,14 @@
 //! Owns the translation of [`LaneEvents`] into counters, states and lines; decides nothing. One for each lane,
 //! made by `cli::run`.
 
+mod blocked;
 mod outage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::blocked::Blocked;
 use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
@@ -128,6 +130,8 @@ pub struct Watch {
     trouble: Option<(String, Instant)>,
     /// Whether and since when no broker answers.
     outage: Outage,
+    /// Partitions whose next batch cannot be read.
+    blocked: Blocked,
 }
 
 impl Watch {
@@ -147,6 +151,7 @@ impl Watch {
             flooded: BTreeSet::new(),
             trouble: None,
             outage: Outage::default(),
+            blocked: Blocked::default(),
         }
     }
 
@@ -212,6 +217,7 @@ impl Watch {
     }
 
     fn show(&mut self, partitions: Vec<PartitionStatus>, open_bytes: u64) {
+        self.blocked.tell(self.lane, &self.observed, &partitions);
         let metrics = &self.observed.metrics;
         let shown: Vec<Shown> = partitions
             .into_iter()
@@ -222,6 +228,7 @@ impl Watch {
                 committed_offset: partition.committed,
                 high_watermark: partition.end,
                 paused: self.paused,
+                blocked: partition.blocked.map(|why| why.to_string()),
             })
             .collect();
         let owned: BTreeSet<(String, i32)> =
@@ -407,7 +414,7 @@ mod tests {
     use crate::rules::RuleSet;
     use crate::source::{NoEnvelope, RecordRef};
 
-    fn watch() -> Watch {
+    pub(super) fn watch() -> Watch {
         let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
         let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
         let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));

@@ -58,6 +58,8 @@ struct Place {
     next: i64,
     committed: Option<i64>,
     end: Option<i64>,
+    /// Why nothing can be read from `next` on.
+    blocked: Option<Arc<str>>,
     owned: bool,
 }
 
@@ -97,6 +99,7 @@ impl Positions {
             next: at,
             committed,
             end: None,
+            blocked: None,
             owned: true,
         };
         match self.index.get(&(Arc::clone(&topic), partition)) {
@@ -119,6 +122,11 @@ impl Positions {
     pub fn slot(&self, topic: &str, partition: i32) -> Option<PartitionSlot> {
         // A topic name is short; the allocation would cost more than the scan of a lane's few partitions.
         self.places.iter().position(|place| place.is(topic, partition) && place.is_read())
+    }
+
+    /// The slot of a partition that this lane has or had, read or not.
+    pub fn known(&self, topic: &str, partition: i32) -> Option<PartitionSlot> {
+        self.places.iter().position(|place| place.is(topic, partition))
     }
 
     /// From here on topics belong to these sources. Partitions that no source reads any more are held, and not read,
@@ -144,6 +152,14 @@ impl Positions {
     pub fn read(&mut self, slot: PartitionSlot, offset: i64) {
         if let Some(place) = self.places.get_mut(slot) {
             place.next = offset + 1;
+            place.blocked = None;
+        }
+    }
+
+    /// Notes that what comes next in a partition cannot be read.
+    pub fn block(&mut self, slot: PartitionSlot, why: &str) {
+        if let Some(place) = self.places.get_mut(slot) {
+            place.blocked = Some(Arc::from(why));
         }
     }
 
@@ -189,6 +205,7 @@ impl Positions {
             next: place.next,
             committed: place.committed,
             end: place.end,
+            blocked: place.blocked.clone(),
         })
         .collect()
     }

@@ -9,6 +9,8 @@ pub mod bounded;
 mod context;
 mod failure;
 pub mod preflight;
+mod queues;
+mod reading;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -19,15 +21,14 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::begin::{Beginning, at_beginnings};
 use self::context::{Inbox, LaneContext, Pending};
-use self::failure::failure;
+use self::queues::{Bell, Queues};
 use super::assignment::Positions;
 use super::audit::{Committed, Stamp, compare};
-use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
+use super::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::{Pipeline, Start};
 
@@ -41,7 +42,9 @@ const SETTLE_POLL: Duration = Duration::from_millis(50);
 
 /// The consumer of a lane.
 pub struct KafkaSource {
-    consumer: BaseConsumer<LaneContext>,
+    /// Before the consumer, which leaves the group when the last that holds it is dropped.
+    queues: Queues,
+    consumer: Arc<BaseConsumer<LaneContext>>,
     pipeline: Arc<Pipeline>,
     group: String,
     /// What this lane's commits are stamped with; the epoch is the caller's to say.
@@ -66,13 +69,17 @@ impl KafkaSource {
     ) -> Result<Self, SourceError> {
         let context =
             LaneContext { inbox: Mutex::new(Inbox::default()), closing: AtomicBool::new(false), token };
-        let consumer: BaseConsumer<LaneContext> =
+        let mut consumer: BaseConsumer<LaneContext> =
             config.create_with_context(context).map_err(|error| kafka("creating the consumer", &error))?;
+        let bell = Arc::new(Bell::default());
+        let rung = Arc::clone(&bell);
+        consumer.set_nonempty_callback(move || rung.ring(None));
         let topics = subscription(&pipeline);
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
         Ok(Self {
-            consumer,
+            queues: Queues::new(bell),
+            consumer: Arc::new(consumer),
             pipeline,
             group: group.to_owned(),
             me,
@@ -121,6 +128,12 @@ impl KafkaSource {
         for Beginning { topic, partition, source, at, committed } in beginnings {
             self.positions.take(topic, *partition, *source, *at, *committed);
         }
+    }
+
+    fn regroup(&mut self) {
+        let (positions, pipeline) = (&self.positions, &self.pipeline);
+        self.queues
+            .regroup(|slot| organisation(pipeline, positions.place(slot).map(|(_, _, source)| source)));
     }
 
     /// Compares what the broker says of some partitions with what this lane believes.
@@ -200,19 +213,6 @@ impl Drop for KafkaSource {
     }
 }
 
-struct Borrowed<'a, 'm>(&'a BorrowedMessage<'m>);
-
-impl Envelope for Borrowed<'_, '_> {
-    fn key(&self) -> Option<Vec<u8>> {
-        self.0.key().map(<[u8]>::to_vec)
-    }
-
-    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
-        let Some(headers) = self.0.headers() else { return Vec::new() };
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-    }
-}
-
 impl Source for KafkaSource {
     type Group = ConsumerGroupMetadata;
 
@@ -222,56 +222,7 @@ impl Source for KafkaSource {
         records_max: usize,
         take: &mut dyn FnMut(&RecordRef<'_>) -> ControlFlow<()>,
     ) -> Vec<Notice> {
-        let until = Instant::now() + timeout;
-        let mut taken = 0;
-        while taken < records_max {
-            let wait =
-                if taken > 0 { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
-            match self.consumer.poll(wait) {
-                Some(Ok(message)) => {
-                    let (partition, offset) = (message.partition(), message.offset());
-                    // A record of a partition that was given back meanwhile is not ours to read, nor is one that no
-                    // source reads any more.
-                    let Some(slot) = self.positions.slot(message.topic(), partition) else {
-                        taken += 1;
-                        continue;
-                    };
-                    self.positions.read(slot, offset);
-                    let Some((topic, _, source)) = self.positions.place(slot) else { continue };
-                    let flow = take(&RecordRef {
-                        source,
-                        slot,
-                        topic,
-                        partition,
-                        offset,
-                        timestamp_ms: message.timestamp().to_millis(),
-                        payload: message.payload(),
-                        envelope: &Borrowed(&message),
-                    });
-                    taken += 1;
-                    if flow.is_break() {
-                        break;
-                    }
-                }
-                Some(Err(error)) => {
-                    let notices = self.notices();
-                    let patterns = self.pipeline.sources.iter().any(|source| source.client_pattern.is_some());
-                    if let Some(notice) = failure(&error, self.instance.as_deref(), patterns) {
-                        return vec![notice];
-                    }
-                    if !notices.is_empty() {
-                        return notices;
-                    }
-                }
-                None => {
-                    let notices = self.notices();
-                    if !notices.is_empty() || taken > 0 || Instant::now() >= until {
-                        return notices;
-                    }
-                }
-            }
-        }
-        self.notices()
+        self.read(timeout, records_max, take)
     }
 
     fn assign(&mut self) -> Result<(), SourceError> {
@@ -282,6 +233,11 @@ impl Source for KafkaSource {
             };
             let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
             self.take(&found);
+            for Beginning { topic, partition, source, .. } in &found {
+                let Some(slot) = self.positions.known(topic, *partition) else { continue };
+                let organisation = organisation(&self.pipeline, *source);
+                self.queues.open(&self.consumer, slot, (topic, *partition), organisation)?;
+            }
             let done = if self.cooperative() {
                 self.consumer.incremental_assign(&assigned)
             } else {
@@ -308,6 +264,11 @@ impl Source for KafkaSource {
         } else {
             self.consumer.unassign()
         };
+        for element in list.elements() {
+            if let Some(slot) = self.positions.known(element.topic(), element.partition()) {
+                self.queues.close(slot);
+            }
+        }
         done.map_err(|error| kafka("giving partitions back", &error))
     }
 
@@ -356,6 +317,7 @@ impl Source for KafkaSource {
         self.pipeline = Arc::clone(pipeline);
         let again = self.positions.declare(|topic| pipeline.source_of(topic));
         if again.is_empty() {
+            self.regroup();
             return Ok(());
         }
         let mut list = TopicPartitionList::new();
@@ -366,6 +328,7 @@ impl Source for KafkaSource {
         self.seek(at_beginnings(found.iter())?)?;
         self.commit_beginnings(&found)?;
         self.take(&found);
+        self.regroup();
         Ok(())
     }
 
@@ -415,6 +378,11 @@ impl Source for KafkaSource {
 fn subscription(pipeline: &Pipeline) -> BTreeSet<String> {
     let sources = pipeline.sources.iter();
     sources.flat_map(|source| source.topics.iter().chain(&source.client_pattern).cloned()).collect()
+}
+
+/// Whose records a source's are; those that nobody reads are of nobody.
+fn organisation(pipeline: &Pipeline, source: Option<usize>) -> &str {
+    source.map_or("", |source| pipeline.organisation_of(source).id.as_str())
 }
 
 fn plain(offset: Offset) -> Option<i64> {

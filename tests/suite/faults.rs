@@ -5,7 +5,7 @@
 //! `NOROSHI_FAULT_SEED=17 NOROSHI_FAULT_ROUNDS=1` plays one again. The oracle is the generator: it knows of each
 //! record what must become of it.
 
-mod proxy;
+pub mod proxy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -426,6 +426,7 @@ fn faults_in_any_order_lose_and_double_nothing() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("NOROSHI_FAULT_SEED").unwrap_or(1);
     let rounds = number("NOROSHI_FAULT_ROUNDS").unwrap_or(ROUNDS);
+    let _turn = proxy::turn();
     let proxy = Proxy::start(behind, address);
     for seed in first..first + rounds {
         let began = Instant::now();

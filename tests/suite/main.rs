@@ -8,6 +8,7 @@ mod dlq;
 mod faults;
 mod formats;
 mod kafka;
+mod limits;
 mod ocsf;
 mod oracle;
 mod process;

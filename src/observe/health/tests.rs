@@ -95,6 +95,7 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
         committed_offset: committed,
         high_watermark: end,
         paused: false,
+        blocked: None,
     };
     let partitions =
         vec![partition(Some(100), Some(150)), partition(None, Some(150)), partition(Some(9), None)];

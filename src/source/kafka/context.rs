@@ -30,6 +30,8 @@ pub(super) enum Pending {
 pub(super) struct Inbox {
     pub(super) pending: Vec<Pending>,
     pub(super) troubles: Vec<String>,
+    /// What the client said of its last error, for whoever gets that error next.
+    pub(super) last: Option<String>,
     /// Whether a broker is connected, by the latest statistics.
     pub(super) answering: Option<bool>,
     /// Whether the group is at rest, by the latest statistics; `None` when they are older than the last look.
@@ -58,6 +60,7 @@ impl ClientContext for LaneContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let mut inbox = self.inbox();
+        inbox.last = Some(reason.to_owned());
         if inbox.troubles.len() < TROUBLES_MAX {
             inbox.troubles.push(format!("{error} ({reason})"));
         }

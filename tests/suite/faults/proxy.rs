@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// `EndTxn`.
 const END_TRANSACTION: i16 = 26;
@@ -35,6 +35,12 @@ struct Shared {
     closed: AtomicBool,
 }
 
+/// There is one port for a proxy: tests take turns.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A proxy that lives as long as the value.
 pub struct Proxy {
     /// Where the program connects to.
@@ -45,7 +51,15 @@ pub struct Proxy {
 impl Proxy {
     /// Listens at `address` and passes everything on to `broker`.
     pub fn start(broker: &str, address: &str) -> Self {
-        let listener = TcpListener::bind(address).expect("the proxy's port is free");
+        // The one before needs a moment to let go of it.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let listener = loop {
+            match TcpListener::bind(address) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(Instant::now() < deadline, "the proxy's port {address}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
         let shared = Arc::new(Shared::default());
         let (accepting, broker) = (Arc::clone(&shared), broker.to_owned());
         std::thread::spawn(move || {
