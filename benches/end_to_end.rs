@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench end_to_end` starts a broker of its own, unless `NOROSHI_TEST_KAFKA=host:port` names one. With
 //! `-- --soak 600` it instead feeds the process for so many seconds at full speed and reports its peak memory; with
-//! `-- --burst`, for a while at a steady rate, then at ten times that rate, then steadily again.
+//! `-- --burst`, for a while at a steady rate, then at ten times that rate with one hot partition, then steadily again.
 
 mod telemetry;
 
@@ -27,11 +27,11 @@ const STEADY: std::ops::Range<usize> = RECORDS * 4 / 10..RECORDS * 95 / 100;
 const ROUNDS: usize = 3;
 const PARTITIONS: i32 = 4;
 const LANES: usize = 2;
-/// Records a second of the steady rate; ten times as many are more than the process reads.
-const STEADY_RATE: usize = 15_000;
+/// Records a second of the steady rate; ten times as many, nine of ten into one partition, are more than a lane reads.
+const STEADY_RATE: usize = 10_000;
 const BURST_FACTOR: usize = 10;
 /// Seconds of each part of a burst: before, in, and the least after it.
-const BURST_SECONDS: [u64; 3] = [30, 60, 30];
+const BURST_SECONDS: [u64; 3] = [20, 30, 20];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -146,7 +146,8 @@ fn burst(servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
             }
             let due = first + (elapsed.as_secs_f64() * rate as f64) as usize;
             for record in records.iter().cycle().skip(sent % records.len()).take(due - sent) {
-                send(&producer, topic, sent, record);
+                let hot = rate > STEADY_RATE && sent % BURST_FACTOR > 0;
+                send(&producer, topic, if hot { 0 } else { sent / BURST_FACTOR }, record);
                 sent += 1;
             }
             producer.poll(Duration::from_millis(5));
