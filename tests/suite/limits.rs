@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::delivery::{identity, repository};
 use super::faults::proxy::{Harm, Proxy, turn};
 use super::kafka::{Broker, Record, broker, unique};
-use super::process::{Running, WAIT_MAX, get, until};
+use super::process::{Running, WAIT_MAX, get};
 use super::stopping::{HEARTBEAT, SESSION};
 
 const LOUD: &str = "loud";
