@@ -147,6 +147,7 @@ fn a_quiet_organisation_does_not_wait_for_a_loud_one() {
         let came = loud(&alerts, appended_ms(&record));
         let own = alerts.iter().position(|(topic, offset, _)| *topic == quiet && *offset == number);
         let waited = loud(&alerts[..own.expect("its alert is there")], i64::MAX) - came;
+        eprintln!("record {number} came after {came} records of the loud one and waited for {waited} more");
         assert!(came < BACKLOG - WAIT_RECORDS_MAX, "the backlog was large when record {number} came");
         assert!(waited <= WAIT_RECORDS_MAX, "record {number} waited for {waited} records of the loud one");
     }
