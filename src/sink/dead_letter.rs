@@ -238,7 +238,10 @@ mod tests {
         assert!(cut);
         assert_eq!(output.value.as_deref(), Some(&b"abc"[..]));
         assert_eq!(named(&output, "noroshi-reject-bytes"), [b"6"]);
-        assert!(output.value.as_ref().is_some_and(|value| value.capacity() < 6), "what was cut off is not held");
+        assert!(
+            output.value.as_ref().is_some_and(|value| value.capacity() < 6),
+            "what was cut off is not held"
+        );
         // SHA-256 of "abcdef".
         let digest = "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
         assert_eq!(named(&output, "noroshi-reject-sha256"), [digest.as_bytes()]);

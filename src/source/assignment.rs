@@ -124,6 +124,18 @@ impl Positions {
         self.places.iter().position(|place| place.is(topic, partition) && place.is_read())
     }
 
+    /// What comes next in a partition can be read after all.
+    pub fn unblock(&mut self, slot: PartitionSlot) {
+        if let Some(place) = self.places.get_mut(slot) {
+            place.blocked = None;
+        }
+    }
+
+    /// Whether a slot's partition is owned and read.
+    pub fn is_read(&self, slot: PartitionSlot) -> bool {
+        self.places.get(slot).is_some_and(Place::is_read)
+    }
+
     /// The slot of a partition that this lane has or had, read or not.
     pub fn known(&self, topic: &str, partition: i32) -> Option<PartitionSlot> {
         self.places.iter().position(|place| place.is(topic, partition))

@@ -11,6 +11,7 @@ mod failure;
 pub mod preflight;
 mod queues;
 mod reading;
+mod stuck;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -96,6 +97,7 @@ impl KafkaSource {
         let ends = std::mem::take(&mut inbox.ends);
         let troubles = std::mem::take(&mut inbox.troubles);
         let answering = inbox.answering.take();
+        let stuck = inbox.stuck.take();
         // One rebalance at a time: the next one is announced once this one is carried out.
         let next = if self.granted.is_none() && !inbox.pending.is_empty() {
             Some(inbox.pending.remove(0))
@@ -105,6 +107,9 @@ impl KafkaSource {
         drop(inbox);
         for (topic, partition, end) in ends {
             self.positions.end(&topic, partition, end);
+        }
+        if let Some(stuck) = stuck {
+            self.note_stuck(&stuck);
         }
         let mut notices: Vec<Notice> = troubles.into_iter().map(Notice::Trouble).collect();
         if let Some(answering) = answering.filter(|answering| *answering != self.answering) {
@@ -300,10 +305,12 @@ impl Source for KafkaSource {
     }
 
     fn pause(&mut self) -> Result<(), SourceError> {
+        self.queues.paused = true;
         self.consumer.pause(&self.owned_list()).map_err(|error| kafka("pausing", &error))
     }
 
     fn resume(&mut self) -> Result<(), SourceError> {
+        self.queues.paused = false;
         self.consumer.resume(&self.owned_list()).map_err(|error| kafka("resuming", &error))
     }
 

@@ -62,12 +62,23 @@ pub(super) struct Queues {
     pub(super) of: BTreeMap<PartitionSlot, PartitionQueue<LaneContext>>,
     pub(super) fair: Fair,
     pub(super) bell: Arc<Bell>,
+    /// None of them is fetched at the moment.
+    pub(super) paused: bool,
+    /// Those behind an answer that the client does not get done with.
+    pub(super) stuck: BTreeSet<PartitionSlot>,
     looked_at: Instant,
 }
 
 impl Queues {
     pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self { of: BTreeMap::new(), fair: Fair::default(), bell, looked_at: Instant::now() }
+        Self {
+            of: BTreeMap::new(),
+            fair: Fair::default(),
+            bell,
+            paused: false,
+            stuck: BTreeSet::new(),
+            looked_at: Instant::now(),
+        }
     }
 
     /// Gives a partition a queue of its own. To be called before the partition is taken, so that nothing of it comes
@@ -95,6 +106,7 @@ impl Queues {
     /// Forgets a partition that was given back, with what was fetched of it.
     pub(super) fn close(&mut self, slot: PartitionSlot) {
         self.fair.dismiss(slot);
+        self.stuck.remove(&slot);
         let Some(queue) = self.of.remove(&slot) else { return };
         while queue.poll(Duration::ZERO).is_some() {}
     }

@@ -3,6 +3,7 @@
 //! Owns one poll of the source. A record that has left its queue is handed on, always: whoever does not want it has no
 //! other way to it than a rewind. Called by the parent on the lane's thread.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 
 use super::KafkaSource;
 use super::failure::{Consequence, failure};
+use super::stuck::WHY;
 use crate::source::{Envelope, Notice, PartitionSlot, RecordRef};
 
 /// Events that are served in one go; one poll serves one at most, and does not say whether it did.
@@ -62,10 +64,13 @@ impl KafkaSource {
                 Some(Ok(message)) => {
                     taken += 1;
                     let (partition, offset) = (message.partition(), message.offset());
-                    self.positions.read(slot, offset);
                     let mut flow = ControlFlow::Continue(());
-                    // A record of a partition that no source reads is nobody's.
-                    if let Some((topic, _, source)) = self.positions.place(slot) {
+                    // A record of a partition that is not read is nobody's, and moves nothing.
+                    let is_read = self.positions.is_read(slot);
+                    if is_read {
+                        self.positions.read(slot, offset);
+                    }
+                    if let Some((topic, _, source)) = self.positions.place(slot).filter(|_| is_read) {
                         flow = take(&RecordRef {
                             source,
                             slot,
@@ -110,6 +115,19 @@ impl KafkaSource {
             }
         }
         None
+    }
+
+    /// Partitions stand still behind an answer that the client does not get done with, or do no longer.
+    pub(super) fn note_stuck(&mut self, stuck: &[(String, i32)]) {
+        let read = stuck.iter().filter_map(|(topic, partition)| self.positions.slot(topic, *partition));
+        let now: BTreeSet<PartitionSlot> = if self.queues.paused { BTreeSet::new() } else { read.collect() };
+        for slot in self.queues.stuck.difference(&now) {
+            self.positions.unblock(*slot);
+        }
+        for slot in &now {
+            self.positions.block(*slot, WHY);
+        }
+        self.queues.stuck = now;
     }
 
     /// What follows from an error of the client, or of a partition.
