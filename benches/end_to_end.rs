@@ -146,7 +146,7 @@ fn burst(servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
             }
             let due = first + (elapsed.as_secs_f64() * rate as f64) as usize;
             for record in records.iter().cycle().skip(sent % records.len()).take(due - sent) {
-                let hot = rate > STEADY_RATE && sent % BURST_FACTOR > 0;
+                let hot = rate > STEADY_RATE && !sent.is_multiple_of(BURST_FACTOR);
                 send(&producer, topic, if hot { 0 } else { sent / BURST_FACTOR }, record);
                 sent += 1;
             }

@@ -14,7 +14,8 @@ pub const MESSAGE_OVERHEAD_BYTES: u64 = 16 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Largest record that is decoded, in bytes after decompression. Larger ones are rejected.
+    /// Largest record that is decoded, in bytes after decompression. Larger ones are rejected. Topics that take much more
+    /// than the default also take batches that no consumer can unpack: docs/operations.md, "Compressed batches".
     #[schemars(range(min = 1_024, max = 104_857_600))]
     pub record_bytes_max: u64,
     /// How deep JSON may be nested. Deeper records are rejected.
