@@ -2,7 +2,9 @@
 //!
 //! `cargo bench --bench end_to_end` starts a broker of its own, unless `NOROSHI_TEST_KAFKA=host:port` names one. With
 //! `-- --soak 600` it instead feeds the process for so many seconds at full speed and reports its peak memory; with
-//! `-- --recover 50` it kills one of two processes so many times and reports how long partitions stood still.
+//! `-- --recover 50` it kills one of two processes so many times and reports how long partitions stood still; with
+//! `-- --burst` it feeds it for a while at a steady rate, then at ten times that rate with one hot partition, then steadily
+//! again.
 
 mod recover;
 mod telemetry;
@@ -28,6 +30,11 @@ const STEADY: std::ops::Range<usize> = RECORDS * 4 / 10..RECORDS * 95 / 100;
 const ROUNDS: usize = 3;
 const PARTITIONS: i32 = 4;
 const LANES: usize = 2;
+/// Records a second of the steady rate; ten times as many, nine of ten into one partition, are more than a lane reads.
+const STEADY_RATE: usize = 10_000;
+const BURST_FACTOR: usize = 10;
+/// Seconds of each part of a burst: before, in, and the least after it.
+const BURST_SECONDS: [u64; 3] = [20, 30, 20];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -58,6 +65,11 @@ fn main() {
     println!("{what}, {size:.0} bytes each, rules/windows");
     if kills.is_none() {
         println!("{PARTITIONS} partitions, {LANES} lanes\n");
+    }
+    if arguments.iter().any(|argument| argument == "--burst") {
+        burst(&servers, &topic, &pipeline(&format!("{id}-burst")), &records);
+        let _ = std::fs::remove_dir_all(&folder);
+        return;
     }
     match (soak, kills) {
         (Some(seconds), _) => {
@@ -132,6 +144,55 @@ fn soaked(seconds: u64, servers: &str, topic: &str, pipeline: &Path, records: &[
         run.records(),
         run.records() as f64 / seconds as f64,
         run.peak_kib() / 1024
+    );
+}
+
+/// Memory before, in and after a burst; the lag says whether it was one.
+fn burst(servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
+    let run = Run::start(servers, pipeline);
+    let producer = producer(servers);
+    let mut sent = 0usize;
+    println!("{:<28} {:>12} {:>12} {:>14} {:>10}", "", "sent/s", "read/s", "resident MiB", "peak MiB");
+    let rates = [STEADY_RATE, STEADY_RATE * BURST_FACTOR, STEADY_RATE];
+    for ((what, rate), seconds) in
+        ["before", "in the burst", "after"].into_iter().zip(rates).zip(BURST_SECONDS)
+    {
+        let (began, first, read, mut highest) = (Instant::now(), sent, run.records(), 0);
+        let mut shown = None;
+        loop {
+            let elapsed = began.elapsed();
+            let over = elapsed >= Duration::from_secs(seconds);
+            // What the burst has left is read before the last line.
+            let caught_up = what != "after" || run.records() + 2 * STEADY_RATE as u64 >= sent as u64;
+            if over && caught_up {
+                break;
+            }
+            let due = first + (elapsed.as_secs_f64() * rate as f64) as usize;
+            for record in records.iter().cycle().skip(sent % records.len()).take(due - sent) {
+                let hot = rate > STEADY_RATE && !sent.is_multiple_of(BURST_FACTOR);
+                send(&producer, topic, if hot { 0 } else { sent / BURST_FACTOR }, record);
+                sent += 1;
+            }
+            producer.poll(Duration::from_millis(5));
+            let second = elapsed.as_secs();
+            if shown != Some(second) {
+                shown = Some(second);
+                highest = highest.max(run.resident_kib());
+            }
+        }
+        let took = began.elapsed().as_secs_f64();
+        println!(
+            "{what:<28} {:>12.0} {:>12.0} {:>14} {:>10}",
+            (sent - first) as f64 / took,
+            (run.records() - read) as f64 / took,
+            highest / 1024,
+            run.peak_kib() / 1024
+        );
+    }
+    println!(
+        "\n{sent} records sent, {} read; resident at the end {} MiB",
+        run.records(),
+        run.resident_kib() / 1024
     );
 }
 

@@ -5,6 +5,7 @@
 
 pub mod assignment;
 pub mod audit;
+pub mod fair;
 pub mod files;
 pub mod kafka;
 pub mod pattern;
@@ -122,6 +123,8 @@ pub struct PartitionStatus {
     pub held_back: u64,
     /// Whether it is not read, as something is wrong with it.
     pub held: bool,
+    /// Why nothing can be read from `next` on.
+    pub blocked: Option<Arc<str>>,
 }
 
 /// Why a source could not do what it was asked.

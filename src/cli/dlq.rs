@@ -158,7 +158,7 @@ impl Letters {
         let token = TokenSource::new(&config);
         let unreachable = |error: PreflightError| CliError::kafka(error.to_string());
         Preflight::connect(&kafka::admin(&config)?, token.clone(), CONNECT_PATIENCE).map_err(unreachable)?;
-        let consumer = kafka::consumer(&config, &config.kafka.replay_id(&pipeline.name), 0)?;
+        let consumer = kafka::consumer(&config, &config.kafka.replay_id(&pipeline.name), 0, 1)?;
         let reader = BoundedReader::new(&consumer, token).map_err(unreadable)?;
         Ok(Self { config, pipeline, reader })
     }

@@ -63,11 +63,26 @@ pub const PRODUCER: &[Preset] = &[
 ];
 
 /// Messages that librdkafka tries to hold ready for each consumer: about a second's worth, within the bound on bytes.
-const QUEUED_MESSAGES_MIN: &str = "100000";
+const QUEUED_MESSAGES: u64 = 100_000;
+/// …and for each partition at least so many.
+const QUEUED_MESSAGES_MIN: u64 = 1_000;
+/// What each partition may hold ready at least, in bytes: half of it waiting, half of it being fetched.
+const PARTITION_SHARE_MIN: u64 = 512 * 1_024;
 
-/// A consumer of a lane. `group_id` comes from [`Kafka::group_id`](super::Kafka::group_id).
-pub fn consumer(config: &Config, group_id: &str, lane: u32) -> Result<ClientConfig, Diagnostic> {
+/// A consumer of a lane. `group_id` comes from [`Kafka::group_id`](super::Kafka::group_id). Each partition has a queue of
+/// its own, so the bounds are divided by the `partitions` that the lane may have: librdkafka looks at one queue only
+/// before it fetches for it.
+pub fn consumer(
+    config: &Config,
+    group_id: &str,
+    lane: u32,
+    partitions: u64,
+) -> Result<ClientConfig, Diagnostic> {
     let (kafka, limits) = (&config.kafka, &config.limits);
+    let partitions = partitions.max(1);
+    let share = (limits.fetch_queue_bytes_max / partitions).max(PARTITION_SHARE_MIN);
+    let fetched = limits.fetch_partition_bytes_max.min(share / 2);
+    let messages = (QUEUED_MESSAGES / partitions).max(QUEUED_MESSAGES_MIN);
     let mut client = base(config)?;
     preset(&mut client, CONSUMER);
     for (name, value) in &kafka.consumer.properties {
@@ -81,9 +96,9 @@ pub fn consumer(config: &Config, group_id: &str, lane: u32) -> Result<ClientConf
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
         .set("enable.partition.eof", "false")
-        .set("queued.min.messages", QUEUED_MESSAGES_MIN)
-        .set("queued.max.messages.kbytes", (limits.fetch_queue_bytes_max / 1_024).to_string())
-        .set("fetch.message.max.bytes", limits.fetch_partition_bytes_max.to_string());
+        .set("queued.min.messages", messages.to_string())
+        .set("queued.max.messages.kbytes", ((share - fetched) / 1_024).to_string())
+        .set("fetch.message.max.bytes", fetched.to_string());
     match kafka.group_protocol {
         GroupProtocol::Classic => {
             client.set("group.protocol", "classic").set("partition.assignment.strategy", "cooperative-sticky")

@@ -14,7 +14,8 @@ pub const MESSAGE_OVERHEAD_BYTES: u64 = 16 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Largest record that is decoded, in bytes after decompression. Larger ones are rejected.
+    /// Largest record that is decoded, in bytes after decompression. Larger ones are rejected. Topics that take much more
+    /// than the default also take batches that no consumer can unpack: docs/operations.md, "Compressed batches".
     #[schemars(range(min = 1_024, max = 104_857_600))]
     pub record_bytes_max: u64,
     /// How deep JSON may be nested. Deeper records are rejected.
@@ -26,11 +27,12 @@ pub struct Limits {
     /// Rows in one batch that rules see. More makes rules cheaper by the row and needs more memory.
     #[schemars(range(min = 64, max = 65_536))]
     pub batch_rows_max: u32,
-    /// Memory for fetched records that wait, in bytes for each lane. It is checked before a fetch, so one fetch of
-    /// strongly compressed data can exceed it.
+    /// Memory for fetched records that wait, in bytes for each lane. The partitions that a lane may have share it, each
+    /// with at least 512 KiB. It is checked before a fetch, so a fetch of strongly compressed data can exceed it.
     #[schemars(range(min = 1_048_576, max = 2_147_483_648_u64))]
     pub fetch_queue_bytes_max: u64,
-    /// What one fetch asks of one partition, in bytes as stored by the broker.
+    /// What one fetch asks of one partition, in bytes as stored by the broker; at most half of the partition's share
+    /// of fetch_queue_bytes_max.
     #[schemars(range(min = 65_536, max = 104_857_600))]
     pub fetch_partition_bytes_max: u64,
     /// Memory for alerts and rejects on their way to the brokers, in bytes for each lane.

@@ -4,6 +4,10 @@
 
 use super::{Reject, RejectCode};
 
+/// Largest record by default, in bytes. Topics are made to take it, and gzip packs 1,032 bytes of zeros into one at most: a
+/// batch of such a topic stays below the 4 GiB that librdkafka can unpack.
+const RECORD_BYTES_MAX: usize = 4_000_000;
+
 /// How large, how deep and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
@@ -17,7 +21,7 @@ pub struct DecodeLimits {
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { record_bytes_max: 4 << 20, depth_max: 64, events_per_record_max: 10_000 }
+        Self { record_bytes_max: RECORD_BYTES_MAX, depth_max: 64, events_per_record_max: 10_000 }
     }
 }
 

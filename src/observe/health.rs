@@ -77,6 +77,9 @@ pub struct PartitionStatus {
     /// What is wrong with it, or with its topic: the kind, as in `troubles`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<&'static str>,
+    /// Why what comes next cannot be read; absent when it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
 }
 
 impl PartitionStatus {

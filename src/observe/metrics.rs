@@ -331,6 +331,17 @@ impl Metrics {
         self.0.all.paused_partitions.get_or_create(&label("lane", &lane.to_string())).set(signed(count));
     }
 
+    /// Partitions of a lane whose next batch cannot be read.
+    pub fn blocked_partitions(&self, lane: u32, count: u64) {
+        self.0.all.blocked_partitions.get_or_create(&label("lane", &lane.to_string())).set(signed(count));
+    }
+
+    /// A batch of a partition cannot be read.
+    pub fn unreadable_batch(&self, topic: &str, partition: i32) {
+        let labels = vec![("topic", Arc::from(topic)), ("partition", Arc::from(partition.to_string()))];
+        self.bounded(&self.0.all.unreadable_batches, labels).inc();
+    }
+
     /// Bytes of the values in a lane's open epoch.
     pub fn open_epoch_bytes(&self, lane: u32, bytes: u64) {
         self.0.all.open_epoch.get_or_create(&label("lane", &lane.to_string())).set(signed(bytes));

@@ -4,6 +4,7 @@
 //! end. What a lane does is `lane`'s. Called by `cli::run` and `cli::demo`.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -76,6 +77,8 @@ pub struct Service {
     instance: String,
     /// Organisations whose own output topics were of no use when the service looked.
     parked: OnceLock<Vec<Lacking>>,
+    /// Partitions that the pipeline reads, by the last look at the broker; 0 before it.
+    partitions: AtomicU64,
 }
 
 /// An organisation that starts parked: its index, its topic, and why.
@@ -94,7 +97,14 @@ impl Service {
     /// A service that runs what is in the slot; `instance` names this process among those of the pipeline.
     pub fn new(config: Arc<Config>, slot: Arc<Slot>, instance: &str) -> Self {
         let name = slot.newest().compiled.pipeline.name.clone();
-        Self { config, slot, name, instance: instance.to_owned(), parked: OnceLock::new() }
+        Self {
+            config,
+            slot,
+            name,
+            instance: instance.to_owned(),
+            parked: OnceLock::new(),
+            partitions: AtomicU64::new(0),
+        }
     }
 
     /// Looks at the broker: reachable, lets us in, the topics are there. An organisation whose own output topic is not
@@ -106,6 +116,7 @@ impl Service {
         let mut absent = look(&preflight, inputs.chain(pipeline.output_topics()))?;
         let (missing, forbidden) = (absent.missing.clone(), absent.forbidden.clone());
         let parked = absent.park(&Owners::new(pipeline));
+        self.partitions.store(preflight.partitions(pipeline)?, Ordering::Relaxed);
         if absent.is_empty() {
             let _ = self.parked.set(parked);
             return Ok(());
@@ -228,7 +239,10 @@ impl Service {
             try_for: timeout.mul_f64(0.8),
             replace_for: timeout,
         };
-        Ok((settings, kafka::consumer(&self.config, &self.group(), lane)?))
+        // The lanes of a process share its memory and its fate: together they have all partitions at most.
+        let lanes = u64::from(self.config.lanes.resolved().max(1));
+        let partitions = self.partitions.load(Ordering::Relaxed).div_ceil(lanes);
+        Ok((settings, kafka::consumer(&self.config, &self.group(), lane, partitions)?))
     }
 }
 

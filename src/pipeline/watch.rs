@@ -3,6 +3,7 @@
 //! Owns the translation of [`LaneEvents`] into counters, states and lines; decides nothing. One for each lane,
 //! made by `cli::run`.
 
+mod blocked;
 mod outage;
 mod parked;
 mod troubles;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::blocked::Blocked;
 use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use self::parked::Parked;
 use super::cycle::Exit;
@@ -138,6 +140,8 @@ pub struct Watch {
     trouble: Option<(String, Instant)>,
     /// Whether and since when no broker answers.
     outage: Outage,
+    /// Partitions whose next batch cannot be read.
+    blocked: Blocked,
 }
 
 impl Watch {
@@ -160,6 +164,7 @@ impl Watch {
             parked: Parked::default(),
             trouble: None,
             outage: Outage::default(),
+            blocked: Blocked::default(),
         }
     }
 
@@ -225,6 +230,7 @@ impl Watch {
     }
 
     fn show(&mut self, partitions: Vec<PartitionStatus>, open_bytes: u64) {
+        self.blocked.tell(self.lane, &self.observed, &partitions);
         let metrics = &self.observed.metrics;
         let held = partitions.iter().filter(|partition| partition.held).count() as u64;
         let shown: Vec<Shown> = partitions
@@ -240,6 +246,7 @@ impl Watch {
                 paused: self.paused
                     || partition.held
                     || self.parked.holds(&self.compiled.pipeline, &partition.topic),
+                blocked: partition.blocked.map(|why| why.to_string()),
             })
             .collect();
         let owned: BTreeSet<(String, i32)> =

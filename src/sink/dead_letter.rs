@@ -111,13 +111,17 @@ pub fn output(
         let lost = if record.envelope.is_whole() { envelope.to_string() } else { "unknown".to_owned() };
         add(ENVELOPE_BYTES, &lost);
     }
-    let mut value = record.payload.map(<[u8]>::to_vec);
-    if let Some(bytes) = value.as_mut().filter(|bytes| bytes.len() > room.value) {
-        add(VALUE_BYTES, &bytes.len().to_string());
-        add(VALUE_SHA256, &hex(&Sha256::digest(&*bytes)));
-        bytes.truncate(room.value);
+    let mut value = record.payload;
+    if let Some((whole, kept)) = value.and_then(|whole| Some((whole, whole.get(..room.value)?)))
+        && kept.len() < whole.len()
+    {
+        add(VALUE_BYTES, &whole.len().to_string());
+        add(VALUE_SHA256, &hex(&Sha256::digest(whole)));
+        value = Some(kept);
         cut = true;
     }
+    // Copied after the cut: the copy stays until the epoch is published, and only its length is counted.
+    let value = value.map(<[u8]>::to_vec);
     let timestamp_ms = record.timestamp_ms.filter(|_| room.timestamp);
     let output = Output { topic: topic.clone(), key, value, headers, timestamp_ms };
     DeadLetter { output, cut }
@@ -271,6 +275,10 @@ mod tests {
         assert!(cut);
         assert_eq!(output.value.as_deref(), Some(&b"abc"[..]));
         assert_eq!(named(&output, "noroshi-reject-bytes"), [b"6"]);
+        assert!(
+            output.value.as_ref().is_some_and(|value| value.capacity() < 6),
+            "what was cut off is not held"
+        );
         // SHA-256 of "abcdef".
         let digest = "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
         assert_eq!(named(&output, "noroshi-reject-sha256"), [digest.as_bytes()]);

@@ -99,6 +99,8 @@ struct Place {
     end: Option<i64>,
     /// Records beyond the end that an open transaction keeps from readers.
     held_back: u64,
+    /// Why nothing can be read from `next` on.
+    blocked: Option<Arc<str>>,
     owned: bool,
     /// Owned and not read, as something is wrong with it.
     held: bool,
@@ -123,6 +125,7 @@ impl Place {
             end: self.end,
             held_back: self.held_back,
             held: self.held,
+            blocked: self.blocked.clone(),
         }
     }
 }
@@ -154,6 +157,7 @@ impl Positions {
             committed,
             end: None,
             held_back: 0,
+            blocked: None,
             owned: true,
             held: false,
             birth: None,
@@ -199,6 +203,23 @@ impl Positions {
         self.places.iter().position(|place| place.is(topic, partition) && place.is_read())
     }
 
+    /// What comes next in a partition can be read after all.
+    pub fn unblock(&mut self, slot: PartitionSlot) {
+        if let Some(place) = self.places.get_mut(slot) {
+            place.blocked = None;
+        }
+    }
+
+    /// Whether a slot's partition is owned and read.
+    pub fn is_read(&self, slot: PartitionSlot) -> bool {
+        self.places.get(slot).is_some_and(Place::is_read)
+    }
+
+    /// The slot of a partition that this lane has or had, read or not.
+    pub fn known(&self, topic: &str, partition: i32) -> Option<PartitionSlot> {
+        self.places.iter().position(|place| place.is(topic, partition))
+    }
+
     /// From here on topics belong to these sources. Partitions that no source reads any more are held, and not read,
     /// until the group takes them. The answer is those that were held and are to be read again: their positions are
     /// not known until they are taken anew.
@@ -222,6 +243,14 @@ impl Positions {
     pub fn read(&mut self, slot: PartitionSlot, offset: i64) {
         if let Some(place) = self.places.get_mut(slot) {
             place.next = offset + 1;
+            place.blocked = None;
+        }
+    }
+
+    /// Notes that what comes next in a partition cannot be read.
+    pub fn block(&mut self, slot: PartitionSlot, why: &str) {
+        if let Some(place) = self.places.get_mut(slot) {
+            place.blocked = Some(Arc::from(why));
         }
     }
 

@@ -11,6 +11,9 @@ mod describe;
 mod failure;
 mod look;
 pub mod preflight;
+mod queues;
+mod reading;
+mod stuck;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -21,16 +24,16 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::begin::{Beginning, at_beginnings};
 use self::context::{Inbox, LaneContext, Pending};
 use self::look::Look;
+use self::queues::{Bell, Queues};
 use super::assignment::Positions;
 use super::audit::{Birth, Committed, Stamp, compare};
 use super::troubles::{TroubleNote, Troubles};
-use super::{Envelope, Notice, PartitionStatus, RecordRef, Source, SourceError};
+use super::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::{Pipeline, Start};
 
@@ -58,7 +61,9 @@ pub struct KafkaSource {
     troubles: Troubles,
     /// What was last told of them.
     told: Vec<TroubleNote>,
-    consumer: BaseConsumer<LaneContext>,
+    /// Before the consumer, which leaves the group when the last that holds it is dropped.
+    queues: Queues,
+    consumer: Arc<BaseConsumer<LaneContext>>,
     pipeline: Arc<Pipeline>,
     group: String,
     /// What this lane's commits are stamped with; the epoch is the caller's to say.
@@ -68,7 +73,6 @@ pub struct KafkaSource {
     positions: Positions,
     /// Sources whose records are not read for now.
     held: BTreeSet<usize>,
-    paused: bool,
     granted: Option<Pending>,
     /// When the group last moved partitions, or this member began to join.
     moved_at: Option<Instant>,
@@ -87,8 +91,11 @@ impl KafkaSource {
     ) -> Result<Self, SourceError> {
         let context =
             LaneContext { inbox: Mutex::new(Inbox::default()), closing: AtomicBool::new(false), token };
-        let consumer: BaseConsumer<LaneContext> =
+        let mut consumer: BaseConsumer<LaneContext> =
             config.create_with_context(context).map_err(|error| kafka("creating the consumer", &error))?;
+        let bell = Arc::new(Bell::default());
+        let rung = Arc::clone(&bell);
+        consumer.set_nonempty_callback(move || rung.ring(None));
         let topics = subscription(&pipeline);
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| kafka("subscribing", &error))?;
@@ -96,14 +103,14 @@ impl KafkaSource {
             look: Look::new(watching.look_every),
             troubles: Troubles::new(watching.held_back_after),
             told: Vec::new(),
-            consumer,
+            queues: Queues::new(bell),
+            consumer: Arc::new(consumer),
             pipeline,
             group: group.to_owned(),
             me,
             instance: config.get("group.instance.id").map(str::to_owned),
             positions: Positions::default(),
             held: BTreeSet::new(),
-            paused: false,
             granted: None,
             moved_at: Some(Instant::now()),
             answering: true,
@@ -115,6 +122,7 @@ impl KafkaSource {
         let ends = std::mem::take(&mut inbox.ends);
         let troubles = std::mem::take(&mut inbox.troubles);
         let answering = inbox.answering.take();
+        let stuck = inbox.stuck.take();
         // One rebalance at a time: the next one is announced once this one is carried out.
         let next = if self.granted.is_none() && !inbox.pending.is_empty() {
             Some(inbox.pending.remove(0))
@@ -123,6 +131,9 @@ impl KafkaSource {
         };
         drop(inbox);
         self.note_ends(ends);
+        if let Some(stuck) = stuck {
+            self.note_stuck(&stuck);
+        }
         let mut notices: Vec<Notice> = troubles.into_iter().map(Notice::Trouble).collect();
         self.look_around(&mut notices);
         if let Some(answering) = answering.filter(|answering| *answering != self.answering) {
@@ -151,6 +162,12 @@ impl KafkaSource {
                 self.hold(topic, *partition, trouble.clone());
             }
         }
+    }
+
+    fn regroup(&mut self) {
+        let (positions, pipeline) = (&self.positions, &self.pipeline);
+        self.queues
+            .regroup(|slot| organisation(pipeline, positions.place(slot).map(|(_, _, source)| source)));
     }
 
     /// Compares what the broker says of some partitions with what this lane believes.
@@ -252,19 +269,6 @@ impl Drop for KafkaSource {
     }
 }
 
-struct Borrowed<'a, 'm>(&'a BorrowedMessage<'m>);
-
-impl Envelope for Borrowed<'_, '_> {
-    fn key(&self) -> Option<Vec<u8>> {
-        self.0.key().map(<[u8]>::to_vec)
-    }
-
-    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
-        let Some(headers) = self.0.headers() else { return Vec::new() };
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-    }
-}
-
 impl Source for KafkaSource {
     type Group = ConsumerGroupMetadata;
 
@@ -274,62 +278,7 @@ impl Source for KafkaSource {
         records_max: usize,
         take: &mut dyn FnMut(&RecordRef<'_>) -> ControlFlow<()>,
     ) -> Vec<Notice> {
-        let until = Instant::now() + timeout;
-        let mut taken = 0;
-        while taken < records_max {
-            let wait =
-                if taken > 0 { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
-            match self.consumer.poll(wait) {
-                Some(Ok(message)) => {
-                    let (partition, offset) = (message.partition(), message.offset());
-                    // A record of a partition that was given back meanwhile is not ours to read, nor is one that no
-                    // source reads any more.
-                    let Some(slot) = self.positions.slot(message.topic(), partition) else {
-                        taken += 1;
-                        continue;
-                    };
-                    let held = |place: Option<(_, _, usize)>| {
-                        place.is_some_and(|(_, _, source)| self.held.contains(&source))
-                    };
-                    if held(self.positions.place(slot)) {
-                        taken += 1;
-                        continue;
-                    }
-                    self.positions.read(slot, offset);
-                    let Some((topic, _, source)) = self.positions.place(slot) else { continue };
-                    let flow = take(&RecordRef {
-                        source,
-                        slot,
-                        topic,
-                        partition,
-                        offset,
-                        timestamp_ms: message.timestamp().to_millis(),
-                        payload: message.payload(),
-                        envelope: &Borrowed(&message),
-                    });
-                    taken += 1;
-                    if flow.is_break() {
-                        break;
-                    }
-                }
-                Some(Err(error)) => {
-                    let notices = self.notices();
-                    if let Some(notice) = self.failed(&error) {
-                        return vec![notice];
-                    }
-                    if !notices.is_empty() {
-                        return notices;
-                    }
-                }
-                None => {
-                    let notices = self.notices();
-                    if !notices.is_empty() || taken > 0 || Instant::now() >= until {
-                        return notices;
-                    }
-                }
-            }
-        }
-        self.notices()
+        self.read(timeout, records_max, take)
     }
 
     fn assign(&mut self) -> Result<(), SourceError> {
@@ -340,6 +289,11 @@ impl Source for KafkaSource {
             };
             let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
             self.take(&found);
+            for Beginning { topic, partition, source, .. } in &found {
+                let Some(slot) = self.positions.known(topic, *partition) else { continue };
+                let organisation = organisation(&self.pipeline, *source);
+                self.queues.open(&self.consumer, slot, (topic, *partition), organisation)?;
+            }
             let done = if self.cooperative() {
                 self.consumer.incremental_assign(&assigned)
             } else {
@@ -369,6 +323,11 @@ impl Source for KafkaSource {
         } else {
             self.consumer.unassign()
         };
+        for element in list.elements() {
+            if let Some(slot) = self.positions.known(element.topic(), element.partition()) {
+                self.queues.close(slot);
+            }
+        }
         done.map_err(|error| kafka("giving partitions back", &error))
     }
 
@@ -402,14 +361,14 @@ impl Source for KafkaSource {
     }
 
     fn pause(&mut self) -> Result<(), SourceError> {
-        self.paused = true;
+        self.queues.paused = true;
         self.consumer.pause(&self.owned_list()).map_err(|error| kafka("pausing", &error))
     }
 
     fn resume(&mut self) -> Result<(), SourceError> {
         let list = self.list_of(|source| !self.held.contains(&source))?;
         self.consumer.resume(&list).map_err(|error| kafka("resuming", &error))?;
-        self.paused = false;
+        self.queues.paused = false;
         Ok(())
     }
 
@@ -419,7 +378,7 @@ impl Source for KafkaSource {
         if freed.count() > 0 {
             // Whatever came of them meanwhile was passed over.
             self.seek(freed.clone())?;
-            if !self.paused {
+            if !self.queues.paused {
                 self.consumer.resume(&freed).map_err(|error| kafka("resuming", &error))?;
             }
         }
@@ -438,6 +397,7 @@ impl Source for KafkaSource {
         self.keep_named(pipeline);
         let again = self.positions.declare(|topic| pipeline.source_of(topic));
         if again.is_empty() {
+            self.regroup();
             return Ok(());
         }
         let mut list = TopicPartitionList::new();
@@ -448,6 +408,7 @@ impl Source for KafkaSource {
         self.seek(at_beginnings(found.iter().filter(|found| found.trouble.is_none()))?)?;
         self.commit_beginnings(&found)?;
         self.take(&found);
+        self.regroup();
         self.pause_held()
     }
 
@@ -501,6 +462,11 @@ impl Source for KafkaSource {
 fn subscription(pipeline: &Pipeline) -> BTreeSet<String> {
     let sources = pipeline.sources.iter();
     sources.flat_map(|source| source.topics.iter().chain(&source.client_pattern).cloned()).collect()
+}
+
+/// Whose records a source's are; those that nobody reads are of nobody.
+fn organisation(pipeline: &Pipeline, source: Option<usize>) -> &str {
+    source.map_or("", |source| pipeline.organisation_of(source).id.as_str())
 }
 
 fn plain(offset: Offset) -> Option<i64> {

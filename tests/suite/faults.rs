@@ -76,6 +76,7 @@ fn faults_in_any_order_lose_and_double_nothing() {
         ("group.consumer.session.timeout.ms", &session),
     ]);
     let (behind, address) = own.broker.proxy.as_ref().expect("a broker of our own has a listener for it");
+    let _turn = proxy::turn();
     let proxy = Proxy::start(behind, address);
     let mut shown = Shown::default();
     let began = Instant::now();

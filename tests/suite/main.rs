@@ -9,6 +9,7 @@ mod faults;
 mod formats;
 mod fuzz;
 mod kafka;
+mod limits;
 mod mock;
 mod ocsf;
 mod oracle;

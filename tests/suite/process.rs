@@ -140,6 +140,13 @@ impl Running {
         }
     }
 
+    /// What the kernel says of its memory, in KiB: `VmRSS` now, `VmHWM` at its peak.
+    pub fn memory_kib(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("the kernel tells")
+    }
+
     /// Waits for the HTTP endpoint's address in the log.
     pub fn http(&self) -> String {
         let find = || {

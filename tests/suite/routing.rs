@@ -46,7 +46,7 @@ fn alerts_and_rejects_go_to_their_organisation_s_topics_only() {
     for org in ORGANISATIONS {
         // What decodes fits, and what is published fits: the defaults of limits.record_bytes_max and message_bytes_max.
         for (topic, bytes) in
-            [("in", (4 << 20) + 65_536), ("alerts", 1_000_000 + 65_536), ("dead", 1_000_000 + 65_536)]
+            [("in", 4_000_000 + 65_536), ("alerts", 1_000_000 + 65_536), ("dead", 1_000_000 + 65_536)]
         {
             let topic = format!("{id}.{topic}.{org}");
             assert_eq!(broker.end_offsets(&topic), [0; PARTITIONS], "{topic}");

@@ -22,7 +22,7 @@ fn assert_has(client: &ClientConfig, expected: &[(&str, Option<&str>)]) {
 fn consumers_and_producers_get_what_exactly_once_needs() {
     let config = config();
     assert_has(
-        &consumer(&config, "noroshi-main", 3).expect("consumer"),
+        &consumer(&config, "noroshi-main", 3, 1).expect("consumer"),
         &[
             ("bootstrap.servers", Some("a:9092,b:9092")),
             ("group.id", Some("noroshi-main")),
@@ -32,7 +32,8 @@ fn consumers_and_producers_get_what_exactly_once_needs() {
             ("isolation.level", Some("read_committed")),
             ("partition.assignment.strategy", Some("cooperative-sticky")),
             ("fetch.queue.backoff.ms", Some("5")),
-            ("queued.max.messages.kbytes", Some("65536")),
+            ("queued.max.messages.kbytes", Some("61440")),
+            ("fetch.message.max.bytes", Some("4194304")),
             ("group.instance.id", None),
         ],
     );
@@ -52,6 +53,35 @@ fn consumers_and_producers_get_what_exactly_once_needs() {
 }
 
 #[test]
+fn what_waits_and_what_is_fetched_stays_within_the_bound_of_the_lane() {
+    let number = |client: &ClientConfig, name: &str| -> u64 {
+        client.get(name).and_then(|text| text.parse().ok()).expect("a number")
+    };
+    for (bound, partitions, within) in [
+        (64 << 20, 1, 64 << 20),
+        (64 << 20, 7, 64 << 20),
+        (64 << 20, 128, 64 << 20),
+        // Below a floor for each partition nothing would move.
+        (64 << 20, 1_000, 1_000 * (512 << 10)),
+        (1 << 20, 8, 8 * (512 << 10)),
+        (2 << 30, 4, 2 << 30),
+    ] {
+        let mut config = config();
+        config.limits.fetch_queue_bytes_max = bound;
+        let client = consumer(&config, "noroshi-main", 0, partitions).expect("consumer");
+        let fetched = number(&client, "fetch.message.max.bytes");
+        let queued = number(&client, "queued.max.messages.kbytes") * 1_024;
+        assert!(partitions * (queued + fetched) <= within, "{bound} over {partitions}: {queued} + {fetched}");
+        assert!(
+            fetched >= 256 << 10 && queued >= 256 << 10,
+            "{bound} over {partitions}: {queued} + {fetched}"
+        );
+        assert!(number(&client, "queued.min.messages") >= 1_000);
+        assert!(client.create_native_config().is_ok());
+    }
+}
+
+#[test]
 fn every_property_that_is_set_is_one_that_librdkafka_knows() {
     let folder = tempfile::tempdir().expect("folder");
     let password = folder.path().join("password");
@@ -67,7 +97,7 @@ fn every_property_that_is_set_is_one_that_librdkafka_knows() {
         config.kafka.sasl.mechanism = Some(mechanism);
         for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
             config.kafka.group_protocol = protocol;
-            for client in [consumer(&config, "g", 0), producer(&config, "t"), admin(&config)] {
+            for client in [consumer(&config, "g", 0, 1), producer(&config, "t"), admin(&config)] {
                 let client = client.expect("built");
                 assert!(client.create_native_config().is_ok(), "{mechanism:?} {protocol:?}");
                 assert!(!format!("{client:?}").contains(CANARY));
@@ -80,7 +110,7 @@ fn every_property_that_is_set_is_one_that_librdkafka_knows() {
     for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
         config.kafka.group_protocol = protocol;
         let consumer: Result<rdkafka::consumer::BaseConsumer, _> =
-            consumer(&config, "g", 0).expect("built").create();
+            consumer(&config, "g", 0, 1).expect("built").create();
         assert!(consumer.is_ok(), "{:?}", consumer.err());
     }
     let producer: Result<rdkafka::producer::BaseProducer, _> =
@@ -94,7 +124,7 @@ fn lanes_are_members_of_their_own() {
     config.kafka.group_instance_id = Some("pod-0".into());
     config.kafka.group_protocol = GroupProtocol::Consumer;
     assert_has(
-        &consumer(&config, "g", 2).expect("consumer"),
+        &consumer(&config, "g", 2, 1).expect("consumer"),
         &[("group.instance.id", Some("pod-0-2")), ("partition.assignment.strategy", None)],
     );
     assert_eq!(config.kafka.group_id("main"), "noroshi-main");
@@ -108,7 +138,7 @@ fn users_override_presets_but_never_what_delivery_rests_on() {
     properties.insert("fetch.wait.max.ms".into(), Property::Integer(20));
     properties.insert("enable.auto.commit".into(), Property::Boolean(true));
     assert_has(
-        &consumer(&config, "g", 0).expect("consumer"),
+        &consumer(&config, "g", 0, 1).expect("consumer"),
         &[("fetch.wait.max.ms", Some("20")), ("enable.auto.commit", Some("false"))],
     );
 }

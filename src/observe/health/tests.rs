@@ -97,6 +97,7 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
         held_back: 0,
         paused: false,
         trouble: None,
+        blocked: None,
     };
     let partitions =
         vec![partition(Some(100), Some(150)), partition(None, Some(150)), partition(Some(9), None)];

@@ -156,6 +156,8 @@ metrics! {
     lost Counter [topic partition] "records" "Records that were deleted before they were read: from the position to the first offset, counted when it is noticed; transaction markers count as well";
     rebalances Counter [kind] "" "Changes of the partitions that lanes own";
     paused_partitions Gauge [lane] "" "Partitions that are not read at the moment, because a queue is full or a source is paused";
+    blocked_partitions Gauge [lane] "" "Partitions that stand still, as a batch cannot be unpacked; nothing is skipped";
+    unreadable_batches Counter [topic partition] "" "Times that a partition was found to stand still before a batch that cannot be unpacked";
     epochs Counter [outcome] "" "Epochs that ended";
     epoch_duration Single<Histogram> [] "seconds" "Time from the first record of an epoch to its end";
     commit_duration Single<Histogram> [] "seconds" "Time that the commit of an epoch took";

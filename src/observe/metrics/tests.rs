@@ -45,6 +45,8 @@ fn touch_all(metrics: &Metrics) {
     metrics.rebalance(Rebalance::Revoked);
     metrics.rebalance(Rebalance::Lost);
     metrics.paused_partitions(0, 2);
+    metrics.blocked_partitions(1, 1);
+    metrics.unreadable_batch("logs", 3);
     metrics.open_epoch_bytes(1, 4_096);
     metrics.epoch(Outcome::Committed, Duration::from_millis(150));
     metrics.commit(Duration::from_millis(7));

@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::{ClientContext, Statistics};
 
 use super::begin::Beginning;
+use super::stuck::stuck;
 use crate::config::kafka::TokenSource;
 
 /// A rebalance that librdkafka has announced; it goes on once the lane has carried it out.
@@ -30,10 +31,14 @@ pub(super) enum Pending {
 pub(super) struct Inbox {
     pub(super) pending: Vec<Pending>,
     pub(super) troubles: Vec<String>,
+    /// What the client said of its last error, for whoever gets that error next.
+    pub(super) last: Option<String>,
     /// Whether a broker is connected, by the latest statistics.
     pub(super) answering: Option<bool>,
     /// Whether the group is at rest, by the latest statistics; `None` when they are older than the last look.
     pub(super) at_rest: Option<bool>,
+    /// Partitions of brokers whose answer the client does not get done with, by the latest statistics.
+    pub(super) stuck: Option<Vec<(String, i32)>>,
     /// Where partitions end, by the latest statistics.
     pub(super) ends: Vec<End>,
 }
@@ -72,6 +77,7 @@ impl ClientContext for LaneContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let mut inbox = self.inbox();
+        inbox.last = Some(reason.to_owned());
         if inbox.troubles.len() < TROUBLES_MAX {
             inbox.troubles.push(format!("{error} ({reason})"));
         }
@@ -83,6 +89,7 @@ impl ClientContext for LaneContext {
         inbox.answering =
             Some(known.clone().count() == 0 || known.clone().any(|broker| broker.state == "UP"));
         inbox.at_rest = statistics.cgrp.as_ref().map(|group| group.join_state == "steady");
+        inbox.stuck = Some(stuck(&statistics));
         inbox.ends.clear();
         for (name, topic) in &statistics.topics {
             for (id, partition) in &topic.partitions {

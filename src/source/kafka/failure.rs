@@ -1,4 +1,5 @@
-//! Which errors of the consumer end a lane; the others pass by themselves and stay visible as the last error.
+//! Which errors of the consumer end a lane, and which block a partition; the others pass by themselves and stay visible
+//! as the last error.
 //!
 //! Owns the reasons that operators read. Called by `look` for each error that a poll brings.
 
@@ -19,9 +20,35 @@ pub fn is_missing(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(Code::UnknownTopicOrPartition | Code::UnknownTopic))
 }
 
-/// The notice that ends the lane; `None` for what passes. `instance` is the id of a static member;
-/// `patterns` says that some source names its topics by a pattern.
-pub fn failure(error: &KafkaError, instance: Option<&str>, patterns: bool) -> Option<Notice> {
+/// What follows from an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consequence {
+    /// The lane is told: it ends, or there is trouble.
+    Notice(Notice),
+    /// What comes next in the partition cannot be read; the client goes on trying, and skips nothing.
+    Blocked,
+}
+
+/// What follows from an error; `None` for what passes. `why` is what the client says of it, `instance` the id of a static
+/// member; `patterns` says that some source names its topics by a pattern.
+pub fn failure(error: &KafkaError, why: &str, instance: Option<&str>, patterns: bool) -> Option<Consequence> {
+    use RDKafkaErrorCode as Code;
+    let damaged = why.contains("CRC");
+    match error.rdkafka_error_code() {
+        Some(Code::BadCompression | Code::MessageSizeTooLarge | Code::CriticalSystemResource) => {
+            Some(Consequence::Blocked)
+        }
+        // The client goes on behind a batch whose checksum is wrong; a lane that followed would lose it in silence.
+        Some(Code::BadMessage) if damaged => Some(Consequence::Notice(Notice::Failed(format!(
+            "a batch was damaged on its way or on the broker's disk: {why}"
+        )))),
+        Some(Code::BadMessage) => Some(Consequence::Blocked),
+        _ => ending(error, instance, patterns).map(Consequence::Notice),
+    }
+}
+
+/// The notice of an error that is nobody's partition's.
+fn ending(error: &KafkaError, instance: Option<&str>, patterns: bool) -> Option<Notice> {
     use RDKafkaErrorCode as Code;
     let (code, fatal) = match error {
         KafkaError::MessageConsumptionFatal(code) => (*code, true),
@@ -78,7 +105,6 @@ mod tests {
         let fatal = KafkaError::MessageConsumptionFatal as fn(Code) -> KafkaError;
         for (error, expect) in [
             (once(Code::AllBrokersDown), None),
-            (once(Code::BadCompression), None),
             (once(Code::UnknownTopic), None),
             (once(Code::UnknownTopicOrPartition), None),
             (once(Code::GroupAuthorizationFailed), Some(("failed", "want of rights"))),
@@ -90,7 +116,7 @@ mod tests {
             (fatal(Code::FencedInstanceId), Some(("fenced", "`harbour-0-1`"))),
             (fatal(Code::UnreleasedInstanceId), Some(("failed", "`harbour-0-1`"))),
         ] {
-            let notice = failure(&error, Some("harbour-0-1"), false);
+            let notice = ending(&error, Some("harbour-0-1"), false);
             match (&notice, expect) {
                 (None, None) => {}
                 (Some(Notice::Failed(why)), Some(("failed", part))) if why.contains(part) => {}
@@ -99,7 +125,30 @@ mod tests {
             }
         }
         // A pattern that matches nothing yet ends nothing.
-        let notice = failure(&once(Code::UnknownTopicOrPartition), None, true);
+        let notice = ending(&once(Code::UnknownTopicOrPartition), None, true);
         assert!(matches!(notice, Some(Notice::Trouble(_))), "{notice:?}");
+    }
+
+    #[test]
+    fn what_blocks_a_partition_and_what_would_be_lost() {
+        use RDKafkaErrorCode as Code;
+        for (code, why, expect) in [
+            (Code::BadCompression, "Decompression (codec 0x4) of message at 7 failed", "blocked"),
+            (Code::MessageSizeTooLarge, "might be too large to fetch", "blocked"),
+            (Code::BadMessage, "Decompression (codec 0x3) of message at 7 failed", "blocked"),
+            (Code::BadMessage, "MessageSet at offset 7 failed CRC32C check", "failed"),
+            (Code::AllBrokersDown, "1/1 brokers are down", "passes"),
+            (Code::UnknownTopic, "", "passes"),
+            (Code::GroupAuthorizationFailed, "", "failed"),
+        ] {
+            let found = failure(&KafkaError::MessageConsumption(code), why, None, false);
+            let told = match &found {
+                None => "passes",
+                Some(Consequence::Blocked) => "blocked",
+                Some(Consequence::Notice(Notice::Failed(_))) => "failed",
+                Some(Consequence::Notice(_)) => "another",
+            };
+            assert_eq!(told, expect, "{code:?} {why}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::begin::{self, Beginning};
 use super::context::End;
 use super::describe::Describing;
-use super::failure::{failure, is_missing, is_out_of_range};
+use super::failure::{Consequence, failure, is_missing, is_out_of_range};
 use super::{KafkaSource, kafka, plain};
 use crate::config::kafka::STATISTICS_INTERVAL_MS;
 use crate::pipeline::definition::Pipeline;
@@ -137,17 +137,17 @@ impl KafkaSource {
         }
     }
 
-    /// What an error of a poll means for the lane; `None` when it goes on.
-    pub(super) fn failed(&mut self, error: &KafkaError) -> Option<Notice> {
+    /// What an error of a poll means for the lane; `None` when it goes on. `why` is what the client says of it.
+    pub(super) fn failed(&mut self, error: &KafkaError, why: &str) -> Option<Consequence> {
         if is_out_of_range(error) {
             self.look.unplaced = Some(Instant::now());
-            return self.place();
+            return self.place().map(Consequence::Notice);
         }
         if is_missing(error) {
             self.look.soon();
         }
         let patterns = self.pipeline.sources.iter().any(|source| source.client_pattern.is_some());
-        failure(error, self.instance.as_deref(), patterns)
+        failure(error, why, self.instance.as_deref(), patterns)
     }
 
     /// Where these partitions begin.

@@ -201,6 +201,15 @@ impl Preflight {
         Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     }
 
+    /// How many partitions a pipeline reads, over all of its topics.
+    pub fn partitions(&self, pipeline: &Pipeline) -> Result<u64, PreflightError> {
+        let metadata = self.consumer.fetch_metadata(None, ASK * 5).map_err(|error| {
+            PreflightError::Unreachable { servers: self.servers.clone(), why: error.to_string() }
+        })?;
+        let read = metadata.topics().iter().filter(|topic| pipeline.source_of(topic.name()).is_some());
+        Ok(read.map(|topic| topic.partitions().len() as u64).sum())
+    }
+
     /// Whether this group would know where to begin on all partitions of these topics, which a pipeline reads.
     pub fn can_begin(&self, group: &str, pipeline: &Pipeline, topics: &[String]) -> Result<(), SourceError> {
         let mut list = TopicPartitionList::new();

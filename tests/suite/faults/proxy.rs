@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `EndTxn`: a commit or an abort.
 pub const END_TRANSACTION: i16 = 26;
@@ -77,6 +77,12 @@ impl Shared {
     }
 }
 
+/// There is one port for a proxy: tests take turns.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A proxy that lives as long as the value.
 pub struct Proxy {
     /// Where the program connects to.
@@ -87,7 +93,15 @@ pub struct Proxy {
 impl Proxy {
     /// Listens at `address` and passes everything on to `broker`.
     pub fn start(broker: &str, address: &str) -> Self {
-        let listener = TcpListener::bind(address).expect("the proxy's port is free");
+        // The one before needs a moment to let go of it.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let listener = loop {
+            match TcpListener::bind(address) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(Instant::now() < deadline, "the proxy's port {address}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
         let shared = Arc::new(Shared::default());
         let (accepting, broker) = (Arc::clone(&shared), broker.to_owned());
         std::thread::spawn(move || {
