@@ -77,6 +77,8 @@ impl LaneEvents for DemoWatch {
 
 /// Runs the demo; ends by itself.
 pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
+    // The broker inside takes as many as a lane.
+    run::descriptors(2)?;
     let broken = |error: BrokerError| CliError::kafka(format!("the demo's broker: {error}"));
     let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
     let pipeline = Pipeline::from_text(&file)?;

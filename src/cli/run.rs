@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::exit::{CliError, Outcome};
-use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal, plural};
 use crate::api;
 use crate::config::{Config, LoadOptions};
 use crate::diagnostic::Diagnostic;
@@ -25,6 +25,12 @@ use crate::printable;
 use crate::record::wall_clock;
 use crate::rules::{Loaded, RuleLimits, RuleSet};
 
+/// File descriptors of a process beside those of its lanes, and of a lane. This is for one or two brokers: each one more
+/// costs a lane 6.
+const DESCRIPTORS_MIN: usize = 40;
+const DESCRIPTORS_OF_A_LANE_MIN: usize = 24;
+/// The system's numbers of "too many open files": of the process, of the system.
+const TOO_MANY_FILES: [i32; 2] = [24, 23];
 /// How soon a stop is noticed while the broker is looked at.
 const STOP_LOOK: Duration = Duration::from_millis(50);
 
@@ -62,6 +68,7 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
+    descriptors(config.lanes.resolved())?;
     // Before anything is read: a SIGHUP then asks for a look, and never ends the process.
     let wake = Wake::default();
     hangups(&wake)?;
@@ -127,6 +134,29 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let outcome = outcome(&ends);
     tracing::info!(?outcome, "Noroshi ends.");
     Ok(outcome)
+}
+
+/// Whether there are file descriptors enough to begin with. What runs short of them later waits until there are some, but
+/// what cannot even begin fails in many ways, few of which say why.
+pub fn descriptors(lanes: u32) -> Result<(), CliError> {
+    let needed = DESCRIPTORS_MIN + DESCRIPTORS_OF_A_LANE_MIN * lanes as usize;
+    let mut open = Vec::new();
+    while open.len() < needed {
+        match std::fs::File::open("/dev/null") {
+            Ok(file) => open.push(file),
+            Err(error) if error.raw_os_error().is_some_and(|number| TOO_MANY_FILES.contains(&number)) => {
+                return Err(CliError::usage(format!(
+                    "{} of at least {needed} file descriptors can be opened, which {} take: raise `ulimit -n` \
+                     (LimitNOFILE= of systemd)",
+                    open.len(),
+                    plural(lanes as usize, "lane")
+                )));
+            }
+            // It is not there; that is nobody's fault here.
+            Err(_) => break,
+        }
+    }
+    Ok(())
 }
 
 /// Looks at the broker; false when it was asked to stop meanwhile. A broker that is gone makes the look long, and nothing

@@ -129,7 +129,7 @@ impl<G> Carry<G> {
             Err(Failure { verdict, why }) => {
                 tracing::warn!(epoch = epoch.number, ?call, ?verdict, why, "A transaction call failed.");
                 if taints(call, verdict) {
-                    self.taint = Some(format!("{call:?} had no definite answer: {why}"));
+                    self.taint = Some(format!("{call:?} failed, or had no definite answer: {why}"));
                 }
                 self.reason = why;
                 verdict

@@ -6,27 +6,31 @@
 mod crash;
 pub mod create;
 mod failure;
+mod lookout;
+mod publish;
 pub mod replay;
 mod wire;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header as KafkaHeader, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
-use self::failure::{delivery_failure, denied, facts, is_connection};
+use self::failure::{denied, facts, is_connection};
+use self::lookout::Lookout;
+use self::publish::publish;
 use self::wire::Wire;
 use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
 use super::transaction::{Call, Facts, Verdict, verdict};
-use super::{Ended, Epoch, EpochEnd, Output, Sink};
+use super::{Ended, Epoch, EpochEnd, Sink};
 use crate::config::kafka::TokenSource;
 
 /// One slice of waiting for delivery reports: small, because a commit waits for it.
@@ -147,31 +151,45 @@ impl ProducerContext for SinkContext {
 
 /// The lane's end of the sink thread.
 pub struct KafkaSink {
-    epochs: Option<SyncSender<Epoch<ConsumerGroupMetadata>>>,
-    ends: Receiver<Ended>,
-    thread: Option<JoinHandle<()>>,
+    settings: ProducerSettings,
+    name: String,
+    thread: SinkThread,
+    /// The epoch under way, for the case that its thread does not come back.
+    flight: Option<Flight>,
 }
 
-impl KafkaSink {
-    /// Starts the thread and initialises the producer: this fences and cleans up what an earlier life of the
-    /// lane left open, so it comes before the first offset is read.
-    pub fn start(settings: ProducerSettings, name: &str) -> Result<Self, SinkError> {
+struct SinkThread {
+    epochs: Option<SyncSender<Epoch<ConsumerGroupMetadata>>>,
+    ends: Receiver<Ended>,
+    started: Receiver<Result<(), SinkError>>,
+    handle: JoinHandle<()>,
+    lookout: Lookout,
+}
+
+struct Flight {
+    number: u64,
+    offsets: Vec<(Arc<str>, i32, i64)>,
+    since: Instant,
+}
+
+impl SinkThread {
+    fn spawn(settings: ProducerSettings, name: &str) -> Result<Self, SinkError> {
         let (epochs, inbox) = sync_channel(1);
         let (outbox, ends) = sync_channel(2);
         let (ready, started) = sync_channel(1);
+        let lookout = Lookout::default();
+        let seen = lookout.clone();
         let body = move || {
             let producer = match create(&settings, Instant::now() + settings.replace_for) {
-                Ok(producer) => {
-                    let _ = ready.send(Ok(()));
-                    producer
-                }
+                Ok(producer) => producer,
                 Err(error) => {
                     let _ = ready.send(Err(error));
                     return;
                 }
             };
-            let began = Instant::now();
-            let mut worker = Worker { settings, producer: Some(producer), left: Left::default(), began };
+            let _ = ready.send(Ok(()));
+            let (left, began) = (Left::default(), Instant::now());
+            let mut worker = Worker { settings, producer: Some(producer), left, began, lookout: seen };
             loop {
                 match inbox.recv_timeout(IDLE_POLL) {
                     Ok(epoch) => {
@@ -185,47 +203,85 @@ impl KafkaSink {
                 }
             }
         };
-        let what = "starting the sink thread";
-        let failed = |why: String| SinkError { what, why, fenced: false, refused: false };
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(body)
-            .map_err(|error| failed(error.to_string()))?;
-        match started.recv() {
-            Ok(Ok(())) => Ok(Self { epochs: Some(epochs), ends, thread: Some(thread) }),
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        let handle = spawned.map_err(|error| no_thread(&error))?;
+        Ok(Self { epochs: Some(epochs), ends, started, handle, lookout })
+    }
+}
+
+fn no_thread(error: &dyn std::error::Error) -> SinkError {
+    SinkError { what: "starting the sink thread", why: error.to_string(), fenced: false, refused: false }
+}
+
+impl KafkaSink {
+    /// Starts the thread and initialises the producer: this fences and cleans up what an earlier life of the
+    /// lane left open, so it comes before the first offset is read.
+    pub fn start(settings: ProducerSettings, name: &str) -> Result<Self, SinkError> {
+        let thread = SinkThread::spawn(settings.clone(), name)?;
+        match thread.started.recv() {
+            Ok(Ok(())) => Ok(Self { settings, name: name.to_owned(), thread, flight: None }),
             Ok(Err(error)) => Err(error),
-            Err(error) => Err(failed(error.to_string())),
+            Err(error) => Err(no_thread(&error)),
         }
+    }
+
+    /// Leaves a thread behind that is stuck in a call. A new one, whose producer fences whatever the old one may still
+    /// do, says how the epoch ended: not known, as the call that is stuck may be the commit.
+    fn start_over(&mut self) -> Option<Ended> {
+        tracing::error!(
+            "A call into the Kafka client does not return: its producer is left behind, and a new one takes its place."
+        );
+        let Flight { number, offsets, since } = self.flight.take()?;
+        let why = "a call into the Kafka client did not return";
+        let started = SinkThread::spawn(self.settings.clone(), &self.name).and_then(|thread| {
+            self.thread = thread;
+            self.thread.started.recv().unwrap_or_else(|error| Err(no_thread(&error)))
+        });
+        let end = match started {
+            Ok(()) => EpochEnd::Unknown(why.into()),
+            Err(error) if error.fenced => EpochEnd::Fenced(error.to_string()),
+            Err(error) => EpochEnd::Failed(format!("{why}, and there is no new producer: {error}")),
+        };
+        let took = since.elapsed();
+        Some(Ended { number, end, offsets, took, retries: 0, replaced: true, doubtful: true })
     }
 
     /// Lets the thread end by itself; waits for it at most this long, then leaves it behind: a broker that is
     /// gone must not hold up the exit.
     pub fn close(mut self, patience: Duration) {
-        self.epochs = None;
-        let Some(thread) = self.thread.take() else { return };
+        self.thread.epochs = None;
+        let SinkThread { handle, ends, .. } = self.thread;
         let until = Instant::now() + patience;
-        while !thread.is_finished() && Instant::now() < until {
-            if let Err(RecvTimeoutError::Disconnected) = self.ends.recv_timeout(Duration::from_millis(20)) {
+        while !handle.is_finished() && Instant::now() < until {
+            if let Err(RecvTimeoutError::Disconnected) = ends.recv_timeout(Duration::from_millis(20)) {
                 break;
             }
         }
-        if thread.is_finished() {
-            let _ = thread.join();
+        if handle.is_finished() {
+            let _ = handle.join();
         }
     }
 }
 
 impl Sink<ConsumerGroupMetadata> for KafkaSink {
     fn submit(&mut self, epoch: Epoch<ConsumerGroupMetadata>) {
-        if let Some(epochs) = &self.epochs {
+        let (number, offsets) = (epoch.number, epoch.offsets.clone());
+        self.flight = Some(Flight { number, offsets, since: Instant::now() });
+        if let Some(epochs) = &self.thread.epochs {
             // The cycle never has two epochs in flight, so there is always room.
             let _ = epochs.send(epoch);
         }
     }
 
     fn ended(&mut self, timeout: Duration) -> Option<Ended> {
-        match self.ends.recv_timeout(timeout) {
-            Ok(ended) => Some(ended),
+        match self.thread.ends.recv_timeout(timeout) {
+            Ok(ended) => {
+                self.flight = None;
+                Some(ended)
+            }
+            Err(RecvTimeoutError::Timeout) if self.thread.lookout.leaves_behind(Instant::now()) => {
+                self.start_over()
+            }
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Ended {
                 number: 0,
@@ -245,6 +301,7 @@ struct Worker {
     producer: Option<BaseProducer<SinkContext>>,
     left: Left,
     began: Instant,
+    lookout: Lookout,
 }
 
 impl Worker {
@@ -288,7 +345,12 @@ impl Calls<ConsumerGroupMetadata> for Worker {
         until: Millis,
     ) -> Result<(), Failure> {
         crash::point(false, call, epoch.number);
+        let until = self.began + Duration::from_millis(until);
+        if !self.lookout.enter(until) {
+            return Err(left_behind());
+        }
         let made = self.make(call, epoch, until);
+        self.lookout.leave();
         crash::point(true, call, epoch.number);
         made
     }
@@ -307,13 +369,16 @@ impl Worker {
         &mut self,
         call: Call,
         epoch: &Epoch<ConsumerGroupMetadata>,
-        until: Millis,
+        until: Instant,
     ) -> Result<(), Failure> {
         let fail = |verdict: Verdict, why: String| Failure { verdict, why };
-        let until = self.began + Duration::from_millis(until);
         if call == Call::Replace {
             // The old producer must be gone before the new one is born, or they fence each other.
             self.producer = None;
+            // The drop may have been what was stuck: by now there can be another producer, not to be fenced.
+            if !self.lookout.enter(until) {
+                return Err(left_behind());
+            }
             let made = create(&self.settings, until);
             let producer = made.map_err(|error| {
                 let facts =
@@ -332,7 +397,10 @@ impl Worker {
                 *producer.context().report() = Report::default();
                 producer.begin_transaction()
             }
-            Call::Produce => return produce(producer, &epoch.outputs, until),
+            Call::Produce => {
+                return publish(producer, &epoch.outputs, until)
+                    .map_err(|Failure { verdict, why }| fail(verdict, named(&self.settings, why)));
+            }
             Call::SendOffsets => {
                 let Some(group) = &epoch.group else {
                     return Err(fail(Verdict::Abort, "the consumer has left its group".into()));
@@ -351,12 +419,26 @@ impl Worker {
             Call::Abort => producer.abort_transaction(left),
             Call::Replace => Ok(()),
         };
-        result.map_err(|error| fail(verdict(facts(&error)), error.to_string()))
+        result.map_err(|error| fail(verdict(facts(&error)), named(&self.settings, error.to_string())))
     }
+}
+
+/// What a thread that was left behind is told: nobody hears it any more.
+fn left_behind() -> Failure {
+    Failure { verdict: Verdict::Fenced, why: "the thread was left behind".into() }
 }
 
 fn millis(duration: Duration) -> Millis {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A reason, with the transactional id where librdkafka speaks of it without saying which.
+fn named(settings: &ProducerSettings, why: String) -> String {
+    let id = settings.config.get("transactional.id").unwrap_or_default();
+    if why.contains("Transactional Id authorization failed") {
+        return format!("{why}; transactional id `{id}`");
+    }
+    why
 }
 
 /// Why a producer was fenced, for the operator. The broker's answer is the same in both cases.
@@ -369,55 +451,10 @@ fn fenced(settings: &ProducerSettings, reason: &str) -> String {
     )
 }
 
-/// Enqueues everything and waits until each record is delivered or has failed.
-fn produce(producer: &BaseProducer<SinkContext>, outputs: &[Output], until: Instant) -> Result<(), Failure> {
-    let fail = |verdict: Verdict, why: &str| Failure { verdict, why: why.to_owned() };
-    for output in outputs {
-        let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
-        for (key, value) in &output.headers {
-            headers = headers.insert(KafkaHeader { key, value: value.as_deref() });
-        }
-        let mut record: BaseRecord<'_, [u8], [u8], ()> =
-            BaseRecord::with_opaque_to(&output.topic, ()).headers(headers);
-        record.key = output.key.as_deref();
-        record.payload = output.value.as_deref();
-        record.timestamp = output.timestamp_ms;
-        loop {
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((error, back)) => {
-                    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                        return Err(delivery_failure(producer, &error, &output.topic));
-                    }
-                    if Instant::now() >= until {
-                        return Err(fail(Verdict::Abort, "the producer's queue stays full"));
-                    }
-                    producer.poll(REPORT_WAIT);
-                    record = back;
-                }
-            }
-        }
-    }
-    while producer.in_flight_count() > 0 {
-        if Instant::now() >= until {
-            return Err(fail(Verdict::Abort, "records were not delivered in time"));
-        }
-        producer.poll(REPORT_WAIT);
-    }
-    let failed = producer.context().report().failed.take();
-    match failed {
-        None => Ok(()),
-        Some((code, topic)) => {
-            let error = KafkaError::MessageProduction(code);
-            Err(delivery_failure(producer, &error, &topic))
-        }
-    }
-}
-
 fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
     let failed = |what: &'static str, error: &KafkaError| {
         let Facts { fenced: is_fenced, refused, .. } = facts(error);
-        let why = error.to_string();
+        let why = named(settings, error.to_string());
         SinkError {
             what,
             why: if is_fenced { fenced(settings, &why) } else { why },

@@ -105,9 +105,13 @@ pub fn first(tainted: bool) -> Call {
 }
 
 /// Whether a producer is tainted by a call's verdict: the outcome of a request that moves the transaction is not
-/// definite, or was not at first. What librdkafka retries by itself it tells in its statistics alone.
+/// definite, or was not at first. What librdkafka retries by itself it tells in its statistics alone. Records that were
+/// refused taint it as well: their numbers are missing in its sequence, and the broker would refuse those that follow.
 pub fn taints(call: Call, verdict: Verdict) -> bool {
-    moves(call) && !matches!(verdict, Verdict::Ok | Verdict::Abort)
+    match call {
+        Call::Produce => verdict == Verdict::Abort,
+        _ => moves(call) && !matches!(verdict, Verdict::Ok | Verdict::Abort),
+    }
 }
 
 /// Whether a call's request moves the transaction, so that a copy of it that comes late could move another.
@@ -232,7 +236,7 @@ mod tests {
             (Abort, Verdict::Retry, true),
             (SendOffsets, Verdict::Retry, true),
             (Produce, Verdict::Retry, false),
-            (Produce, Verdict::Abort, false),
+            (Produce, Verdict::Abort, true),
             (Begin, Verdict::Retry, false),
             (Replace, Verdict::Fatal, false),
         ] {

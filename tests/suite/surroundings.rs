@@ -109,7 +109,7 @@ fn commands_need_no_disk_either_and_tell_when_their_output_finds_no_room() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("shell.sql"), super::cli::SHELL).expect("writes");
     let event = r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"UtcTime":"2026-10-03 01:00:00.123","Hostname":"ws1","Image":"C:\\Windows\\cmd.exe"}"#;
-    std::fs::write(folder.path().join("events"), format!("{event}\n").repeat(4_000)).expect("writes");
+    std::fs::write(folder.path().join("events"), format!("{event}\n").repeat(6_000)).expect("writes");
     let scan = ["scan", "--rules", "shell.sql", "--source", "windows-json", "events"];
     for args in [
         &scan[..],
@@ -162,4 +162,112 @@ fn rejects_that_cannot_be_shown_are_told() {
         assert_eq!(done.code, Some(6), "{args:?}: {}", done.err);
         assert!(done.err.ends_with("cannot write: No space left on device (os error 28)\n"), "{}", done.err);
     }
+}
+
+/// A folder with a pipeline that needs no broker to be read.
+fn pipeline() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = repository("rules/windows/security_log_cleared.sql");
+    let text = format!(
+        "name = \"p\"\nrules = [{:?}]\n[[organisation]]\nid = \"power\"\nname = \"P\"\n[[source]]\nid = \"power-windows\"\n\
+         organisation = \"power\"\ntopics = [\"in.power\"]\nformat = \"windows-json\"\nstart = \"earliest\"\n\
+         [alerts]\ntopic = \"alerts\"\n[rejects]\ntopic = \"dead\"\n",
+        rules.display().to_string()
+    );
+    std::fs::write(folder.path().join("pipeline.toml"), text).expect("writes");
+    folder
+}
+
+/// A broker that was never there: the look at it lasts 15 s and then fails, but a stop need not wait for that.
+#[test]
+fn a_service_that_has_not_begun_stops_in_order() {
+    let folder = pipeline();
+    // A port that nobody listens on, and one that takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = silent.local_addr().expect("an address");
+    for servers in ["127.0.0.1:1".to_owned(), silent.to_string()] {
+        let servers = format!("kafka.bootstrap_servers={servers}");
+        let args = ["run", "--pipeline", ".", "--instance", "a", "--set", &servers];
+        let running = Running::spawn(folder.path(), program().current_dir(folder.path()).args(args));
+        until(
+            "it looks for the broker",
+            || running.log().contains("looks at the broker").then_some(()),
+            || running.log(),
+        );
+        let (ended, log) = running.terminate();
+        assert_eq!(ended.code(), Some(0), "{servers}: {log}");
+        assert!(log.contains("ends before it has begun") && !log.contains("no broker answers"), "{log}");
+    }
+}
+
+/// With few file descriptors a service works, or says in a line why it does not.
+#[test]
+fn few_file_descriptors_are_enough_or_are_told() {
+    let Some(broker) = broker() else { return };
+    let setup = setup(broker);
+    let mut produced = 0;
+    let mut worked = Vec::new();
+    for limit in [4, 8, 16, 32, 64, 72, 96] {
+        produce(broker, &setup, 4);
+        produced += 4;
+        let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        let args = service(broker, &["http.listen=127.0.0.1:0"]);
+        let folder = setup.folder.path();
+        let mut running = Running::spawn(folder, &mut behind(&script, false, folder, &words(&args)));
+        let ends = until(
+            "it has committed everything, or ended",
+            || (!running.runs() || setup.committed(broker) == produced).then(|| !running.runs()),
+            String::new,
+        );
+        let (ended, log) = if ends { (running.wait(), running.log()) } else { running.terminate() };
+        assert!(!log.contains("panicked"), "{limit}: {log}");
+        if ends {
+            let told = log.lines().count() == 1 && log.contains("raise `ulimit -n`");
+            assert!(ended.code() == Some(2) && told, "{limit}: {ended:?} {log}");
+        } else {
+            assert_eq!(ended.code(), Some(0), "{limit}: {log}");
+            worked.push(limit);
+        }
+    }
+    assert_eq!(worked, [72, 96]);
+}
+
+/// A service that runs out of descriptors while it runs goes on as soon as there are some.
+#[test]
+fn a_service_that_runs_out_of_file_descriptors_finds_its_way_back() {
+    if broker().is_none() {
+        return;
+    }
+    let own = OwnBroker::start();
+    let setup = setup(&own.broker);
+    produce(&own.broker, &setup, 40);
+    let args = service(
+        &own.broker,
+        &["http.listen=127.0.0.1:0", "log.level=info,noroshi::sink=debug,noroshi::source=debug"],
+    );
+    let folder = setup.folder.path();
+    let mut running = Running::spawn(folder, &mut behind("exec \"$0\" \"$@\"", false, folder, &words(&args)));
+    commits(&mut running, &own.broker, &setup, 40);
+    let address = running.http();
+    let limit = |soft: u32| {
+        let done = Command::new("prlimit")
+            .args(["--pid", &running.id().to_string(), &format!("--nofile={soft}:")])
+            .status();
+        assert!(done.expect("prlimit of util-linux starts").success(), "prlimit");
+    };
+    limit(3);
+    own.kill();
+    own.restart();
+    produce(&own.broker, &setup, 40);
+    until(
+        "it cannot connect",
+        || running.log().contains("Too many open files").then_some(()),
+        || running.log(),
+    );
+    limit(1_024);
+    commits(&mut running, &own.broker, &setup, 80);
+    running.runs_until("it is ready again", || get(&address, "/ready").0 == 200);
+    let (ended, log) = running.terminate();
+    assert_eq!(ended.code(), Some(0), "{log}");
+    assert_eq!(own.broker.committed_now(&setup.alerts).len(), 80);
 }
