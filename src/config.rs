@@ -28,7 +28,9 @@ use crate::record::wall_clock;
 
 pub use broker::Kafka;
 pub use limits::Limits;
-pub use sections::{Epoch, Http, Input, Lanes, Log, LogFormat, Parking, Rejects, Reload, Shutdown, Transaction};
+pub use sections::{
+    Epoch, Http, Input, Lanes, Log, LogFormat, Parking, Rejects, Reload, Shutdown, Transaction,
+};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "noroshi.toml";

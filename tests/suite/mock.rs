@@ -33,8 +33,8 @@ const TRY_FOR: Duration = Duration::from_secs(6);
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longer than an answer that is not slow takes, shorter than the client's patience.
 const SLOW: Duration = Duration::from_millis(1_200);
-/// Longer than the client waits for an answer.
-const LOST: Duration = Duration::from_millis(2_300);
+/// Longer than the client waits for an answer; it looks once a second.
+const LOST: Duration = Duration::from_millis(3_500);
 /// Long enough for something to be done before the answer is there.
 const PAUSE: Duration = Duration::from_millis(400);
 /// The statistics of the last request are there after this time.

@@ -4,6 +4,7 @@
 //! consumer at each assignment, and by the look at the broker before a change is taken over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -16,6 +17,9 @@ use crate::source::SourceError;
 use crate::source::assignment::{Begin, Facts, Kin, begin, kin};
 use crate::source::audit::{Birth, Stamp};
 use crate::source::troubles::{Found, Trouble, Troubles};
+
+/// Answers about a partition's ends that may contradict each other.
+const ENDS_ASKED_MAX: usize = 10;
 
 /// Where one partition begins.
 #[derive(Debug, Clone)]
@@ -72,8 +76,7 @@ pub fn beginnings<C: ConsumerContext>(
             found.push(beginning);
             continue;
         }
-        let (low, high) = consumer
-            .fetch_watermarks(topic, partition, ANSWER_TIMEOUT)
+        let (low, high) = ends(consumer, topic, partition, ANSWER_TIMEOUT)
             .map_err(|error| kafka("reading a partition's first and last offset", &error))?;
         // Without a source it will not be read: the group gave it before it learned that we read it no longer.
         beginning.at = high;
@@ -175,6 +178,38 @@ fn births<C: ConsumerContext>(
     Ok(theirs.map(|element| Stamp::parse(element.metadata())?.birth?.partitions).collect())
 }
 
+/// The first offset of a partition, and the one behind its last.
+///
+/// librdkafka (2.12) asks for each with a request of its own. When the first fails and the second succeeds at the same
+/// moment, as can happen while a leader moves, it forgets the failure and takes the end for the beginning: the records
+/// between them would be skipped in silence. So a partition that seems to be empty is asked about again, until two
+/// answers agree.
+pub fn ends<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    timeout: Duration,
+) -> Result<(i64, i64), KafkaError> {
+    agreed(|| consumer.fetch_watermarks(topic, partition, timeout))
+}
+
+fn agreed(mut ask: impl FnMut() -> Result<(i64, i64), KafkaError>) -> Result<(i64, i64), KafkaError> {
+    let mut found = ask()?;
+    for _ in 0..ENDS_ASKED_MAX {
+        let (low, high) = found;
+        // Of a partition that has never held anything the end is the beginning.
+        if low < high || high == 0 {
+            return Ok(found);
+        }
+        let again = ask()?;
+        if again == found {
+            return Ok(found);
+        }
+        found = again;
+    }
+    Err(KafkaError::MetadataFetch(RDKafkaErrorCode::Conflict))
+}
+
 /// What the group has committed.
 pub fn committed_now<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
@@ -200,4 +235,35 @@ pub fn at_beginnings<'b>(
             .map_err(|error| kafka("preparing the assignment", &error))?;
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_partition_must_be_said_twice() {
+        for (answers, expect) in [
+            (&[(0, 0)][..], Some((0, 0))),
+            (&[(3, 50)], Some((3, 50))),
+            (&[(50, 50), (50, 50)], Some((50, 50))),
+            // The first answer has lost the beginning.
+            (&[(50, 50), (0, 50)], Some((0, 50))),
+            (&[(50, 50), (51, 51), (51, 51)], Some((51, 51))),
+            (&[(50, 50), (51, 51), (0, 52)], Some((0, 52))),
+            (&[(50, 50)], None),
+        ] {
+            let mut given = answers.iter();
+            let fail = KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut);
+            let found = agreed(|| given.next().copied().ok_or_else(|| fail.clone()));
+            assert_eq!(found.ok(), expect, "{answers:?}");
+            assert_eq!(given.next(), None, "{answers:?}");
+        }
+        let mut end = 50;
+        let found = agreed(|| {
+            end += 1;
+            Ok((end, end))
+        });
+        assert!(found.is_err(), "it never agrees");
+    }
 }

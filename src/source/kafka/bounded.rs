@@ -15,6 +15,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext};
 
+use super::begin;
 use crate::config::kafka::TokenSource;
 
 /// How long the broker may take for one answer, and a reader may get nothing.
@@ -136,9 +137,7 @@ impl BoundedReader {
     pub fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, ReadError> {
         let mut bounds = Vec::new();
         for partition in self.partitions(topic)? {
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(topic, partition, PATIENCE)
+            let (low, high) = begin::ends(&self.consumer, topic, partition, PATIENCE)
                 .map_err(|error| self.failed(topic, error.to_string()))?;
             bounds.push(Bounds { topic: topic.to_owned(), partition, offsets: low..high });
         }

@@ -66,7 +66,8 @@ impl KafkaSource {
                     let (partition, offset) = (message.partition(), message.offset());
                     let mut flow = ControlFlow::Continue(());
                     // A record of a partition that is not read is nobody's, and moves nothing.
-                    let is_held = self.positions.place(slot).is_some_and(|(.., source)| self.held.contains(&source));
+                    let is_held =
+                        self.positions.place(slot).is_some_and(|(.., source)| self.held.contains(&source));
                     let is_read = !is_held && self.positions.is_read(slot);
                     if is_read {
                         self.positions.read(slot, offset);

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use noroshi::config::Config;
+use noroshi::config::broker::Property;
 use noroshi::diagnostic::SourceFile;
 use noroshi::pipeline::cycle::Exit;
 use noroshi::pipeline::definition::Pipeline;
@@ -22,11 +23,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaErrorCode as Code};
 
 use super::cluster::{ALERTS, Cluster, INPUT};
-use super::{GROUP, WRITER, play};
+use super::{GROUP, PAUSE, WRITER, play};
 use crate::process::WAIT_MAX;
 
 const EVENT: &[u8] = br#"{"Channel":"Security","EventID":1102,"Hostname":"h"}"#;
 const RECORDS: u64 = 50;
+/// A group waits for a member that was refused, at the speed of a test.
+const PROPERTIES: &[(&str, i64)] = &[("session.timeout.ms", 6_000), ("heartbeat.interval.ms", 500)];
 
 fn compiled() -> Arc<Compiled> {
     let text = format!(
@@ -75,6 +78,9 @@ impl Process {
         config.kafka.bootstrap_servers = vec![cluster.servers()];
         config.lanes.count = 1;
         config.transaction.timeout_ms = 10_000;
+        for (name, value) in PROPERTIES {
+            config.kafka.consumer.properties.insert((*name).to_owned(), Property::Integer(*value));
+        }
         let slot = Slot::new(compiled(), "", 0);
         let service = Service::new(Arc::new(config), slot, "a");
         let (stop, (sender, notes)) = (Stop::default(), channel());
@@ -143,16 +149,13 @@ fn a_lane_follows_its_group_and_its_input() {
         ("the group's coordinator again", |cluster| cluster.coordinate_group(GROUP, 3)),
     ];
     for (what, moves) in moves {
-        let asked = (cluster.requests(Api::FindCoordinator), cluster.requests(Api::Metadata));
+        let asked = cluster.requests(Api::FindCoordinator);
         moves(cluster);
         process.produce();
         process.until(RECORDS).unwrap_or_else(|why| panic!("{what}: {why}"));
-        let now = (cluster.requests(Api::FindCoordinator), cluster.requests(Api::Metadata));
-        if what.contains("coordinator") {
-            assert!(now.0 > asked.0, "{what}: nobody has asked for it");
-        } else if what.contains("leader") {
-            assert!(now.1 > asked.1, "{what}: nobody has asked for it");
-        }
+        // A broker that does not lead gives no records, so those of the input's new leader prove themselves.
+        let noticed = cluster.requests(Api::FindCoordinator) > asked;
+        assert!(noticed || !what.contains("coordinator"), "{what}: nobody has asked for it");
     }
     process.stop.ask();
     assert_eq!(process.exit(), Ok(Exit::Stopped));
@@ -181,7 +184,9 @@ fn what_each_answer_to_a_lane_that_joins_leads_to() {
         |(api, codes, _)| format!("{api:?} {codes:?}"),
         |(api, codes, expect)| {
             let cluster = Cluster::start(WRITER, GROUP);
-            codes.iter().for_each(|code| cluster.answer(1, *api, *code, Duration::ZERO));
+            // Late, so that the answer to the next request comes with it: librdkafka then takes a partition for empty.
+            let delay = if *api == Api::ListOffsets { PAUSE } else { Duration::ZERO };
+            codes.iter().for_each(|code| cluster.answer(1, *api, *code, delay));
             let process = Process::start(cluster);
             process.produce();
             let given = || {
