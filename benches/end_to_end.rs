@@ -149,7 +149,7 @@ fn soaked(seconds: u64, servers: &str, topic: &str, pipeline: &Path, records: &[
 
 /// Memory before, in and after a burst; the lag says whether it was one.
 fn burst(servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
-    let run = Run::start(servers, pipeline);
+    let run = Run::start(servers, pipeline, "bench", Some(LANES));
     let producer = producer(servers);
     let mut sent = 0usize;
     println!("{:<28} {:>12} {:>12} {:>14} {:>10}", "", "sent/s", "read/s", "resident MiB", "peak MiB");

@@ -3,6 +3,7 @@
 //! Owns the rdkafka producer from its creation to its drop (I-10) and makes the calls that `transaction` says
 //! come next; it decides nothing itself. While it commits one epoch, the lane fills the next.
 
+mod context;
 mod crash;
 pub mod create;
 mod failure;
@@ -14,19 +15,18 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::OAuthToken;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientConfig, ClientContext, Statistics};
 
-use self::failure::{facts, is_connection, is_missing};
+use self::context::{Report, SinkContext};
+use self::failure::{facts, is_missing};
 use self::lookout::Lookout;
 use self::wire::Wire;
 use super::carry::{Calls, Carry, CarryLimits, Failure, Left, Millis, Step};
@@ -38,8 +38,6 @@ use crate::config::kafka::TokenSource;
 const REPORT_WAIT: Duration = Duration::from_micros(500);
 /// How long the thread waits for an epoch before it serves the producer's events.
 const IDLE_POLL: Duration = Duration::from_millis(200);
-/// The same error of the client is logged again after this time.
-const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// A request that moves a transaction is slow from here on.
 const SLOW_MS: Millis = 1_000;
 /// librdkafka asks for so long when a coordinator does not know the topic of an offset: it may not have heard of it yet, or it
@@ -81,88 +79,6 @@ pub struct SinkError {
     pub fenced: bool,
     /// True when the rights are missing.
     refused: bool,
-}
-
-#[derive(Default)]
-struct Report {
-    /// The first failure that names a cause, or else the first.
-    failed: Option<(RDKafkaErrorCode, String)>,
-    /// The topic that may not be added to the transaction.
-    denied: Option<String>,
-}
-
-impl Report {
-    /// Something has failed, and it is not known why.
-    fn is_unexplained(&self) -> bool {
-        let aftermath = self.failed.as_ref().is_some_and(|(code, _)| refusal::is_aftermath(*code));
-        aftermath && self.denied.is_none()
-    }
-}
-
-struct SinkContext {
-    report: Mutex<Report>,
-    /// The errors that were logged, and when each was last.
-    told: Mutex<Vec<(Option<RDKafkaErrorCode>, Instant)>>,
-    wire: Wire,
-    token: TokenSource,
-    /// What the client may send at most.
-    message_bytes_max: Option<String>,
-}
-
-impl SinkContext {
-    fn report(&self) -> std::sync::MutexGuard<'_, Report> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for SinkContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let code = error.rdkafka_error_code();
-        self.wire.error(code);
-        // Of a lost connection the lane's consumer tells, and of its return.
-        if code.is_some_and(is_connection) {
-            tracing::debug!(error = %error, reason, "The Kafka producer reports an error.");
-            return;
-        }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|(_, at)| at.elapsed() < TELL_AGAIN);
-        if !told.iter().any(|(known, _)| *known == code) {
-            told.push((code, Instant::now()));
-            tracing::warn!(error = %error, reason, "The Kafka producer reports an error.");
-        }
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        self.wire.statistics(&statistics);
-    }
-
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-        if let Some(topic) = refusal::denied(facility, message) {
-            self.report().denied.get_or_insert(topic);
-        }
-    }
-
-    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.token.token()
-    }
-}
-
-impl ProducerContext for SinkContext {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Err((error, message)) = result else { return };
-        let Some(code) = error.rdkafka_error_code() else { return };
-        let mut report = self.report();
-        // The first failure names the cause; the purge that it leads to says nothing, and may come before it.
-        let known = report.failed.as_ref().is_some_and(|(known, _)| !refusal::is_aftermath(*known));
-        if !known && (report.failed.is_none() || !refusal::is_aftermath(code)) {
-            report.failed = Some((code, message.topic().to_owned()));
-        }
-    }
 }
 
 /// The lane's end of the sink thread.

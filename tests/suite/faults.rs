@@ -8,7 +8,7 @@
 mod input;
 mod onlooker;
 mod plan;
-mod proxy;
+pub mod proxy;
 mod round;
 mod strike;
 

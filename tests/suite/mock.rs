@@ -128,7 +128,14 @@ impl Stage {
         let group: Option<ConsumerGroupMetadata> = self.group.group_metadata();
         let offsets = vec![(INPUT.into(), 0, i64::try_from(self.epochs).expect("few"))];
         let number = self.epochs;
-        self.sink.submit(Epoch { number, outputs: vec![output], stamp: "stamp".into(), offsets, group });
+        self.sink.submit(Epoch {
+            number,
+            outputs: vec![output],
+            offsets,
+            stamps: vec!["stamp".into()],
+            group,
+            apart: false,
+        });
     }
 
     fn ended(&mut self) -> Result<Ended, String> {

@@ -146,6 +146,7 @@ fn alert(table: &Table, row: &Map<String, Value>) -> Value {
         raw: Value::Object(row.clone()).to_string().as_bytes(),
         raw_from: None,
         limits: &AlertLimits::default(),
+        headers: &[],
     });
     serde_json::from_slice(&built.value).expect("JSON")
 }

@@ -68,6 +68,8 @@ mod tests {
             next,
             committed: None,
             end: None,
+            held_back: 0,
+            held: false,
             blocked: why.map(Arc::from),
         };
         let unpacked = Some("Decompression of message at 7 failed");

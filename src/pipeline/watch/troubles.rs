@@ -117,6 +117,7 @@ mod tests {
                 end: None,
                 held_back: 0,
                 held: false,
+                blocked: None,
             };
             assert_eq!(of(&troubles, &status), expect, "{status:?}");
         }

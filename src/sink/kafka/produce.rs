@@ -113,6 +113,11 @@ fn deliver(producer: &BaseProducer<SinkContext>, until: Instant) -> Result<(), F
     while producer.context().report().is_unexplained() && Instant::now() < patience {
         producer.poll(REPORT_WAIT);
     }
+    outcome(producer)
+}
+
+/// What the reports that have come say.
+pub(super) fn outcome(producer: &BaseProducer<SinkContext>) -> Result<(), Failure> {
     let report = std::mem::take(&mut *producer.context().report());
     match (report.failed, report.denied) {
         (None, _) => Ok(()),

@@ -11,7 +11,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::failure::{delivery_failure, facts};
+use super::failure::facts;
+use super::produce::outcome;
 use super::{ProducerSettings, REPORT_WAIT, RETRY_WAIT, Report, SinkContext, SinkError, create};
 use crate::sink::replay::Placed;
 use crate::sink::transaction::Verdict;
@@ -94,17 +95,15 @@ impl Replayer {
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
             self.producer.poll(REPORT_WAIT);
         }
-        let failed = self.producer.context().report().failed.take();
-        match failed {
-            Some((code, topic)) => {
-                let failure = delivery_failure(&self.producer, &KafkaError::MessageProduction(code), &topic);
+        match outcome(&self.producer) {
+            Err(failure) => {
                 let fenced = failure.verdict == Verdict::Fenced;
                 Err(if fenced { ReplayError::Fenced(failure.why) } else { ReplayError::NotSent(failure.why) })
             }
-            None if self.producer.in_flight_count() > 0 => {
+            Ok(()) if self.producer.in_flight_count() > 0 => {
                 Err(ReplayError::NotSent("records were not delivered in time".into()))
             }
-            None => Ok(()),
+            Ok(()) => Ok(()),
         }
     }
 

@@ -202,9 +202,7 @@ impl KafkaSource {
         let mut pins = TopicPartitionList::new();
         for element in committed.elements().iter().filter(|element| plain(element.offset()).is_none()) {
             let (topic, partition) = (element.topic(), element.partition());
-            let (low, _) = self
-                .consumer
-                .fetch_watermarks(topic, partition, RANGE_TIMEOUT)
+            let (low, _) = begin::ends(&self.consumer, topic, partition, RANGE_TIMEOUT)
                 .map_err(|error| kafka("finding the first record of a topic that was made anew", &error))?;
             let birth = self.positions.birth(topic, partition);
             let id =
@@ -316,9 +314,7 @@ impl KafkaSource {
             if described.get(topic) == Some(&Found::Missing) {
                 continue;
             }
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(topic, partition, RANGE_TIMEOUT)
+            let (low, high) = begin::ends(&self.consumer, topic, partition, RANGE_TIMEOUT)
                 .map_err(|error| kafka("finding the partition that is out of range", &error))?;
             if next < low || next > high {
                 self.hold(topic, partition, Trouble::OutOfRange { next, low, high });

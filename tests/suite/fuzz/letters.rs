@@ -8,7 +8,7 @@ use std::sync::Arc;
 use noroshi::decode::{Reject, RejectCode};
 use noroshi::record::OrgId;
 use noroshi::sink::dead_letter::letter::{Entry, Offsets, Stored, read};
-use noroshi::sink::dead_letter::{ATTEMPT, ATTEMPTS_COUNTED_MAX, output};
+use noroshi::sink::dead_letter::{ATTEMPT, ATTEMPTS_COUNTED_MAX, Room, output};
 use noroshi::sink::replay::{Input, decide};
 use noroshi::sink::{Header, Output};
 use noroshi::source::{Envelope, RecordRef};
@@ -133,7 +133,8 @@ fn rejected(original: &Original, value: Option<&[u8]>) -> Output {
         envelope: original,
     };
     let reject = Reject { code: RejectCode::Syntax, detail: "at line 1".into() };
-    output(&Arc::from("dead"), &record, &reject, &OrgId::new("power"), "windows", VALUE_BYTES_MAX).output
+    output(&Arc::from("dead"), &record, &reject, &OrgId::new("power"), "windows", Room::of(VALUE_BYTES_MAX))
+        .output
 }
 
 /// Ranges of offsets are a set, whatever the order.

@@ -1,0 +1,108 @@
+//! What a lane's events become: metrics, states and lines.
+
+use super::*;
+use crate::demo::PIPELINE;
+use crate::diagnostic::SourceFile;
+use crate::pipeline::definition::Pipeline;
+use crate::pipeline::engine::{Engine, EngineLimits, Pushed};
+use crate::pipeline::slot::Slot;
+use crate::rules::RuleSet;
+use crate::source::{NoEnvelope, RecordRef};
+
+pub(super) fn watch() -> Watch {
+    let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
+    let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
+    let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
+    let compiled = Arc::new(compiled.expect("compiles"));
+    let first = Slot::new(compiled, "", 0).newest();
+    Watch::new(0, Observed::new(&Config::default(), &first, "a"), &first)
+}
+
+fn ended(end: EpochEnd) -> Ended {
+    Ended {
+        number: 1,
+        end,
+        offsets: Vec::new(),
+        took: Duration::ZERO,
+        retries: 0,
+        replaced: false,
+        doubtful: false,
+    }
+}
+
+#[test]
+fn what_was_cut_is_exported_when_it_is_committed() {
+    let mut watch = watch();
+    let tally = Tally { alerts_cut: 1, alerts_raw_cut: 2, rejects_cut: 3, ..Tally::default() };
+    watch.ended(&ended(EpochEnd::Rewound("again".into())), &tally, &[], Duration::ZERO);
+    watch.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
+    let text = watch.observed.metrics.encode();
+    for (what, count) in [("alert", 1), ("raw", 2), ("reject", 3)] {
+        let line = format!("noroshi_cuts_total{{what=\"{what}\"}} {count}");
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_parked_organisation_is_told_counted_and_its_partitions_are_paused() {
+    let mut watch = watch();
+    let topic = watch.compiled.pipeline.sources[0].topics[0].clone();
+    let id = watch.compiled.pipeline.organisation_of(0).id.to_string();
+    let partition = PartitionStatus {
+        topic: Arc::from(topic),
+        partition: 0,
+        next: 1,
+        committed: None,
+        end: None,
+        held_back: 0,
+        held: false,
+        blocked: None,
+    };
+    let organisation = watch.compiled.pipeline.sources[0].organisation;
+    let note = |retry_ms| ParkNote { organisation, topic: Arc::from("alerts"), why: "why".into(), retry_ms };
+    for (notes, gauge, paused) in [
+        (vec![note(Some(1))], 1, true),
+        (vec![note(None)], 0, false),
+        (vec![note(Some(1))], 1, true),
+        (vec![], 0, false),
+    ] {
+        let listed = notes.len();
+        watch.parked(&notes);
+        watch.show(vec![partition.clone()], 0);
+        let status = watch.observed.health.status();
+        assert_eq!(status["lanes"][0]["partitions"][0]["paused"], paused);
+        assert_eq!(status["parked"].as_array().map(Vec::len), Some(listed));
+        let text = watch.observed.metrics.encode();
+        let line = format!("noroshi_parked{{organisation=\"{id}\",lane=\"0\"}} {gauge}");
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_source_of_another_format_is_told_once() {
+    let mut watch = watch();
+    let mut engine = Engine::new(Arc::clone(&watch.compiled), EngineLimits::from(&Config::default().limits));
+    for payload in [&b"{}"[..], b"{}", b"{\"event_type\":\"flow\",\"flow_id\":1}", b"{\"EventID\":1}"] {
+        let record = RecordRef {
+            source: 0,
+            slot: 0,
+            topic: &Arc::from("in"),
+            partition: 0,
+            offset: 0,
+            timestamp_ms: None,
+            payload: Some(payload),
+            envelope: &NoEnvelope,
+        };
+        assert_eq!(engine.push(&record), Pushed::Events(1));
+    }
+    let tally = engine.take_tally();
+    watch.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
+    watch.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
+    let status = serde_json::to_value(watch.observed.health.status()).expect("JSON");
+    let told: Vec<&str> =
+        status["errors"].as_array().into_iter().flatten().filter_map(|e| e["message"].as_str()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for part in ["has no `EventID`", "looks like Suricata EVE, not like windows-json"] {
+        assert!(told.iter().any(|told| told.contains(part)), "{told:?}");
+    }
+}
