@@ -138,8 +138,9 @@ fn hold_commit(round: &mut Round<'_>, name: Option<&str>) {
 
 /// The process gives up a commit that has no answer, replaces its producer and reads again.
 fn hang_commit(round: &mut Round<'_>, at: usize, name: &str) {
-    hold_commit(round, Some(name));
+    // On a busy machine it has given up before we look.
     let before = round.logged(at, said::NOT_COMMITTED);
+    hold_commit(round, Some(name));
     round.until("it gives the commit up", Some(at), |round| {
         !round.processes[at].running.runs() || round.logged(at, said::NOT_COMMITTED) > before
     });
@@ -151,12 +152,18 @@ fn hang_commit(round: &mut Round<'_>, at: usize, name: &str) {
 fn outsleep(round: &mut Round<'_>, at: usize, name: &str) {
     let outputs = [round.setup.alerts.clone(), round.setup.rejects.clone()];
     round.until("a process is caught with a transaction open", Some(at), |round| {
-        hold_commit(round, Some(name));
         let before = round.logged(at, said::NOT_COMMITTED);
+        hold_commit(round, Some(name));
+        if !round.processes[at].running.runs() {
+            round.proxy.release();
+            round.revive(None);
+            return false;
+        }
         round.processes[at].running.signal("STOP");
         let is_open =
             |round: &Round<'_>| outputs.iter().any(|topic| round.own.broker.is_transaction_open(topic));
-        let caught = is_open(round);
+        // What has given its commit up already sleeps too late.
+        let caught = is_open(round) && round.logged(at, said::NOT_COMMITTED) == before;
         if caught {
             round.until("the broker aborts it", Some(at), |round| !is_open(round));
         }
