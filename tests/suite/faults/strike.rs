@@ -5,7 +5,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
-use super::plan::{Kind, POLL_INTERVAL_MS, Random, SESSION_MS};
+use super::plan::{Kind, POLL_INTERVAL_MS, Random, SESSION_MS, TRANSACTION_MS_SHORT};
 use super::proxy::{END_TRANSACTION, FETCH_OFFSETS, Harm};
 use super::round::{RECORDS_EACH, Round};
 
@@ -25,8 +25,8 @@ const PROCESSES_MAX: usize = 3;
 
 /// What a process logs when …
 mod said {
-    /// … its partitions were given to others.
-    pub const LOST: &str = "kind=\"lost\"";
+    /// … the group takes its partitions, or gives it some.
+    pub const MOVED: &str = "The group moved partitions";
     /// … a transaction came to nothing.
     pub const NOT_COMMITTED: &str = "An epoch was not committed";
     /// … librdkafka found it too slow.
@@ -100,14 +100,15 @@ fn crash(round: &mut Round<'_>, at: usize, place: &str) {
 }
 
 fn stand_still(round: &mut Round<'_>, at: usize) {
-    let before = round.logged(at, said::LOST);
+    let before = round.logged(at, said::MOVED);
     round.processes[at].running.signal("STOP");
     round.produce(RECORDS_EACH);
-    // Longer than its session; the others take over, if there are any.
+    // Longer than its session; the others take over, if there are any. What it held is lost, or, where it was about to
+    // join, it joins again.
     std::thread::sleep(Duration::from_millis(u64::from(SESSION_MS) + 1_500));
     round.processes[at].running.signal("CONT");
     round.until("it notices that it was away", Some(at), |round| {
-        !round.processes[at].running.runs() || round.logged(at, said::LOST) > before
+        !round.processes[at].running.runs() || round.logged(at, said::MOVED) > before
     });
 }
 
@@ -138,10 +139,13 @@ fn hold_commit(round: &mut Round<'_>, name: Option<&str>) {
 
 /// The process gives up a commit that has no answer, replaces its producer and reads again.
 fn hang_commit(round: &mut Round<'_>, at: usize, name: &str) {
-    hold_commit(round, Some(name));
+    // On a busy machine it has given up before we look.
     let before = round.logged(at, said::NOT_COMMITTED);
+    hold_commit(round, Some(name));
+    let held = Instant::now();
     round.until("it gives the commit up", Some(at), |round| {
-        !round.processes[at].running.runs() || round.logged(at, said::NOT_COMMITTED) > before
+        held.elapsed() > Duration::from_millis(u64::from(TRANSACTION_MS_SHORT))
+            && (!round.processes[at].running.runs() || round.logged(at, said::NOT_COMMITTED) > before)
     });
     // Now the old commit arrives as well: it must not end what has begun meanwhile.
     round.proxy.release();
@@ -151,12 +155,18 @@ fn hang_commit(round: &mut Round<'_>, at: usize, name: &str) {
 fn outsleep(round: &mut Round<'_>, at: usize, name: &str) {
     let outputs = [round.setup.alerts.clone(), round.setup.rejects.clone()];
     round.until("a process is caught with a transaction open", Some(at), |round| {
-        hold_commit(round, Some(name));
         let before = round.logged(at, said::NOT_COMMITTED);
+        hold_commit(round, Some(name));
+        if !round.processes[at].running.runs() {
+            round.proxy.release();
+            round.revive(None);
+            return false;
+        }
         round.processes[at].running.signal("STOP");
         let is_open =
             |round: &Round<'_>| outputs.iter().any(|topic| round.own.broker.is_transaction_open(topic));
-        let caught = is_open(round);
+        // What has given its commit up already sleeps too late.
+        let caught = is_open(round) && round.logged(at, said::NOT_COMMITTED) == before;
         if caught {
             round.until("the broker aborts it", Some(at), |round| !is_open(round));
         }
