@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
 use super::delivery::{identity, repository};
-use super::faults::proxy::{Harm, Proxy, turn};
+use super::faults::proxy::{END_TRANSACTION, Harm, Proxy, turn};
 use super::kafka::{Broker, Record, broker, unique};
 use super::process::{Running, WAIT_MAX, get};
 use super::stopping::{HEARTBEAT, SESSION};
@@ -190,7 +190,7 @@ fn a_burst_before_a_slow_sink_takes_bounded_memory_and_the_group_stays_as_it_is(
     });
     broker.produce(&stage.topic(LOUD), records);
     // Longer than a member of the group may be silent.
-    proxy.arm(Harm::DelayAnswer(8_000));
+    proxy.arm(END_TRANSACTION, None, Harm::DelayAnswer(8_000));
     run.runs_until("the source to be paused", || {
         metric(&http, "noroshi_paused_partitions", "lane=\"0\"") > 0
     });
@@ -198,10 +198,9 @@ fn a_burst_before_a_slow_sink_takes_bounded_memory_and_the_group_stays_as_it_is(
         metric(&http, "noroshi_paused_partitions", "lane=\"0\"") == 0
     });
     for _ in 0..5 {
-        let harmed = proxy.done().len();
-        proxy.arm(Harm::DelayAnswer(500));
+        proxy.arm(END_TRANSACTION, None, Harm::DelayAnswer(500));
         run.runs_until("a slow transaction", || {
-            proxy.done().len() > harmed || stage.committed(LOUD) == BURST
+            !proxy.is_armed() || stage.committed(LOUD) == BURST
         });
     }
     run.runs_until("all to be committed", || stage.committed(LOUD) == BURST);

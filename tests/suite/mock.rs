@@ -26,7 +26,7 @@ use super::process::WAIT_MAX;
 const WRITER: &str = "noroshi-mock-a-0";
 const GROUP: &str = "noroshi-mock";
 /// Rows that are played at a time; each mostly waits.
-const ROWS_AT_A_TIME: usize = 8;
+const ROWS_AT_A_TIME: usize = 16;
 /// How long a transaction is tried, and how long a new producer may take.
 const TRY_FOR: Duration = Duration::from_secs(6);
 /// The client gives up waiting for an answer after this time.

@@ -271,3 +271,26 @@ fn a_service_that_runs_out_of_file_descriptors_finds_its_way_back() {
     assert_eq!(ended.code(), Some(0), "{log}");
     assert_eq!(own.broker.committed_now(&setup.alerts).len(), 80);
 }
+
+/// A changed set is compiled beside the lanes: who asks for a stop meanwhile does not wait for it.
+#[test]
+fn a_stop_does_not_wait_for_a_changed_set() {
+    let Some(broker) = broker() else { return };
+    let rules = tempfile::tempdir().expect("a folder");
+    let rule = |id: &str| {
+        let text = format!(
+            "/*---\nid: {id}\ntitle: {id}\n---*/\nSELECT Computer FROM windows_security WHERE EventID = 1102\n"
+        );
+        std::fs::write(rules.path().join(format!("{id}.sql")), text).expect("writes");
+    };
+    rule("every");
+    let setup = Setup::new(broker, rules.path(), "earliest");
+    produce(broker, &setup, 4);
+    let mut running = setup.run(broker, 1, &["reload.interval_ms=60000"]);
+    commits(&mut running, broker, &setup, 4);
+    (0..800).for_each(|number| rule(&format!("more-{number}")));
+    running.signal("HUP");
+    let (ended, log) = running.terminate();
+    assert_eq!(ended.code(), Some(0), "{log}");
+    assert!(!log.contains("panicked") && !log.contains("generation=2"), "it had time to compile\n{log}");
+}

@@ -136,11 +136,20 @@ fn what_is_called_how_it_ends_and_what_it_leaves() {
         (
             "what must be aborted is aborted",
             false,
-            vec![(Produce, Verdict::Abort)],
-            vec![Begin, Produce, Abort],
+            vec![(SendOffsets, Verdict::Abort)],
+            vec![Begin, Produce, SendOffsets, Abort],
             rewound(),
             false,
             false,
+        ),
+        (
+            "after records that were refused the numbers of the next would be wrong: the producer is tainted",
+            false,
+            vec![(Produce, Verdict::Abort)],
+            vec![Begin, Produce, Abort],
+            rewound(),
+            true,
+            true,
         ),
         (
             "an abort that had to be asked twice taints",

@@ -122,6 +122,11 @@ impl KafkaSource {
     /// Partitions stand still behind an answer that the client does not get done with, or do no longer.
     pub(super) fn note_stuck(&mut self, stuck: &[(String, i32)]) {
         let read = stuck.iter().filter_map(|(topic, partition)| self.positions.slot(topic, *partition));
+        // Those that are held are not fetched either, and are not stuck.
+        let held = |slot: &PartitionSlot| {
+            self.positions.place(*slot).is_some_and(|(.., source)| self.held.contains(&source))
+        };
+        let read = read.filter(|slot| !held(slot));
         let now: BTreeSet<PartitionSlot> = if self.queues.paused { BTreeSet::new() } else { read.collect() };
         for slot in self.queues.stuck.difference(&now) {
             self.positions.unblock(*slot);
