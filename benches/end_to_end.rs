@@ -35,6 +35,8 @@ const STEADY_RATE: usize = 10_000;
 const BURST_FACTOR: usize = 10;
 /// Seconds of each part of a burst: before, in, and the least after it.
 const BURST_SECONDS: [u64; 3] = [20, 30, 20];
+/// Seconds that what the burst has left may take.
+const CATCH_UP_SECONDS_MAX: u64 = 300;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -164,7 +166,8 @@ fn burst(servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
             let over = elapsed >= Duration::from_secs(seconds);
             // What the burst has left is read before the last line.
             let caught_up = what != "after" || run.records() + 2 * STEADY_RATE as u64 >= sent as u64;
-            if over && caught_up {
+            let enough = elapsed >= Duration::from_secs(CATCH_UP_SECONDS_MAX);
+            if over && (caught_up || enough) {
                 break;
             }
             let due = first + (elapsed.as_secs_f64() * rate as f64) as usize;

@@ -199,12 +199,11 @@ fn a_burst_before_a_slow_sink_takes_bounded_memory_and_the_group_stays_as_it_is(
     });
     for _ in 0..5 {
         proxy.arm(END_TRANSACTION, None, Harm::DelayAnswer(500));
-        run.runs_until("a slow transaction", || {
-            !proxy.is_armed() || stage.committed(LOUD) == BURST
-        });
+        run.runs_until("a slow transaction", || !proxy.is_armed() || stage.committed(LOUD) == BURST);
     }
     run.runs_until("all to be committed", || stage.committed(LOUD) == BURST);
     let peak = run.memory_kib("VmHWM");
+    eprintln!("{at_rest} KiB at rest, {peak} KiB at the peak");
     assert!(
         peak <= at_rest + GROWTH_KIB_MAX,
         "{at_rest} KiB at rest, {peak} KiB at the peak of a burst of {} KiB",

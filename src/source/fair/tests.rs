@@ -1,3 +1,5 @@
+//! Turns, bytes and what becomes of a quiet one.
+
 use proptest::prelude::*;
 
 use super::*;
