@@ -385,7 +385,8 @@ fn leaving_ms(deadline_ms: u64) -> u64 {
     (deadline_ms / 4).min(2_000)
 }
 
-fn lane_limits(config: &Config) -> LaneLimits {
+/// The bounds of a lane with this configuration.
+pub fn lane_limits(config: &Config) -> LaneLimits {
     LaneLimits {
         cycle: CycleLimits {
             interval_ms: config.epoch.interval_ms,
