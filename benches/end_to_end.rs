@@ -75,9 +75,16 @@ fn main() {
         return;
     }
     if arguments.iter().any(|argument| argument == "--transactions") {
-        fill(&servers, &topic, &records);
-        let name = format!("{id}-both");
-        plain::compared(&servers, &pipeline(&name), &name);
+        let input = |lane: usize| {
+            let (topic, partitions) = (format!("{topic}.{lane}"), PARTITIONS / LANES as i32);
+            create_input(&topic, &servers, partitions, None);
+            fill(&servers, &topic, partitions, &records, RECORDS / LANES);
+            let pipeline = write_pipeline(&folder, &format!("{id}-{lane}"), &topic);
+            create_topics(&pipeline, &servers);
+            pipeline
+        };
+        let pipelines: Vec<PathBuf> = (0..LANES).map(input).collect();
+        plain::compared(&servers, &pipelines, &id);
         let _ = std::fs::remove_dir_all(&folder);
         return;
     }
@@ -97,16 +104,16 @@ fn main() {
 }
 
 /// Writes what each round reads.
-fn fill(servers: &str, topic: &str, records: &[Vec<u8>]) {
+fn fill(servers: &str, topic: &str, partitions: i32, records: &[Vec<u8>], count: usize) {
     let producer = producer(servers);
-    for (at, record) in records.iter().cycle().take(RECORDS).enumerate() {
-        send(&producer, topic, at, record);
+    for (at, record) in records.iter().cycle().take(count).enumerate() {
+        send(&producer, topic, at % usize::try_from(partitions).expect("few"), record);
     }
     producer.flush(Duration::from_secs(60)).expect("flushes");
 }
 
 fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline: &dyn Fn(usize) -> PathBuf) {
-    fill(servers, topic, records);
+    fill(servers, topic, PARTITIONS, records, RECORDS);
     let (mut bare, mut ours, mut cpu, mut memory) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for round in 0..ROUNDS {
         bare.push(consume(servers, topic));

@@ -5,7 +5,7 @@
 //! engine, lane, settings.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -33,12 +33,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{LANES, PARTITIONS, RECORDS, ROUNDS, STEADY, telemetry};
 
-/// Runs both in turn; the topic is full, and each round reads all of it.
-pub fn compared(servers: &str, pipeline: &Path, name: &str) {
-    let pipeline = Arc::new(Pipeline::load(pipeline).expect("a pipeline"));
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
-    let set = Arc::new(RuleSet::new(loaded.rules));
-    let compiled = Arc::new(Compiled::new(pipeline, set).expect("compiles"));
+/// Runs both in turn; the topics are full, and each round reads all of them. There is a pipeline, with a topic and a group
+/// of its own, for each lane: where lanes share a group, it has to settle first, and each round would differ.
+pub fn compared(servers: &str, pipelines: &[PathBuf], name: &str) {
+    let compiled: Vec<_> = pipelines.iter().map(|pipeline| compile(pipeline)).collect();
     let kinds = [Kind::Transactions, Kind::Plain];
     let mut figures: [Vec<Figures>; 2] = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
@@ -73,6 +71,12 @@ pub fn compared(servers: &str, pipeline: &Path, name: &str) {
     }
 }
 
+fn compile(pipeline: &Path) -> Arc<Compiled> {
+    let pipeline = Arc::new(Pipeline::load(pipeline).expect("a pipeline"));
+    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::default());
+    Arc::new(Compiled::new(pipeline, Arc::new(RuleSet::new(loaded.rules))).expect("compiles"))
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Transactions,
@@ -97,18 +101,17 @@ struct Figures {
     worst_ms: f64,
 }
 
-fn run(kind: Kind, id: &str, servers: &str, compiled: &Arc<Compiled>) -> Figures {
+fn run(kind: Kind, id: &str, servers: &str, compiled: &[Arc<Compiled>]) -> Figures {
     let mut config = Config::default();
     config.kafka.bootstrap_servers = vec![servers.to_owned()];
-    config.lanes.count = u32::try_from(LANES).expect("few");
     let config = Arc::new(config);
     let (stop, counted) = (Stop::default(), Arc::new(Counted::default()));
     let cpu = cpu_s();
     let took = std::thread::scope(|scope| {
-        for lane in 0..config.lanes.count {
-            let (config, compiled, stop, counted) = (&config, compiled, &stop, &counted);
+        for (lane, compiled) in compiled.iter().enumerate() {
+            let (config, stop, counted) = (&config, &stop, &counted);
             scope.spawn(move || {
-                let exit = one_lane(kind, id, lane, config, compiled, stop, counted);
+                let exit = one_lane(kind, &format!("{id}-{lane}"), config, compiled, stop, counted);
                 assert_eq!(exit, Exit::Stopped);
             });
         }
@@ -137,21 +140,19 @@ fn run(kind: Kind, id: &str, servers: &str, compiled: &Arc<Compiled>) -> Figures
 fn one_lane(
     kind: Kind,
     id: &str,
-    lane: u32,
     config: &Arc<Config>,
     compiled: &Arc<Compiled>,
     stop: &Stop,
     counted: &Arc<Counted>,
 ) -> Exit {
-    let writer = format!("{id}-{lane}");
-    let me = Stamp { writer: writer.clone(), life: 1, epoch: 0, birth: None };
+    let me = Stamp { writer: id.to_owned(), life: 1, epoch: 0, birth: None };
     let token = TokenSource::new(config);
     let partitions = u64::try_from(PARTITIONS).expect("few") / LANES as u64;
-    let consumer = kafka::consumer(config, id, lane, partitions).expect("settings");
+    let consumer = kafka::consumer(config, id, 0, partitions).expect("settings");
     let watching = Watching { look_every: Duration::ZERO, held_back_after: Duration::ZERO };
     let pipeline = Arc::clone(&compiled.pipeline);
     let sink = match kind {
-        Kind::Transactions => Either::Transactions(transactions(config, &writer)),
+        Kind::Transactions => Either::Transactions(transactions(config, id)),
         Kind::Plain => Either::Plain(PlainSink::start(config, &format!("{id}-offsets"))),
     };
     let source = KafkaSource::new(&consumer, token, id, me.clone(), pipeline, watching).expect("a source");
