@@ -152,7 +152,7 @@ fn one_lane(
     let watching = Watching { look_every: Duration::ZERO, held_back_after: Duration::ZERO };
     let pipeline = Arc::clone(&compiled.pipeline);
     let sink = match kind {
-        Kind::Transactions => Either::Transactions(transactions(config, id)),
+        Kind::Transactions => Either::Transactions(Box::new(transactions(config, id))),
         Kind::Plain => Either::Plain(PlainSink::start(config, &format!("{id}-offsets"))),
     };
     let source = KafkaSource::new(&consumer, token, id, me.clone(), pipeline, watching).expect("a source");
@@ -198,7 +198,7 @@ impl LaneEvents for Events {
 }
 
 enum Either {
-    Transactions(KafkaSink),
+    Transactions(Box<KafkaSink>),
     Plain(PlainSink),
 }
 

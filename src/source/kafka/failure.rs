@@ -43,12 +43,12 @@ pub fn failure(error: &KafkaError, why: &str, instance: Option<&str>, patterns: 
             "a batch was damaged on its way or on the broker's disk: {why}"
         )))),
         Some(Code::BadMessage) => Some(Consequence::Blocked),
-        _ => ending(error, instance, patterns).map(Consequence::Notice),
+        _ => ending(error, why, instance, patterns).map(Consequence::Notice),
     }
 }
 
 /// The notice of an error that is nobody's partition's.
-fn ending(error: &KafkaError, instance: Option<&str>, patterns: bool) -> Option<Notice> {
+fn ending(error: &KafkaError, why: &str, instance: Option<&str>, patterns: bool) -> Option<Notice> {
     use RDKafkaErrorCode as Code;
     let (code, fatal) = match error {
         KafkaError::MessageConsumptionFatal(code) => (*code, true),
@@ -78,10 +78,15 @@ fn ending(error: &KafkaError, instance: Option<&str>, patterns: bool) -> Option<
                 "no topic matches the topic_pattern of a source yet, or a topic was deleted ({code})"
             )));
         }
-        Code::TopicAuthorizationFailed
-        | Code::GroupAuthorizationFailed
-        | Code::ClusterAuthorizationFailed => {
-            format!("the broker refuses for want of rights ({code})")
+        // Where the client names the topic, `why` does.
+        Code::TopicAuthorizationFailed => {
+            format!("the broker refuses for want of rights ({code}), Read on an input topic: {why}")
+        }
+        Code::GroupAuthorizationFailed => {
+            format!("the broker refuses for want of rights ({code}), Read on the consumer group: {why}")
+        }
+        Code::ClusterAuthorizationFailed => {
+            format!("the broker refuses for want of rights ({code}): {why}")
         }
         Code::Authentication | Code::SaslAuthenticationFailed => {
             format!("the broker refuses the credentials ({code})")
@@ -107,7 +112,12 @@ mod tests {
             (once(Code::AllBrokersDown), None),
             (once(Code::UnknownTopic), None),
             (once(Code::UnknownTopicOrPartition), None),
-            (once(Code::GroupAuthorizationFailed), Some(("failed", "want of rights"))),
+            (once(Code::GroupAuthorizationFailed), Some(("failed", "Read on the consumer group"))),
+            (
+                once(Code::TopicAuthorizationFailed),
+                Some(("failed", "Read on an input topic: what the client")),
+            ),
+            (once(Code::ClusterAuthorizationFailed), Some(("failed", "want of rights"))),
             (once(Code::SaslAuthenticationFailed), Some(("failed", "credentials"))),
             (once(Code::AutoOffsetReset), Some(("failed", "outside of what the topic holds"))),
             (fatal(Code::UnknownTopic), Some(("failed", "failed for good"))),
@@ -116,7 +126,7 @@ mod tests {
             (fatal(Code::FencedInstanceId), Some(("fenced", "`harbour-0-1`"))),
             (fatal(Code::UnreleasedInstanceId), Some(("failed", "`harbour-0-1`"))),
         ] {
-            let notice = ending(&error, Some("harbour-0-1"), false);
+            let notice = ending(&error, "what the client says", Some("harbour-0-1"), false);
             match (&notice, expect) {
                 (None, None) => {}
                 (Some(Notice::Failed(why)), Some(("failed", part))) if why.contains(part) => {}
@@ -125,7 +135,7 @@ mod tests {
             }
         }
         // A pattern that matches nothing yet ends nothing.
-        let notice = ending(&once(Code::UnknownTopicOrPartition), None, true);
+        let notice = ending(&once(Code::UnknownTopicOrPartition), "", None, true);
         assert!(matches!(notice, Some(Notice::Trouble(_))), "{notice:?}");
     }
 
