@@ -268,9 +268,14 @@ pub fn try_property(name: &str, value: &str) -> Result<(), String> {
     match ClientConfig::new().set(name, value).create_native_config() {
         Ok(_) => Ok(()),
         // The error carries the value; only its reason is passed on.
-        Err(KafkaError::ClientConfig(_, reason, _, _)) => Err(reason),
+        Err(KafkaError::ClientConfig(_, reason, _, _)) => Err(without_value(&reason).to_owned()),
         Err(_) => Err("not accepted".into()),
     }
+}
+
+/// librdkafka repeats a word that it does not take, and that may be part of a password in the wrong place.
+fn without_value(reason: &str) -> &str {
+    if reason.starts_with("Invalid value \"") { "it does not take this value" } else { reason }
 }
 
 /// What went wrong while a client was made, as a diagnostic without any value.
