@@ -11,6 +11,7 @@ mod layers;
 pub mod limits;
 mod mask;
 pub mod oauth;
+mod pem;
 pub mod reference;
 pub mod refused;
 pub mod secret;
@@ -145,7 +146,7 @@ impl Config {
     }
 
     /// Whether a command that needs a broker has what it takes: one is configured, and what its clients read from
-    /// elsewhere can be read. All faults at once: D004, D001, C003.
+    /// elsewhere can be read. All faults at once: D004, D001, C003, C006.
     pub fn reachable(&self) -> Result<(), Vec<Diagnostic>> {
         let mut found: Vec<Diagnostic> = self.brokers().err().into_iter().collect();
         found.extend(kafka::unreadable(self, wall_clock() / 1_000));

@@ -48,6 +48,11 @@ impl Spans {
         self.find(&self.keys, pointer)
     }
 
+    /// Whether the value stands in the file.
+    pub fn is_written(&self, pointer: &str) -> bool {
+        self.values.contains_key(pointer)
+    }
+
     /// True when what stood there, or below, or should have, is not in the document because the schema refused it:
     /// whatever seems wrong with it now has been told.
     pub fn is_lost(&self, pointer: &str) -> bool {
