@@ -116,15 +116,23 @@ impl Config {
 
     /// The same with a file that is already in memory, whatever the options say of one.
     pub fn from_file(file: &Arc<SourceFile>, options: &LoadOptions) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = document::read_toml::<serde_json::Value>(file).map_err(|mut found| {
-            mask::mask_all(&mut found, file, None);
-            found
-        })?;
-        let mut result = Self::layer(Some(parsed.clone()), options);
-        if let Err(found) = &mut result {
-            mask::mask_all(found, file, Some((&parsed.value, &parsed.spans)));
+        let mut found = Vec::new();
+        let parsed = document::look_at_toml::<serde_json::Value>(file, &mut found);
+        let sound = found.is_empty();
+        let layered = match &parsed {
+            Some(parsed) => Self::layer(Some(parsed.clone()), options),
+            None => Err(Vec::new()),
+        };
+        match layered {
+            Ok(config) if sound => return Ok(config),
+            Ok(_) => {}
+            Err(more) => found.extend(more),
         }
-        result
+        // Of a key that is given twice only one value is known to the document.
+        let known = parsed.as_ref().filter(|_| sound).map(|parsed| (&parsed.value, &parsed.spans));
+        mask::mask_all(&mut found, file, known);
+        sort(&mut found);
+        Err(found)
     }
 
     /// What is allowed but dangerous in this configuration; for the log at each start.

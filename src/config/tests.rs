@@ -159,6 +159,22 @@ fn all_faults_of_a_file_come_at_once() {
 }
 
 #[test]
+fn a_key_that_is_given_twice_hides_no_other_fault() {
+    let text = "[http]\nlisten = 'localhost:80'\nlisten = '127.0.0.1:80'\n[lanez]\n[kafka]\n[kafka]\nclient_idd = 'a'\n";
+    assert_eq!(
+        brief(file(text)),
+        [
+            "2:10:D006 `localhost:80` is no address with a port",
+            "3:1:D002 the key `listen` is given twice",
+            "4:2:D003 unknown key `lanez`",
+            "6:2:D002 the key `kafka` is given twice",
+            "7:1:D003 unknown key `client_idd`",
+        ]
+    );
+    assert_eq!(brief(file("[kafka]\n[kafka]\n")), ["2:2:D002 the key `kafka` is given twice"]);
+}
+
+#[test]
 fn faults_of_one_setting_and_contradictions_name_their_place() {
     for (text, expect) in [
         ("x = ", "D002 "),
