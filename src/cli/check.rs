@@ -18,11 +18,11 @@ use crate::rules::{self, RuleLimits};
 /// Find all problems in rules, pipelines, schemas and configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without a path or --pipeline: every folder in ./pipelines, and ./rules; also with --config, which names the configuration to
-check (else ./noroshi.toml, if it is there) and does not replace them.
-A path may be a rule file, a folder of rules, a pipeline folder (with pipeline.toml), or a schemas folder (with
-tables/). Each problem has a stable code; docs/diagnostics.md explains them. The exit code is 1 when there is an
-error, a folder without any rule among them.
+Without a path or --pipeline: every folder in ./pipelines, and ./rules; also with --config,
+which names the configuration to check (else ./noroshi.toml, if it is there) and replaces
+nothing. A path may be a rule file, a folder of rules, a pipeline folder (with pipeline.toml),
+or a schemas folder (with tables/). Each problem has a stable code; docs/diagnostics.md explains
+them. The exit code is 1 when there is an error, a folder without any rule among them.
 
 Examples:
   noroshi check
