@@ -3,9 +3,10 @@
 //! `cargo bench --bench end_to_end` starts a broker of its own, unless `NOROSHI_TEST_KAFKA=host:port` names one. With
 //! `-- --soak 600` it instead feeds the process for so many seconds at full speed and reports its peak memory; with
 //! `-- --recover 50` it kills one of two processes so many times and reports how long partitions stood still; with
-//! `-- --burst` it feeds it for a while at a steady rate, then at ten times that rate with one hot partition, then steadily
+//! `-- --transactions` it runs the same lanes with transactions and without; with `-- --burst` it feeds it for a while at a steady rate, then at ten times that rate with one hot partition, then steadily
 //! again.
 
+mod plain;
 mod recover;
 mod telemetry;
 
@@ -73,6 +74,20 @@ fn main() {
         let _ = std::fs::remove_dir_all(&folder);
         return;
     }
+    if arguments.iter().any(|argument| argument == "--transactions") {
+        let input = |lane: usize| {
+            let (topic, partitions) = (format!("{topic}.{lane}"), PARTITIONS / LANES as i32);
+            create_input(&topic, &servers, partitions, None);
+            fill(&servers, &topic, partitions, &records, RECORDS / LANES);
+            let pipeline = write_pipeline(&folder, &format!("{id}-{lane}"), &topic);
+            create_topics(&pipeline, &servers);
+            pipeline
+        };
+        let pipelines: Vec<PathBuf> = (0..LANES).map(input).collect();
+        plain::compared(&servers, &pipelines, &id);
+        let _ = std::fs::remove_dir_all(&folder);
+        return;
+    }
     match (soak, kills) {
         (Some(seconds), _) => {
             soaked(seconds, &servers, &topic, &pipeline(&format!("{id}-soak")), &records);
@@ -88,12 +103,17 @@ fn main() {
     let _ = std::fs::remove_dir_all(&folder);
 }
 
-fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline: &dyn Fn(usize) -> PathBuf) {
+/// Writes what each round reads.
+fn fill(servers: &str, topic: &str, partitions: i32, records: &[Vec<u8>], count: usize) {
     let producer = producer(servers);
-    for (at, record) in records.iter().cycle().take(RECORDS).enumerate() {
-        send(&producer, topic, at, record);
+    for (at, record) in records.iter().cycle().take(count).enumerate() {
+        send(&producer, topic, at % usize::try_from(partitions).expect("few"), record);
     }
     producer.flush(Duration::from_secs(60)).expect("flushes");
+}
+
+fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline: &dyn Fn(usize) -> PathBuf) {
+    fill(servers, topic, PARTITIONS, records, RECORDS);
     let (mut bare, mut ours, mut cpu, mut memory) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for round in 0..ROUNDS {
         bare.push(consume(servers, topic));
@@ -288,6 +308,14 @@ impl Drop for Broker {
     }
 }
 
+/// CPU seconds of a process, by its number or `self`.
+fn process_cpu_s(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    ticks.sum::<u64>() as f64 / 100.0
+}
+
 struct Run {
     child: Child,
     http: String,
@@ -348,11 +376,7 @@ impl Run {
     }
 
     fn cpu_s(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let after = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 =
-            after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        ticks as f64 / 100.0
+        process_cpu_s(&self.child.id().to_string())
     }
 
     fn status_kib(&self, key: &str) -> u64 {

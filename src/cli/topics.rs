@@ -18,6 +18,7 @@ use crate::source::kafka::preflight::{Preflight, TopicState};
 #[command(after_help = "\
 Without a configured broker the list is printed without the state of each topic. With --create each topic is `created`
 or `exists`; one that exists is left as it is, also when it has another number of partitions than --partitions asks for.
+The exit code is 1 while one is missing, or may not be used.
 
 Examples:
   noroshi topics --pipeline pipelines/demo
@@ -91,7 +92,9 @@ pub fn main(args: &TopicsArgs, _terminal: &Terminal) -> Result<Outcome, CliError
         .keys()
         .map(|topic| (topic.as_str(), shown(states.get(topic).copied(), created.contains(topic), asked)));
     print(args.format, &wanted, &shown.collect())?;
-    Ok(Outcome::Done)
+    // A script that waits for the topics asks in vain as long as one is of no use.
+    let lacking = states.values().any(|state| matches!(state, TopicState::Missing | TopicState::Forbidden));
+    Ok(if lacking { Outcome::Problems } else { Outcome::Done })
 }
 
 /// The state of a topic in words. `asked` is how many partitions a topic that is created gets; none without

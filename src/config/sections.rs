@@ -196,9 +196,9 @@ impl Default for Reload {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long lanes may take to finish their epoch and leave the group, in milliseconds. After it the process
-    /// ends anyway: the open transaction is aborted, its records are read again. An orchestrator's grace period
-    /// must be longer.
+    /// How long lanes may take to finish their epoch and leave the group, in milliseconds; a quarter of it, at most 2 s, is
+    /// for leaving alone. After it the process ends anyway: the open transaction is aborted, its records are read again. An
+    /// orchestrator's grace period must be longer.
     #[schemars(range(min = 100, max = 600_000))]
     pub deadline_ms: u64,
 }

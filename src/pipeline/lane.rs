@@ -99,6 +99,7 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> {
     last: u64,
     unknown: bool,
     asked: u8,
+    asked_at: Millis,
 }
 
 struct Flight {
@@ -132,6 +133,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             last: 0,
             unknown: false,
             asked: 0,
+            asked_at: 0,
         }
     }
 
@@ -157,7 +159,9 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     pub fn run(mut self, stop: &Stop) -> (Exit, S, K) {
         let exit = self.turn(stop);
         if exit == Exit::Stopped {
-            self.source.settle(SETTLE_PATIENCE);
+            let until = self.asked_at + self.limits.cycle.stop_deadline_ms;
+            let left = Duration::from_millis(until.saturating_sub(self.now()));
+            self.source.settle(left.min(SETTLE_PATIENCE));
         }
         self.events.left(&exit);
         (exit, self.source, self.sink)
@@ -176,6 +180,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         let asked = stop.asked();
         if asked > self.asked {
             self.asked = asked;
+            self.asked_at = self.now();
             self.events.stopping();
             let event = if asked > 1 { Event::StopNow } else { Event::Stop };
             if let Some(exit) = self.step(event) {

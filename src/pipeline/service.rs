@@ -200,7 +200,7 @@ impl Service {
         let mut ended: Vec<LaneEnd> = Vec::new();
         let mut asked_at: Option<Instant> = None;
         // A lane keeps its own deadline; this one is for a lane that is stuck in a call.
-        let patience = Duration::from_millis(self.config.shutdown.deadline_ms) + Duration::from_secs(2);
+        let patience = Duration::from_millis(self.config.shutdown.deadline_ms);
         while ended.len() < lanes as usize {
             match inbox.recv_timeout(Duration::from_millis(50)) {
                 Ok(end) => {
@@ -380,7 +380,13 @@ impl Drop for EndGuard {
     }
 }
 
-fn lane_limits(config: &Config) -> LaneLimits {
+/// What of the deadline for stopping is left for leaving the group and dropping the clients, in milliseconds.
+fn leaving_ms(deadline_ms: u64) -> u64 {
+    (deadline_ms / 4).min(2_000)
+}
+
+/// The bounds of a lane with this configuration.
+pub fn lane_limits(config: &Config) -> LaneLimits {
     LaneLimits {
         cycle: CycleLimits {
             interval_ms: config.epoch.interval_ms,
@@ -389,7 +395,7 @@ fn lane_limits(config: &Config) -> LaneLimits {
             pause_after_ms: PAUSE_AFTER_MS,
             // A group gives a member `session.timeout.ms` (45 s in librdkafka) to answer; half of it is ours.
             revoke_deadline_ms: 20_000,
-            stop_deadline_ms: config.shutdown.deadline_ms,
+            stop_deadline_ms: config.shutdown.deadline_ms - leaving_ms(config.shutdown.deadline_ms),
             aborts_max: ABORTS_MAX,
         },
         poll_records_max: POLL_RECORDS_MAX,

@@ -7,6 +7,7 @@
 
 mod cluster;
 mod lane;
+mod rows;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaErrorCode as Code};
 
 use self::cluster::{ALERTS, Cluster, INPUT};
+use self::rows::ROWS;
 use super::process::WAIT_MAX;
 
 const WRITER: &str = "noroshi-mock-a-0";
@@ -47,11 +49,13 @@ enum End {
     Rewound(Code),
     Unknown(Code),
     Fenced,
+    /// The brokers do not take a record, or its topic.
+    Refused(Code),
     Failed(Code),
     /// The lane goes on: which of its ways is a matter of moments.
     Ends,
 }
-use End::{Committed, Failed, Fenced, Rewound, Unknown};
+use End::{Committed, Failed, Fenced, Refused, Rewound, Unknown};
 
 /// When a new producer takes the old one's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +188,7 @@ fn same(end: &EpochEnd, expect: End) -> bool {
         (EpochEnd::Rewound(why), Rewound(code))
         | (EpochEnd::Unknown(why), Unknown(code))
         | (EpochEnd::Failed(why), Failed(code)) => names(why, code),
+        (EpochEnd::Refused(refusal), Refused(code)) => names(&refusal.why, code),
         (EpochEnd::Fenced(why), Fenced) => why.contains("another process uses the instance name `a`"),
         _ => false,
     }
@@ -308,127 +313,6 @@ fn what_each_answer_to_a_new_producer_leads_to() {
     );
 }
 
-/// (answers, how the epoch ends, whether the producer is replaced)
-type Row = (&'static [(Api, &'static [Code])], End, New);
-
-#[rustfmt::skip]
-const ROWS: &[Row] = &[
-    // Publishing. The client sends again what passes; only a lost connection leaves a doubt.
-    (&[(Api::Produce, &[Code::NotLeaderForPartition, Code::NotLeaderForPartition])], Committed, New::No),
-    (&[(Api::Produce, &[Code::LeaderNotAvailable])], Committed, New::No),
-    (&[(Api::Produce, &[Code::UnknownTopicOrPartition])], Committed, New::No),
-    (&[(Api::Produce, &[Code::NotEnoughReplicas, Code::NotEnoughReplicas])], Committed, New::No),
-    (&[(Api::Produce, &[Code::NotEnoughReplicasAfterAppend])], Committed, New::No),
-    (&[(Api::Produce, &[Code::RequestTimedOut])], Committed, New::No),
-    (&[(Api::Produce, &[Code::KafkaStorageError])], Committed, New::No),
-    (&[(Api::Produce, &[Code::InvalidMessage])], Committed, New::No),
-    (&[(Api::Produce, &[Code::BrokerTransportFailure])], Committed, New::Next),
-    // What is wrong with the records, or with their numbers: abort and rewind. Of records that were not taken the numbers
-    // are missing, so the next ones need a new producer.
-    (&[(Api::Produce, &[Code::OutOfOrderSequenceNumber])], Rewound(Code::OutOfOrderSequenceNumber), New::Now),
-    (&[(Api::Produce, &[Code::UnknownProducerId])], Rewound(Code::UnknownProducerId), New::Next),
-    (&[(Api::Produce, &[Code::InvalidRecord])], Rewound(Code::InvalidRecord), New::Next),
-    (&[(Api::Produce, &[Code::PolicyViolation])], Rewound(Code::PolicyViolation), New::Next),
-    (&[(Api::Produce, &[Code::InvalidTransactionalState])], Rewound(Code::InvalidTransactionalState), New::Next),
-    (&[(Api::Produce, &[Code::Unknown])], Rewound(Code::Unknown), New::Next),
-    (&[(Api::Produce, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
-    (&[(Api::Produce, &[Code::ProducerFenced])], Fenced, New::Never),
-    (&[(Api::Produce, &[Code::TopicAuthorizationFailed])], Failed(Code::TopicAuthorizationFailed), New::Never),
-    (&[(Api::Produce, &[Code::ClusterAuthorizationFailed])], Failed(Code::ClusterAuthorizationFailed), New::Never),
-    (&[(Api::Produce, &[Code::TransactionalIdAuthorizationFailed])], Failed(Code::TransactionalIdAuthorizationFailed), New::Never),
-
-    // Adding partitions to the transaction.
-    (&[(Api::AddPartitionsToTxn, &[Code::NotCoordinator])], Committed, New::Perhaps),
-    (&[(Api::AddPartitionsToTxn, &[Code::CoordinatorNotAvailable])], Committed, New::Perhaps),
-    (&[(Api::AddPartitionsToTxn, &[Code::CoordinatorLoadInProgress])], Committed, New::No),
-    (&[(Api::AddPartitionsToTxn, &[Code::ConcurrentTransactions; 5])], Committed, New::No),
-    (&[(Api::AddPartitionsToTxn, &[Code::UnknownTopicOrPartition])], Committed, New::No),
-    (&[(Api::AddPartitionsToTxn, &[Code::BrokerTransportFailure])], Committed, New::Next),
-    (&[(Api::AddPartitionsToTxn, &[Code::UnknownProducerId])], Rewound(Code::UnknownProducerId), New::Next),
-    (&[(Api::AddPartitionsToTxn, &[Code::InvalidProducerIdMapping])], Rewound(Code::InvalidProducerIdMapping), New::Next),
-    (&[(Api::AddPartitionsToTxn, &[Code::OperationNotAttempted])], Rewound(Code::OperationNotAttempted), New::Next),
-    (&[(Api::AddPartitionsToTxn, &[Code::Unknown])], Rewound(Code::Unknown), New::Next),
-    (&[(Api::AddPartitionsToTxn, &[Code::InvalidTransactionalState])], Rewound(Code::InvalidTransactionalState), New::Now),
-    (&[(Api::AddPartitionsToTxn, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
-    (&[(Api::AddPartitionsToTxn, &[Code::ProducerFenced])], Fenced, New::Never),
-    (&[(Api::AddPartitionsToTxn, &[Code::TopicAuthorizationFailed])], Failed(Code::TopicAuthorizationFailed), New::Never),
-    (&[(Api::AddPartitionsToTxn, &[Code::ClusterAuthorizationFailed])], Failed(Code::ClusterAuthorizationFailed), New::Never),
-    (&[(Api::AddPartitionsToTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed(Code::TransactionalIdAuthorizationFailed), New::Never),
-
-    // Adding offsets: first at the transaction's coordinator. What the client sends again leaves a doubt.
-    (&[(Api::AddOffsetsToTxn, &[Code::NotCoordinator, Code::NotCoordinator])], Committed, New::Next),
-    (&[(Api::AddOffsetsToTxn, &[Code::CoordinatorNotAvailable])], Committed, New::Next),
-    (&[(Api::AddOffsetsToTxn, &[Code::CoordinatorLoadInProgress])], Committed, New::Next),
-    (&[(Api::AddOffsetsToTxn, &[Code::ConcurrentTransactions, Code::ConcurrentTransactions])], Committed, New::Next),
-    (&[(Api::AddOffsetsToTxn, &[Code::RequestTimedOut])], Committed, New::Next),
-    (&[(Api::AddOffsetsToTxn, &[Code::BrokerTransportFailure])], Committed, New::Next),
-    (&[(Api::AddOffsetsToTxn, &[Code::UnknownProducerId])], Rewound(Code::UnknownProducerId), New::No),
-    (&[(Api::AddOffsetsToTxn, &[Code::InvalidProducerIdMapping])], Rewound(Code::InvalidProducerIdMapping), New::No),
-    (&[(Api::AddOffsetsToTxn, &[Code::Unknown])], Rewound(Code::Unknown), New::No),
-    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState])], Rewound(Code::InvalidTransactionalState), New::Now),
-    (&[(Api::AddOffsetsToTxn, &[Code::UnsupportedForMessageFormat])], Rewound(Code::UnsupportedForMessageFormat), New::Now),
-    (&[(Api::AddOffsetsToTxn, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
-    (&[(Api::AddOffsetsToTxn, &[Code::ProducerFenced])], Fenced, New::Never),
-    (&[(Api::AddOffsetsToTxn, &[Code::GroupAuthorizationFailed])], Failed(Code::GroupAuthorizationFailed), New::Never),
-    (&[(Api::AddOffsetsToTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed(Code::TransactionalIdAuthorizationFailed), New::Never),
-    (&[(Api::AddOffsetsToTxn, &[Code::ClusterAuthorizationFailed])], Failed(Code::ClusterAuthorizationFailed), New::Never),
-
-    // Then at the group's.
-    (&[(Api::TxnOffsetCommit, &[Code::NotCoordinator])], Committed, New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::CoordinatorNotAvailable])], Committed, New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::CoordinatorLoadInProgress])], Committed, New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::RequestTimedOut])], Committed, New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::UnknownTopicOrPartition])], Committed, New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::BrokerTransportFailure])], Committed, New::Next),
-    (&[(Api::TxnOffsetCommit, &[Code::IllegalGeneration])], Rewound(Code::IllegalGeneration), New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::UnknownMemberId])], Rewound(Code::UnknownMemberId), New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::FencedInstanceId])], Rewound(Code::FencedInstanceId), New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::StaleMemberEpoch])], Rewound(Code::StaleMemberEpoch), New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::UnstableOffsetCommit])], Rewound(Code::UnstableOffsetCommit), New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::OffsetMetadataTooLarge])], Rewound(Code::OffsetMetadataTooLarge), New::No),
-    (&[(Api::TxnOffsetCommit, &[Code::InvalidTransactionalState])], Rewound(Code::InvalidTransactionalState), New::Now),
-    (&[(Api::TxnOffsetCommit, &[Code::InvalidProducerIdMapping])], Rewound(Code::InvalidProducerIdMapping), New::Now),
-    (&[(Api::TxnOffsetCommit, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
-    (&[(Api::TxnOffsetCommit, &[Code::ProducerFenced])], Fenced, New::Never),
-    (&[(Api::TxnOffsetCommit, &[Code::GroupAuthorizationFailed])], Failed(Code::GroupAuthorizationFailed), New::Never),
-    (&[(Api::TxnOffsetCommit, &[Code::TopicAuthorizationFailed])], Failed(Code::TopicAuthorizationFailed), New::Never),
-    (&[(Api::TxnOffsetCommit, &[Code::TransactionalIdAuthorizationFailed])], Failed(Code::TransactionalIdAuthorizationFailed), New::Never),
-
-    // The commit.
-    (&[(Api::EndTxn, &[Code::NotCoordinator, Code::NotCoordinator])], Committed, New::Next),
-    (&[(Api::EndTxn, &[Code::CoordinatorNotAvailable])], Committed, New::Next),
-    (&[(Api::EndTxn, &[Code::CoordinatorLoadInProgress])], Committed, New::Next),
-    (&[(Api::EndTxn, &[Code::ConcurrentTransactions, Code::ConcurrentTransactions])], Committed, New::Next),
-    (&[(Api::EndTxn, &[Code::BrokerTransportFailure])], Committed, New::Next),
-    (&[(Api::EndTxn, &[Code::UnknownProducerId])], Rewound(Code::UnknownProducerId), New::No),
-    (&[(Api::EndTxn, &[Code::InvalidProducerIdMapping])], Rewound(Code::InvalidProducerIdMapping), New::No),
-    (&[(Api::EndTxn, &[Code::Unknown])], Rewound(Code::Unknown), New::No),
-    // Fatal, and the commit was sent: whether it took effect the group's offsets tell.
-    (&[(Api::EndTxn, &[Code::InvalidTransactionalState])], Unknown(Code::InvalidTransactionalState), New::Now),
-    (&[(Api::EndTxn, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
-    (&[(Api::EndTxn, &[Code::ProducerFenced])], Fenced, New::Never),
-    (&[(Api::EndTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed(Code::TransactionalIdAuthorizationFailed), New::Never),
-    (&[(Api::EndTxn, &[Code::ClusterAuthorizationFailed])], Failed(Code::ClusterAuthorizationFailed), New::Never),
-
-    // The abort, after records that were refused.
-    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::NotCoordinator])], Rewound(Code::InvalidRecord), New::Next),
-    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::BrokerTransportFailure])], Rewound(Code::InvalidRecord), New::Next),
-    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::InvalidProducerIdMapping])], Rewound(Code::InvalidRecord), New::Next),
-    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::Unknown])], Rewound(Code::Unknown), New::Now),
-    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::InvalidTransactionalState])], Rewound(Code::InvalidTransactionalState), New::Now),
-    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::ProducerFenced])], Fenced, New::Never),
-    (&[(Api::Produce, &[Code::InvalidRecord]), (Api::EndTxn, &[Code::TransactionalIdAuthorizationFailed])], Failed(Code::TransactionalIdAuthorizationFailed), New::Never),
-    // The abort raises the epoch, where the broker has lost the producer.
-    (&[(Api::Produce, &[Code::UnknownProducerId]), (Api::InitProducerId, &[Code::ConcurrentTransactions])], Rewound(Code::UnknownProducerId), New::Next),
-    (&[(Api::Produce, &[Code::UnknownProducerId]), (Api::InitProducerId, &[Code::InvalidProducerEpoch])], Fenced, New::Never),
-
-    // The new producer, after a fatal error.
-    (&[(Api::EndTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::ConcurrentTransactions, Code::NotCoordinator])], Unknown(Code::InvalidTransactionalState), New::Now),
-    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::BrokerTransportFailure])], Rewound(Code::InvalidTransactionalState), New::Now),
-    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::ProducerFenced])], Fenced, New::Never),
-    (&[(Api::AddOffsetsToTxn, &[Code::InvalidTransactionalState]), (Api::InitProducerId, &[Code::TransactionalIdAuthorizationFailed])], Failed(Code::TransactionalIdAuthorizationFailed), New::Never),
-];
-
 /// Rows 5, 8 and 16: each answer to each request of a transaction.
 #[test]
 fn what_each_answer_within_a_transaction_leads_to() {
@@ -537,7 +421,7 @@ const EVENTS: &[Event] = &[
     // Row 17.
     Event { what: "the brokers are slow", during: None, happens: |cluster| cluster.slow(-1, Duration::from_millis(300)), undone: None, noticed: (Api::EndTxn, 1), end: Committed, new: New::No },
     // Row 16.
-    Event { what: "the alerts' topic may not be seen any more", during: None, happens: |cluster| cluster.refuse_topic(ALERTS, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED), undone: None, noticed: (Api::AddPartitionsToTxn, 1), end: Failed(Code::TopicAuthorizationFailed), new: New::Never },
+    Event { what: "the alerts' topic may not be seen any more", during: None, happens: |cluster| cluster.refuse_topic(ALERTS, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED), undone: None, noticed: (Api::AddPartitionsToTxn, 1), end: Refused(Code::TopicAuthorizationFailed), new: New::Now },
 ];
 
 /// Rows 4, 5, 16 and 17: brokers come and go, coordinators and leaders move.
@@ -577,9 +461,8 @@ fn happen(event: &Event) -> Result<(), String> {
         return Err(format!("it was not noticed: {:?} was not asked {count} times", api));
     }
     check(&ended, event.end, event.new)?;
-    if event.new == New::Never {
-        stage.cluster.up(-1);
-        stage.cluster.refuse_topic(ALERTS, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
-    }
+    // What was not undone is undone now.
+    stage.cluster.up(-1);
+    stage.cluster.refuse_topic(ALERTS, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
     stage.recovers(event.new)
 }

@@ -290,6 +290,10 @@ fn a_process_that_outslept_its_transaction_loses_and_doubles_nothing() {
             break;
         }
         running.signal("CONT");
+        // On a busy machine the looks alone outlast the transaction.
+        if !running.runs() {
+            break;
+        }
         if stage.committed() == stage.total() {
             assert!(refills > 0, "the process was never caught in a transaction");
             refills -= 1;
@@ -301,7 +305,9 @@ fn a_process_that_outslept_its_transaction_loses_and_doubles_nothing() {
         || (!broker.is_transaction_open(&stage.setup.alerts)).then_some(()),
         || running.log(),
     );
-    running.signal("CONT");
+    if running.runs() {
+        running.signal("CONT");
+    }
     let goes_on = until(
         "it goes on or ends",
         || (!running.runs() || stage.committed() == stage.total()).then(|| running.runs()),

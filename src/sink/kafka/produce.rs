@@ -137,7 +137,12 @@ fn too_slow(why: &str) -> Failure {
 
 fn failed(producer: &BaseProducer<SinkContext>, code: RDKafkaErrorCode, topic: &str) -> Failure {
     if let Some((code, reason)) = producer.client().fatal_error() {
-        let verdict = if is_fenced(code) { Verdict::Fenced } else { Verdict::Fatal };
+        let verdict = match code {
+            code if is_fenced(code) => Verdict::Fenced,
+            // A new producer would have no more rights.
+            code if is_refused(code) => Verdict::Refused,
+            _ => Verdict::Fatal,
+        };
         return Failure { verdict, why: format!("{code}: {reason}"), cause: None };
     }
     let bytes_max = producer.context().message_bytes_max.as_deref();

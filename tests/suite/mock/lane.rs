@@ -78,6 +78,8 @@ impl Process {
         config.kafka.bootstrap_servers = vec![cluster.servers()];
         config.lanes.count = 1;
         config.transaction.timeout_ms = 10_000;
+        // The mock does not describe topics.
+        config.input.look_interval_ms = 0;
         for (name, value) in PROPERTIES {
             config.kafka.consumer.properties.insert((*name).to_owned(), Property::Integer(*value));
         }
