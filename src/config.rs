@@ -9,7 +9,7 @@ pub mod kafka;
 mod keys;
 mod layers;
 pub mod limits;
-mod mask;
+pub mod mask;
 pub mod oauth;
 mod pem;
 pub mod reference;

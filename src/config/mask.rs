@@ -2,7 +2,7 @@
 //!
 //! Somebody who writes a password into the file by mistake must not find it in a build log as well. Owns the
 //! masked copy of a file: the same length and the same lines, so that places stay true. Called by `config` on each
-//! diagnostic.
+//! diagnostic, and for the files of pipelines.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -16,12 +16,21 @@ use crate::document::{Spans, pointer_segment};
 
 /// Lets diagnostics point into a copy of their file in which secrets are asterisks.
 pub fn mask_all(diagnostics: &mut [Diagnostic], file: &Arc<SourceFile>, parsed: Option<(&Value, &Spans)>) {
-    let masked = masked(file, parsed);
+    point_into(&masked(file, parsed), diagnostics, file);
+}
+
+/// The same for a file that is no configuration, and where somebody may have put a part of one: only what has the name of
+/// a secret is masked.
+pub fn mask_named(diagnostics: &mut [Diagnostic], file: &Arc<SourceFile>) {
+    point_into(&covered(file, written(&file.text)), diagnostics, file);
+}
+
+fn point_into(masked: &Arc<SourceFile>, diagnostics: &mut [Diagnostic], file: &Arc<SourceFile>) {
     for diagnostic in diagnostics {
         if let Some(location) = &diagnostic.location
             && Arc::ptr_eq(&location.file, file)
         {
-            diagnostic.location = Some(Location::new(&masked, location.span.clone()));
+            diagnostic.location = Some(Location::new(masked, location.span.clone()));
         }
     }
 }

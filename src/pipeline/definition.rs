@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use crate::config::mask;
 use crate::decode::{self, Format};
 use crate::detect::alert::Tlp;
 use crate::detect::alert::headers::HeaderTemplate;
@@ -122,8 +123,10 @@ impl Pipeline {
         let file =
             SourceFile::read(&path, FILE_BYTES_MAX).map_err(|diagnostic| found.push(diagnostic)).ok()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let document = document::look_at_toml::<PipelineFile>(&file, found)?;
-        Some(from_document(&document, &folder, found))
+        let pipeline = document::look_at_toml::<PipelineFile>(&file, found)
+            .map(|document| from_document(&document, &folder, found));
+        mask::mask_named(found, &file);
+        pipeline
     }
 
     /// A pipeline that is built into the program: its rules are given otherwise, so their paths are not looked at.

@@ -305,3 +305,20 @@ fn topics_that_get_in_each_others_way() {
         assert!(fits, "{topics} {sinks}: {found:#?}");
     }
 }
+
+#[test]
+fn a_password_that_belongs_into_the_configuration_is_not_shown() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("pipeline.toml");
+    for line in [
+        "kafka = { sasl = { password = 'canary-9b1d' } }",
+        "password = 'canary-9b1d'",
+        "password = canary-9b1d",
+        "kafka.sasl.password = 'canary-9b1d'",
+    ] {
+        std::fs::write(&path, format!("{line}\n{GOOD}")).expect("write");
+        let found = Pipeline::load(&path).expect_err(line);
+        let shown: String = found.iter().map(|found| found.render(false)).collect();
+        assert!(shown.contains("pipeline.toml:1:") && !shown.contains("canary"), "{line}: {shown}");
+    }
+}
