@@ -9,8 +9,9 @@ pub mod kafka;
 mod keys;
 mod layers;
 pub mod limits;
-mod mask;
+pub mod mask;
 pub mod oauth;
+mod pem;
 pub mod reference;
 pub mod refused;
 pub mod secret;
@@ -115,15 +116,23 @@ impl Config {
 
     /// The same with a file that is already in memory, whatever the options say of one.
     pub fn from_file(file: &Arc<SourceFile>, options: &LoadOptions) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = document::read_toml::<serde_json::Value>(file).map_err(|mut found| {
-            mask::mask_all(&mut found, file, None);
-            found
-        })?;
-        let mut result = Self::layer(Some(parsed.clone()), options);
-        if let Err(found) = &mut result {
-            mask::mask_all(found, file, Some((&parsed.value, &parsed.spans)));
+        let mut found = Vec::new();
+        let parsed = document::look_at_toml::<serde_json::Value>(file, &mut found);
+        let sound = found.is_empty();
+        let layered = match &parsed {
+            Some(parsed) => Self::layer(Some(parsed.clone()), options),
+            None => Err(Vec::new()),
+        };
+        match layered {
+            Ok(config) if sound => return Ok(config),
+            Ok(_) => {}
+            Err(more) => found.extend(more),
         }
-        result
+        // Of a key that is given twice only one value is known to the document.
+        let known = parsed.as_ref().filter(|_| sound).map(|parsed| (&parsed.value, &parsed.spans));
+        mask::mask_all(&mut found, file, known);
+        sort(&mut found);
+        Err(found)
     }
 
     /// What is allowed but dangerous in this configuration; for the log at each start.
@@ -145,7 +154,7 @@ impl Config {
     }
 
     /// Whether a command that needs a broker has what it takes: one is configured, and what its clients read from
-    /// elsewhere can be read. All faults at once: D004, D001, C003.
+    /// elsewhere can be read. All faults at once: D004, D001, C003, C006.
     pub fn reachable(&self) -> Result<(), Vec<Diagnostic>> {
         let mut found: Vec<Diagnostic> = self.brokers().err().into_iter().collect();
         found.extend(kafka::unreadable(self, wall_clock() / 1_000));

@@ -48,6 +48,11 @@ impl Spans {
         self.find(&self.keys, pointer)
     }
 
+    /// Whether the value stands in the file.
+    pub fn is_written(&self, pointer: &str) -> bool {
+        self.values.contains_key(pointer)
+    }
+
     /// True when what stood there, or below, or should have, is not in the document because the schema refused it:
     /// whatever seems wrong with it now has been told.
     pub fn is_lost(&self, pointer: &str) -> bool {
@@ -142,11 +147,16 @@ pub fn look_at_toml<T: DeserializeOwned + JsonSchema + 'static>(
     found: &mut Vec<Diagnostic>,
 ) -> Option<Document<T>> {
     let (table, errors) = toml::de::DeTable::parse_recoverable(&file.text);
-    if !errors.is_empty() {
-        found.extend(errors.iter().map(|error| {
-            Diagnostic::new(codes::D002, error.message().trim().replace('\n', ", "))
-                .at(Location::new(file, error.span().unwrap_or(0..0)))
-        }));
+    found.extend(errors.iter().map(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let message = match (error.message().trim(), file.text.get(span.clone())) {
+            (DUPLICATE, Some(key)) => twice(key),
+            (message, _) => message.replace('\n', ", "),
+        };
+        Diagnostic::new(codes::D002, message).at(Location::new(file, span))
+    }));
+    // With keys that are given twice, the first counts, and the tables of both are one: nothing of the rest is lost.
+    if errors.iter().any(|error| error.message().trim() != DUPLICATE) {
         return None;
     }
     let mut builder = Builder::new(file);
@@ -156,6 +166,13 @@ pub fn look_at_toml<T: DeserializeOwned + JsonSchema + 'static>(
     finish(value, builder, found)
 }
 
+/// What the TOML parser says of a key that is there already.
+const DUPLICATE: &str = "duplicate key";
+
+fn twice(key: &str) -> String {
+    format!("the key `{key}` is given twice")
+}
+
 /// The same for YAML.
 pub fn look_at_yaml<T: DeserializeOwned + JsonSchema + 'static>(
     file: &Arc<SourceFile>,
@@ -163,7 +180,7 @@ pub fn look_at_yaml<T: DeserializeOwned + JsonSchema + 'static>(
     found: &mut Vec<Diagnostic>,
 ) -> Option<Document<T>> {
     let mut builder = Builder::new(file);
-    match builder.yaml(range) {
+    match builder.yaml(range, found) {
         Ok(value) => finish(value, builder, found),
         Err(diagnostic) => {
             found.push(*diagnostic);
@@ -304,7 +321,8 @@ impl<'f> Builder<'f> {
         }
     }
 
-    fn yaml(&mut self, range: Range<usize>) -> Result<Value, Box<Diagnostic>> {
+    /// Of a key that is given twice the last counts.
+    fn yaml(&mut self, range: Range<usize>, found: &mut Vec<Diagnostic>) -> Result<Value, Box<Diagnostic>> {
         let text = &self.file.text[range.clone()];
         // saphyr counts characters; spans are bytes.
         let bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
@@ -349,12 +367,13 @@ impl<'f> Builder<'f> {
                     if let Some(Open::Map { key: key @ None, path, object }) = stack.last_mut() {
                         let pointer = format!("{path}/{}", pointer_segment(&text));
                         if object.contains_key(text.as_ref()) {
-                            return Err(fail(codes::D002, format!("the key `{text}` is given twice"), span));
+                            found.push(*fail(codes::D002, twice(&text), span.clone()));
                         }
                         key_spans.insert(pointer, span);
                         *key = Some(text.into_owned());
                         continue;
                     }
+                    spans.insert(child_path(&stack), span.clone());
                     Some((yaml_scalar(&text, style), span))
                 }
                 Event::SequenceStart(..) => {
@@ -377,8 +396,6 @@ impl<'f> Builder<'f> {
                 _ => None,
             };
             let Some((value, span)) = done else { continue };
-            let path = child_path(&stack);
-            spans.entry(path).or_insert(span.clone());
             match stack.last_mut() {
                 Some(Open::List { items, .. }) => items.push(value),
                 Some(Open::Map { object, key, .. }) => match key.take() {

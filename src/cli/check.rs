@@ -18,14 +18,16 @@ use crate::rules::{self, RuleLimits};
 /// Find all problems in rules, pipelines, schemas and configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without a path: every folder in ./pipelines, and ./rules.
-A path may be a rule file, a folder of rules, a pipeline folder (with pipeline.toml), or a schemas folder (with
-tables/). Each problem has a stable code; docs/diagnostics.md explains them. The exit code is 1 when there is an
-error, a folder without any rule among them.
+Without a path or --pipeline: every folder in ./pipelines, and ./rules; also with --config,
+which names the configuration to check (else ./noroshi.toml, if it is there) and replaces
+nothing. A path may be a rule file, a folder of rules, a pipeline folder (with pipeline.toml),
+or a schemas folder (with tables/). Each problem has a stable code; docs/diagnostics.md explains
+them. The exit code is 1 when there is an error, a folder without any rule among them.
 
 Examples:
   noroshi check
-  noroshi check rules/windows/lsass_access.sql
+  noroshi check rules/windows/access_lsass_memory.sql
+  noroshi check --config noroshi.toml
   noroshi check --pipeline pipelines/demo --format json | jq -r '.diagnostics[] | .code'")]
 pub struct CheckArgs {
     /// Rules, folders, pipelines or schemas.
@@ -36,7 +38,7 @@ pub struct CheckArgs {
     /// A folder with tables/ to check rules against, instead of the built-in tables.
     #[arg(long)]
     schemas: Option<PathBuf>,
-    /// A configuration file.
+    /// A configuration file; the rest is checked with its bounds.
     #[arg(long)]
     config: Option<PathBuf>,
     /// For people or for machines.

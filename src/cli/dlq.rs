@@ -163,6 +163,16 @@ impl Letters {
         Ok(Self { config, pipeline, reader })
     }
 
+    /// Whether a reject is of this pipeline: several may share a dead-letter topic. A source is known by its input topics
+    /// also when its id has changed since, and by its id also when it reads other topics now.
+    fn is_own(&self, letter: &Letter) -> bool {
+        let pipeline = &self.pipeline;
+        pipeline.source_of(&letter.topic).is_some()
+            || pipeline.sources.iter().enumerate().any(|(at, source)| {
+                *source.id == *letter.source && pipeline.organisation_of(at).id.as_str() == letter.org_id
+            })
+    }
+
     /// The topics that rejects go to.
     fn topics(&self) -> Vec<String> {
         let organisations = self.pipeline.organisations.iter();

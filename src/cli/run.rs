@@ -200,11 +200,13 @@ pub fn outcome(ends: &[LaneEnd]) -> Outcome {
             }
             Exit::Fenced(why) => (Outcome::Fenced, why.clone()),
             Exit::Failed(why) => (Outcome::Kafka, why.clone()),
+            Exit::Undeclared(why) => (Outcome::Usage, why.clone()),
         };
         let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable::line(&why, MESSAGE_COLUMNS_MAX));
         let rank = |outcome: Outcome| match outcome {
-            Outcome::Fenced => 3,
-            Outcome::Kafka => 2,
+            Outcome::Fenced => 4,
+            Outcome::Kafka => 3,
+            Outcome::Usage => 2,
             Outcome::Deadline => 1,
             _ => 0,
         };

@@ -13,6 +13,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
 use super::broker::{GroupProtocol, Mechanism, Tls};
+use super::pem::{self, Content};
 use super::secret::Secret;
 use super::{Config, Kafka, oauth};
 use crate::diagnostic::{Diagnostic, codes};
@@ -161,8 +162,8 @@ fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
         .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
     if kafka.security_protocol.tls() {
         let tls = &kafka.tls;
-        for (name, key, path) in tls_files(tls) {
-            readable(key, path)?;
+        for (name, key, path, content) in tls_files(tls) {
+            pem::look(key, path, content)?;
             client.set(name, path.to_string_lossy());
         }
         if tls.ca_file.is_none() {
@@ -187,14 +188,15 @@ fn base(config: &Config) -> Result<ClientConfig, Diagnostic> {
     Ok(client)
 }
 
-/// Everything that a client needs from outside of the configuration and that is not there now: files (D001), passwords
+/// Everything that a client needs from outside of the configuration and that is not there now: files (D001, C006), passwords
 /// and the token (C003). `now_ms` is in milliseconds since 1970.
 pub fn unreadable(config: &Config, now_ms: i64) -> Vec<Diagnostic> {
     let Kafka { security_protocol: protocol, tls, sasl, .. } = &config.kafka;
     let mut found = Vec::new();
     let secret = |key: &str, secret: &Option<Secret>| secret.as_ref()?.read(key).err();
     if protocol.tls() {
-        found.extend(tls_files(tls).filter_map(|(_, key, path)| readable(key, path).err()));
+        found
+            .extend(tls_files(tls).filter_map(|(_, key, path, content)| pem::look(key, path, content).err()));
         found.extend(secret(KEY_PASSWORD, &tls.key_password));
     }
     match sasl.mechanism.filter(|_| protocol.sasl()) {
@@ -205,25 +207,19 @@ pub fn unreadable(config: &Config, now_ms: i64) -> Vec<Diagnostic> {
     found
 }
 
-/// librdkafka's property, our setting and the path of each file that TLS needs.
-fn tls_files(tls: &Tls) -> impl Iterator<Item = (&'static str, &'static str, &Path)> {
+/// librdkafka's property, our setting, the path of each file that TLS needs, and what it should hold.
+fn tls_files(tls: &Tls) -> impl Iterator<Item = (&'static str, &'static str, &Path, Content)> {
     let files = [
-        ("ssl.ca.location", "kafka.tls.ca_file", &tls.ca_file),
-        ("ssl.certificate.location", "kafka.tls.certificate_file", &tls.certificate_file),
-        ("ssl.key.location", "kafka.tls.key_file", &tls.key_file),
+        ("ssl.ca.location", "kafka.tls.ca_file", &tls.ca_file, Content::Certificate),
+        (
+            "ssl.certificate.location",
+            "kafka.tls.certificate_file",
+            &tls.certificate_file,
+            Content::Certificate,
+        ),
+        ("ssl.key.location", "kafka.tls.key_file", &tls.key_file, Content::Key),
     ];
-    files.into_iter().filter_map(|(name, key, path)| Some((name, key, path.as_deref()?)))
-}
-
-/// librdkafka names neither the setting nor the file when it cannot read one.
-fn readable(key: &str, path: &Path) -> Result<(), Diagnostic> {
-    match std::fs::File::open(path).and_then(|file| file.metadata()) {
-        Ok(metadata) if metadata.is_file() => Ok(()),
-        Ok(_) => Err(Diagnostic::new(codes::D001, format!("`{key}`: {} is no file", path.display()))),
-        Err(error) => {
-            Err(Diagnostic::new(codes::D001, format!("`{key}`: cannot open {}: {error}", path.display())))
-        }
-    }
+    files.into_iter().filter_map(|(name, key, path, content)| Some((name, key, path.as_deref()?, content)))
 }
 
 fn preset(client: &mut ClientConfig, presets: &[Preset]) {
@@ -268,9 +264,14 @@ pub fn try_property(name: &str, value: &str) -> Result<(), String> {
     match ClientConfig::new().set(name, value).create_native_config() {
         Ok(_) => Ok(()),
         // The error carries the value; only its reason is passed on.
-        Err(KafkaError::ClientConfig(_, reason, _, _)) => Err(reason),
+        Err(KafkaError::ClientConfig(_, reason, _, _)) => Err(without_value(&reason).to_owned()),
         Err(_) => Err("not accepted".into()),
     }
+}
+
+/// librdkafka repeats a word that it does not take, and that may be part of a password in the wrong place.
+fn without_value(reason: &str) -> &str {
+    if reason.starts_with("Invalid value \"") { "it does not take this value" } else { reason }
 }
 
 /// What went wrong while a client was made, as a diagnostic without any value.

@@ -239,6 +239,12 @@ fn set(layer: &mut Layer, target: &Target, text: &str, shown: &str, found: &mut 
             Err(errors) => faults.extend(errors),
         }
         faults.extend(no_address(&alone));
+        // There is no line in which the value could be masked, and it may be a password under the wrong name.
+        if let (Some("kafka"), Some(text)) = (path.first().map(String::as_str), value.as_str()) {
+            for fault in &mut faults {
+                fault.message = fault.message.replace(&format!("`{text}`"), "the value");
+            }
+        }
     }
     if faults.is_empty() {
         layer.names.push((pointer(&path), shown.to_owned()));

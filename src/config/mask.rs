@@ -2,7 +2,7 @@
 //!
 //! Somebody who writes a password into the file by mistake must not find it in a build log as well. Owns the
 //! masked copy of a file: the same length and the same lines, so that places stay true. Called by `config` on each
-//! diagnostic.
+//! diagnostic, and for the files of pipelines.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -11,39 +11,42 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::keys::{self, Kind};
-use super::refused;
 use crate::diagnostic::{Diagnostic, Location, SourceFile};
 use crate::document::{Spans, pointer_segment};
 
 /// Lets diagnostics point into a copy of their file in which secrets are asterisks.
 pub fn mask_all(diagnostics: &mut [Diagnostic], file: &Arc<SourceFile>, parsed: Option<(&Value, &Spans)>) {
-    let masked = masked(file, parsed);
+    point_into(&masked(file, parsed), diagnostics, file);
+}
+
+/// The same for a file that is no configuration, and where somebody may have put a part of one: only what has the name of
+/// a secret is masked.
+pub fn mask_named(diagnostics: &mut [Diagnostic], file: &Arc<SourceFile>) {
+    point_into(&covered(file, written(&file.text)), diagnostics, file);
+}
+
+fn point_into(masked: &Arc<SourceFile>, diagnostics: &mut [Diagnostic], file: &Arc<SourceFile>) {
     for diagnostic in diagnostics {
         if let Some(location) = &diagnostic.location
             && Arc::ptr_eq(&location.file, file)
         {
-            diagnostic.location = Some(Location::new(&masked, location.span.clone()));
+            diagnostic.location = Some(Location::new(masked, location.span.clone()));
         }
     }
 }
 
 fn masked(file: &Arc<SourceFile>, parsed: Option<(&Value, &Spans)>) -> Arc<SourceFile> {
     let mut spans = written(&file.text);
-    if let Some((value, places)) = parsed {
-        for key in &keys::all().1 {
-            let pointer: String = key.path.iter().map(|name| format!("/{}", pointer_segment(name))).collect();
-            match (key.kind, value.pointer(&pointer)) {
-                (Kind::Secret, Some(found)) => texts(found, &pointer, places, &mut spans),
-                // A refused property may be a credential; that it is refused needs no value to be seen.
-                (Kind::Properties, Some(Value::Object(properties))) => {
-                    for name in properties.keys().filter(|name| refused::reason(name).is_some()) {
-                        spans.push(places.value(&format!("{pointer}/{}", pointer_segment(name))).span);
-                    }
-                }
-                _ => {}
-            }
+    match parsed {
+        Some((value, places)) => {
+            Walk { places, text: &file.text, spans: &mut spans }.table(value, &mut Vec::new())
         }
+        None => unparsed(&file.text, &mut spans),
     }
+    covered(file, spans)
+}
+
+fn covered(file: &Arc<SourceFile>, spans: Vec<Range<usize>>) -> Arc<SourceFile> {
     if spans.is_empty() {
         return Arc::clone(file);
     }
@@ -54,6 +57,104 @@ fn masked(file: &Arc<SourceFile>, parsed: Option<(&Value, &Spans)>) -> Arc<Sourc
         }
     }
     SourceFile::new(file.path.clone(), String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Goes through a file along the list of settings. What stands under a name that is not on it may be a password under
+/// a misspelt name, and no value is needed to see that the name is wrong.
+struct Walk<'w> {
+    places: &'w Spans,
+    text: &'w str,
+    spans: &'w mut Vec<Range<usize>>,
+}
+
+impl Walk<'_> {
+    /// `path` names a table of settings.
+    fn table(&mut self, value: &Value, path: &mut Vec<String>) {
+        let Value::Object(object) = value else { return self.everything(value, &pointer(path)) };
+        let (sections, settings) = keys::all();
+        for (name, inner) in object {
+            path.push(name.clone());
+            let below = pointer(path);
+            match settings.iter().find(|key| key.path == *path) {
+                Some(key) if key.kind == Kind::Secret => texts(inner, &below, self.places, self.spans),
+                Some(key) if key.kind == Kind::Properties => self.everything(inner, &below),
+                Some(key) if key.path == BROKERS => self.brokers(inner, &below),
+                Some(_) if !inner.is_object() => {}
+                None if sections.iter().any(|section| section.path == *path) => self.table(inner, path),
+                _ => self.everything(inner, &below),
+            }
+            path.pop();
+        }
+    }
+
+    /// Each value at and below `pointer`.
+    fn everything(&mut self, value: &Value, pointer: &str) {
+        match value {
+            Value::Object(object) => {
+                for (name, inner) in object {
+                    self.everything(inner, &format!("{pointer}/{}", pointer_segment(name)));
+                }
+            }
+            _ => self.spans.push(self.places.value(pointer).span),
+        }
+    }
+
+    /// Broker addresses: what stands before an `@` may be a password.
+    fn brokers(&mut self, value: &Value, pointer: &str) {
+        match value {
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.brokers(item, &format!("{pointer}/{at}"));
+                }
+            }
+            Value::String(server) if server.contains('@') => {
+                let span = self.places.value(pointer).span;
+                // An `@` that is written as an escape is not found: then nothing of the text is shown.
+                let end = self.text.get(span.clone()).and_then(|text| text.rfind('@'));
+                self.spans.push(span.start..end.map_or(span.end, |at| span.start + at));
+            }
+            Value::Object(_) => self.everything(value, pointer),
+            _ => {}
+        }
+    }
+}
+
+/// The setting whose texts may carry a user and a password.
+const BROKERS: [&str; 2] = ["kafka", "bootstrap_servers"];
+
+fn pointer(path: &[String]) -> String {
+    path.iter().map(|name| format!("/{}", pointer_segment(name))).collect()
+}
+
+/// A file that is not TOML: nobody knows which name a value belongs to, so only names and headings are shown.
+fn unparsed(text: &str, spans: &mut Vec<Range<usize>>) {
+    static PATTERNS: OnceLock<Option<[Regex; 2]>> = OnceLock::new();
+    let patterns = PATTERNS.get_or_init(|| {
+        let part = r#"(?:[\w-]+|"[^"]*"|'[^']*')"#;
+        let name = Regex::new(&format!(r"^[ \t]*{part}(?:[ \t]*\.[ \t]*{part})*[ \t]*=[ \t]*")).ok()?;
+        let heading = Regex::new(r"^[ \t]*\[{1,2}[\w. \t-]*\]{0,2}$").ok()?;
+        Some([name, heading])
+    });
+    let mut start = 0;
+    let mut open: Option<&str> = None;
+    for line in text.split_inclusive('\n') {
+        let at = start;
+        start += line.len();
+        let shown = line.trim_end();
+        let known = patterns.as_ref().filter(|_| open.is_none()).and_then(|[name, heading]| {
+            if heading.is_match(shown) {
+                return Some(shown.len());
+            }
+            // `bWFzdGVy==` is no name with a value.
+            name.find(shown).map(|found| found.end()).filter(|end| !shown[*end..].starts_with('='))
+        });
+        let indent = shown.len() - shown.trim_start().len();
+        spans.push(at + known.unwrap_or(indent)..at + shown.len());
+        open = match open {
+            Some(end) => Some(end).filter(|end| !shown.contains(*end)),
+            None => known.and_then(|end| shown.get(end..)).and_then(unfinished),
+        };
+    }
 }
 
 /// Places of all values inside what stands where a secret's `{ file }` or `{ env }` should be.
@@ -130,7 +231,6 @@ fn unfinished(value: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::codes;
 
     #[test]
     fn a_secret_in_the_wrong_place_is_masked_and_places_stay() {
@@ -158,15 +258,10 @@ mod tests {
             ("username = \"me\"", "username = \"me\""),
         ] {
             let file = SourceFile::new("a.toml", format!("x = 1\n{line}\ny = 2\n"));
-            let mut found = [Diagnostic::new(codes::D002, "bad")
-                .at(Location::new(&file, file.text.len() - 3..file.text.len()))];
-            mask_all(&mut found, &file, None);
-            let location = found[0].location.as_ref().expect("place");
-            assert_eq!(location.file.text.len(), file.text.len());
+            let masked = covered(&file, written(&file.text));
             // The last line stands in the table, if there is one.
             let after = if line == "[sasl.password]\nenv = 'P'" { "*****" } else { "y = 2" };
-            assert_eq!(location.file.text, format!("x = 1\n{expect}\n{after}\n"));
-            assert_eq!(location.file.line_column(location.span.start), (2 + line.lines().count(), 4));
+            assert_eq!(masked.text, format!("x = 1\n{expect}\n{after}\n"));
         }
     }
 }

@@ -159,6 +159,22 @@ fn all_faults_of_a_file_come_at_once() {
 }
 
 #[test]
+fn a_key_that_is_given_twice_hides_no_other_fault() {
+    let text = "[http]\nlisten = 'localhost:80'\nlisten = '127.0.0.1:80'\n[lanez]\n[kafka]\n[kafka]\nclient_idd = 'a'\n";
+    assert_eq!(
+        brief(file(text)),
+        [
+            "2:10:D006 `localhost:80` is no address with a port",
+            "3:1:D002 the key `listen` is given twice",
+            "4:2:D003 unknown key `lanez`",
+            "6:2:D002 the key `kafka` is given twice",
+            "7:1:D003 unknown key `client_idd`",
+        ]
+    );
+    assert_eq!(brief(file("[kafka]\n[kafka]\n")), ["2:2:D002 the key `kafka` is given twice"]);
+}
+
+#[test]
 fn faults_of_one_setting_and_contradictions_name_their_place() {
     for (text, expect) in [
         ("x = ", "D002 "),
@@ -290,9 +306,78 @@ fn a_secret_in_the_file_never_shows() {
         "[kafka.tls]\nkey_password = ['canary-9b1d']",
         "[kafka.producer.properties]\n'sasl.password' = 'canary-9b1d'",
         "[kafka.producer.properties]\n'ssl.key.passwort' = 1\npassword = 'canary-9b1d'",
+        "[kafka.sasl]\npasword = 'canary-9b1d'",
+        "[kafka.sasl]\n'pass word' = 'canary-9b1d'",
+        "[kafka.sasl]\npwd = 'canary-9b1d'",
+        "[kafka.sasl]\npwd = '''\ncanary-9b1d\n'''",
+        "[kafka.sasl.pwd]\nx = [{ y = 'canary-9b1d' }]",
+        "[kafka]\nsasl = 'canary-9b1d'",
+        "[sasl]\npwd = 'canary-9b1d'",
+        "[kafka.consumer.properties]\n'sasl.pasword' = 'canary-9b1d'",
+        "[kafka.consumer.properties]\n'ssl.keystore.pasword' = 'canary-9b1d'",
+        "[kafka.consumer.properties]\nbogus = 'canary-9b1d'",
+        "[kafka.consumer.properties]\nbogus = { a = 'canary-9b1d' }",
+        "[kafka.consumer.properties]\ndebug = 'canary-9b1d'",
+        "[kafka.consumer.properties]\n'fetch.min.bytes' = 'canary-9b1d'",
+        "[kafka.consumer]\nproperties = 'canary-9b1d'",
+        "[kafka]\nbootstrap_servers = 'u:canary-9b1d@h:9092'",
+        "[kafka]\nbootstrap_servers = ['h:1', 'u:canary-9b1d@h:1']",
+        "[kafka]\nbootstrap_servers = \"u:canary-9b1d\\u0040h:1\"",
+        "[kafka]\nbootstrap_servers = { a = 'canary-9b1d' }",
+        "kafka = { bootstrap_servers = ['u:canary-9b1d@h:1'], sasl = { pw = 'canary-9b1d' } }",
+        "kafka = 'canary-9b1d'",
+        "[kafka.sasl]\npassword canary-9b1d",
+        "[kafka.sasl]\npwd canary-9b1d",
+        "[kafka.sasl]\npwd canary-9b1d = 1",
+        "[kafka.sasl]\npwd = canary-9b1d",
+        "[kafka.sasl]\npwd = 'canary-9b1d",
+        "[kafka.sasl]\npwd = \"\"\"\ncanary-9b1d = 1",
+        "[kafka.sasl]\npwd = 'x' canary-9b1d",
+        "[kafka.sasl]\npwd = 'canary-9b1d'\npwd = 'canary-9b1d'",
+        "canary-9b1d",
+        "canary-9b1d==",
+        "[kafka]\nbootstrap_servers = [\n'u:canary-9b1d@h:1'\n'h:2']",
     ] {
         let found = file(text).expect_err(text);
         assert!(found.iter().all(|found| found.location.is_some()), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_variable_or_an_argument_never_shows() {
+    for key in [
+        "kafka.security_protocol",
+        "kafka.sasl.mechanism",
+        "kafka.sasl.pasword",
+        "kafka.sasl.password",
+        "kafka.sasl",
+        "kafka.tls.verify",
+        "kafka.producer.compression",
+        "kafka.consumer.properties.bogus",
+        "kafka.consumer.properties.debug",
+        "kafka.consumer.properties.fetch.min.bytes",
+    ] {
+        let pair = format!("{key}={CANARY}");
+        load(&Given { file: "", environment: &[], set: &[&pair] }).expect_err(key);
+        let variable = format!("NOROSHI__{}", key.replace('.', "__").to_uppercase());
+        load(&Given { file: "", environment: &[(&variable, CANARY)], set: &[] }).expect_err(key);
+    }
+    let server = format!("kafka.bootstrap_servers=u:{CANARY}@h:9092");
+    load(&Given { file: "", environment: &[], set: &[&server] }).expect_err("no address");
+}
+
+#[test]
+fn a_masked_file_still_shows_which_key_is_meant() {
+    for (text, expect) in [
+        ("[kafka.sasl]\npasword = 'x'", "pasword = ***"),
+        ("[kafka.sasl]\nmechanism = 'NONE'", "mechanism = 'NONE'"),
+        ("[kafka]\nbootstrap_servers = ['h:1', 'u:p@h:x']", "bootstrap_servers = ['h:1', ****@h:x']"),
+        ("[kafka]\nsecurity_protocol = 'sasl_ssl", "security_protocol = *********"),
+        ("[limits\nbatch_rows_max = 1", "[limits"),
+        ("[limits]\nbatch_rows = 1", "batch_rows = *"),
+    ] {
+        let found = file(text).expect_err(text);
+        assert!(found.iter().any(|found| found.render(false).contains(expect)), "{text}: {found:?}");
     }
 }
 

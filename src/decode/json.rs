@@ -85,7 +85,12 @@ impl JsonDecoder {
                 };
                 self.scratch.clear();
                 self.scratch.extend_from_slice(line.as_bytes());
-                let tape = parse(&mut self.scratch, &mut self.buffers).map_err(at)?;
+                let tape = parse(&mut self.scratch, &mut self.buffers).map_err(|mut reject| {
+                    if let Some(error) = syntax_error(&reject, line) {
+                        cut_off(&mut reject, &error);
+                    }
+                    at(reject)
+                })?;
                 let mut slots = recycle(std::mem::take(&mut self.slots));
                 let result = match pass {
                     // All that could reject a line, before any event is emitted.
@@ -106,12 +111,23 @@ impl JsonDecoder {
 
 /// Adds where the syntax is wrong. The fast parser does not say, so the rare bad record is read once more.
 fn located(mut reject: Reject, text: &str) -> Reject {
-    if reject.code == RejectCode::Syntax
-        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
-    {
+    if let Some(error) = syntax_error(&reject, text) {
         let _ = write!(reject.detail, " at line {}, column {}", error.line(), error.column());
+        cut_off(&mut reject, &error);
     }
     reject
+}
+
+fn syntax_error(reject: &Reject, text: &str) -> Option<serde_json::Error> {
+    let syntax = reject.code == RejectCode::Syntax;
+    syntax.then(|| serde_json::from_str::<serde::de::IgnoredAny>(text).err()).flatten()
+}
+
+/// Shippers, syslog relays and full disks cut long lines.
+fn cut_off(reject: &mut Reject, error: &serde_json::Error) {
+    if error.is_eof() {
+        reject.detail.push_str("; the line looks cut off");
+    }
 }
 
 /// A vector of another lifetime in the same allocation.

@@ -34,6 +34,7 @@ codes! {
     C003 "A secret cannot be read."
     C004 "An environment variable sets a key that is not known."
     C005 "The HTTP address is not loopback, and nothing protects it."
+    C006 "A file that TLS needs holds no certificate or key in PEM."
 
     S001 "A table or a column is declared twice."
     S002 "A view names a format that is not known."
@@ -54,6 +55,8 @@ codes! {
     P008 "A change that a running process cannot take over: it needs a restart."
     P009 "What the pipeline needs is not on the broker, or the broker does not answer."
     P010 "A header that alerts are to get cannot be added."
+    P011 "Alerts and rejects go to the same topic."
+    P012 "Two topics differ only in `.` and `_`, which Kafka takes for one name in its metrics."
 
     R001 "The rule has no front matter, or it is not closed."
     R002 "Two rules have the same id."

@@ -108,6 +108,53 @@ fn yaml_that_could_grow_or_hide_is_refused() {
 }
 
 #[test]
+fn a_key_that_is_given_twice_hides_no_other_fault() {
+    for (text, expect) in [
+        (
+            "name = 'x'\nname = 7\nsize = -1\n",
+            vec!["p.toml:2:1: the key `name` is given twice [D002]", "p.toml:3:8: must be at least 0 [D006]"],
+        ),
+        (
+            "name = 'x'\n[place]\nfile = 7\n[place]\nfle = 'a'\n",
+            vec![
+                "p.toml:3:8: expected string, found a number [D005]",
+                "p.toml:4:2: the key `place` is given twice [D002]",
+                "p.toml:5:1: unknown key `fle` [D003]",
+            ],
+        ),
+        (
+            "place = { file = 'a', file = 'b' }\n",
+            vec![
+                "p.toml:1:1: the file lacks the key `name` [D004]",
+                "p.toml:1:23: the key `file` is given twice [D002]",
+            ],
+        ),
+        // Where the text itself is broken, nobody knows what it means.
+        (
+            "name = 'x'\nname = 'y'\nsize =\n[[inner]]\n",
+            vec!["p.toml:2:1: the key `name` is given twice [D002]", "p.toml:3:7: "],
+        ),
+    ] {
+        let found = shown(read_toml::<Sample>(&SourceFile::new("p.toml", text)));
+        let fits = found.len() == expect.len()
+            && found.iter().zip(&expect).all(|(found, expect)| found.starts_with(expect));
+        assert!(fits, "{text}: {found:#?}");
+    }
+    let text = "name: x\nsize: 1\ninner: [{topic: a}, {topic: 7}]\nsize: big\ninner:\n- topic: 7\nnme: x\n";
+    let file = SourceFile::new("p.yaml", text);
+    assert_eq!(
+        shown(read_yaml::<Sample>(&file, 0..text.len())),
+        [
+            "p.yaml:4:1: the key `size` is given twice [D002]",
+            "p.yaml:4:7: expected integer, found a string [D005]",
+            "p.yaml:5:1: the key `inner` is given twice [D002]",
+            "p.yaml:6:10: expected string, found a number [D005]",
+            "p.yaml:7:1: unknown key `nme` [D003]; did you mean `name`?",
+        ]
+    );
+}
+
+#[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     for (text, expect) in [
         // In another table, in a list, in one of several tables.

@@ -79,6 +79,15 @@ impl<F> Condition<F> {
             Self::Not(inner) => Condition::Not(Box::new(inner.map(rename))),
         }
     }
+
+    /// Hands each field with the literals that it may equal to `take`; what it must not equal is left out.
+    pub fn wanted<'c>(&'c self, take: &mut impl FnMut(&'c F, &'c [String])) {
+        match self {
+            Self::In(field, literals) => take(field, literals),
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.wanted(take)),
+            Self::True | Self::Present(_) | Self::Not(_) => {}
+        }
+    }
 }
 
 impl Condition<usize> {

@@ -256,15 +256,36 @@ impl Layout {
         let slot_of = |discriminator: &Discriminator| match discriminator {
             Discriminator::Value(slot) | Discriminator::Presence(slot) => *slot,
         };
-        let slots = self.discriminators.iter().map(slot_of).filter_map(|slot| {
-            let shown = match slots.get(slot)? {
-                Value::Missing | Value::Null => serde_json::Value::Null,
-                Value::Int(number) => (*number).into(),
-                value => with_text(value, |text| text.into()).unwrap_or_default(),
-            };
-            Some((self.fields.paths().get(slot)?.as_str(), shown))
-        });
-        slots.collect()
+        let deciding = self.discriminators.iter().map(slot_of);
+        deciding.filter_map(|slot| Some((self.path(slot)?, shown(slots.get(slot)?)))).collect()
+    }
+
+    /// Of these fields, the values by which tables are chosen, in order.
+    pub fn accepted(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut accepted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for view in &self.views {
+            view.condition.wanted(&mut |slot, literals| {
+                let Some(path) = self.path(*slot) else { return };
+                accepted.entry(path).or_default().extend(literals.iter().map(String::as_str));
+            });
+        }
+        for values in accepted.values_mut() {
+            // Numbers by their size, before words.
+            values.sort_by_key(|value| (value.parse::<i64>().unwrap_or(i64::MAX), *value));
+            values.dedup();
+        }
+        accepted
+    }
+
+    /// The fields that could hold the event's time, with what they hold; those that it does not have are left out.
+    pub fn times(&self, slots: &[Value<'_>]) -> BTreeMap<&str, serde_json::Value> {
+        let there = self.times.iter().filter_map(|(slot, _)| Some((*slot, slots.get(*slot)?)));
+        let there = there.filter(|(_, value)| value.is_present());
+        there.filter_map(|(slot, value)| Some((self.path(slot)?, shown(value)))).collect()
+    }
+
+    fn path(&self, slot: Slot) -> Option<&str> {
+        self.fields.paths().get(slot).map(String::as_str)
     }
 
     /// What an event that is in no table looks like, when it does not look like its format.
@@ -314,6 +335,15 @@ impl Layout {
             self.memo.insert(self.key.clone(), Arc::clone(&views));
         }
         views
+    }
+}
+
+/// A value for somebody who asks what the event has.
+fn shown(value: &Value<'_>) -> serde_json::Value {
+    match value {
+        Value::Missing | Value::Null => serde_json::Value::Null,
+        Value::Int(number) => (*number).into(),
+        value => with_text(value, |text| text.into()).unwrap_or_default(),
     }
 }
 

@@ -118,7 +118,7 @@ pub struct RuleSetStatus {
     pub loaded_ms: i64,
     /// Rules in it.
     pub rules: u64,
-    /// The ids of those that are parked after a failure.
+    /// The ids of those that are parked after a failure: none in this version.
     pub parked: Vec<String>,
 }
 

@@ -95,6 +95,8 @@ pub enum Exit {
     Fenced(String),
     /// Cannot go on.
     Failed(String),
+    /// Cannot begin: the configuration leaves open where.
+    Undeclared(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

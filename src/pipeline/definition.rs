@@ -6,6 +6,7 @@
 
 mod file;
 mod headers;
+mod topics;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use crate::config::mask;
 use crate::decode::{self, Format};
 use crate::detect::alert::Tlp;
 use crate::detect::alert::headers::HeaderTemplate;
@@ -23,6 +25,7 @@ use crate::normalise::time::ZoneOffset;
 use crate::record::OrgId;
 use crate::sink::route::TopicTemplate;
 use crate::source::pattern;
+use topics::{Claim, Written};
 
 pub use file::{OrganisationFile, PipelineFile, RejectsFile, SinkFile, SourceFileEntry, Start};
 
@@ -75,7 +78,7 @@ impl std::fmt::Debug for Source {
 impl Source {
     /// Whether the topic is this source's.
     pub fn reads(&self, topic: &str) -> bool {
-        reads(&self.topics, self.pattern.as_ref(), topic)
+        topics::reads(&self.topics, self.pattern.as_ref(), topic)
     }
 }
 
@@ -120,8 +123,10 @@ impl Pipeline {
         let file =
             SourceFile::read(&path, FILE_BYTES_MAX).map_err(|diagnostic| found.push(diagnostic)).ok()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let document = document::look_at_toml::<PipelineFile>(&file, found)?;
-        Some(from_document(&document, &folder, found))
+        let pipeline = document::look_at_toml::<PipelineFile>(&file, found)
+            .map(|document| from_document(&document, &folder, found));
+        mask::mask_named(found, &file);
+        pipeline
     }
 
     /// A pipeline that is built into the program: its rules are given otherwise, so their paths are not looked at.
@@ -260,25 +265,17 @@ fn check(
                 .help("declare an [[organisation]] and a [[source]] that belongs to it"),
         );
     }
-    let mut template = |text: &str, pointer: &str| {
-        TopicTemplate::parse(text).unwrap_or_else(|error| {
+    let mut template = |text: &str, pointer: &str| match TopicTemplate::parse(text) {
+        Ok(template) => Some(template),
+        Err(error) => {
             found.push(Diagnostic::new(codes::P004, error.to_string()).at(spans.value(pointer)));
-            TopicTemplate::fixed("invalid")
-        })
+            None
+        }
     };
     let alerts = template(&file.alerts.topic, "/alerts/topic");
     let rejects = template(&file.rejects.topic, "/rejects/topic");
-    for (template, pointer) in [(&alerts, "/alerts/topic"), (&rejects, "/rejects/topic")] {
-        let clash = organisations.iter().find_map(|organisation| {
-            let topic = template.topic(&organisation.id);
-            let claim = claims.iter().find(|claim| claim.reads(&topic))?;
-            Some(format!("`{topic}` is also read by {}", claim.shown()))
-        });
-        if let Some(message) = clash {
-            let help = "a pipeline that reads what it writes never ends";
-            found.push(Diagnostic::new(codes::P007, message).at(spans.value(pointer)).help(help));
-        }
-    }
+    let written = Written { alerts: alerts.as_ref(), rejects: rejects.as_ref() };
+    topics::check(&written, &organisations, &claims, spans, found);
     for (at, path) in file.rules.iter().enumerate() {
         if !folder.join(path).exists() {
             found.push(
@@ -304,35 +301,14 @@ fn check(
         name,
         organisations,
         sources,
-        alerts,
+        alerts: alerts.unwrap_or_else(|| TopicTemplate::fixed("invalid")),
         alert_headers: headers::alert_headers(document, found),
-        rejects,
+        rejects: rejects.unwrap_or_else(|| TopicTemplate::fixed("invalid")),
         // A path that is not there has been told above.
         rules: file.rules.iter().map(|path| folder.join(path)).filter(|path| path.exists()).collect(),
         cases: folder.join(&file.cases),
         catalog: Arc::new(catalog),
     }
-}
-
-/// What one source's entry takes, which no other may take as well.
-struct Claim {
-    id: Option<String>,
-    topics: Vec<String>,
-    pattern: Option<Regex>,
-}
-
-impl Claim {
-    fn reads(&self, topic: &str) -> bool {
-        reads(&self.topics, self.pattern.as_ref(), topic)
-    }
-
-    fn shown(&self) -> String {
-        self.id.as_ref().map_or_else(|| "another source".to_owned(), |id| format!("the source `{id}`"))
-    }
-}
-
-fn reads(topics: &[String], pattern: Option<&Regex>, topic: &str) -> bool {
-    topics.iter().any(|name| name == topic) || pattern.is_some_and(|pattern| pattern.is_match(topic))
 }
 
 /// A source as far as it is sound, and what it claims in any case.
@@ -447,6 +423,7 @@ fn source(
         id: (!lost("id")).then(|| entry.id.clone()),
         topics: entry.topics.clone(),
         pattern: pattern.clone(),
+        pointer: format!("/source/{at}"),
     };
     let sound = || {
         Some(Source {

@@ -385,8 +385,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                 Action::Adopt => self.adopt(),
                 Action::Exit(exit) => return Some(exit),
             };
-            if let Err(error) = done {
-                return Some(Exit::Failed(error.to_string()));
+            match done {
+                Ok(()) => {}
+                Err(error @ SourceError::NoStart { .. }) => return Some(Exit::Undeclared(error.to_string())),
+                Err(error) => return Some(Exit::Failed(error.to_string())),
             }
         }
         None

@@ -128,6 +128,7 @@ impl State {
             Exit::Deadline => "exit: deadline",
             Exit::Fenced(_) => "exit: fenced",
             Exit::Failed(_) => "exit: failed",
+            Exit::Undeclared(_) => "exit: undeclared",
         });
         let Exit::Failed(why) = exit else { return };
         self.oracle.doubled |= self.covered.contains_key("doubled");

@@ -100,6 +100,25 @@ fn rejects_are_listed_shown_and_sent_in_again_until_the_limit() {
     assert!(listed.code == Some(0) && listed.err.is_empty(), "{}", listed.err);
     assert!(listed.out.contains("4 rejects, 0 of them sent in again"), "{}", listed.out);
 
+    // Another pipeline has the same dead-letter topic, and of the sources only one.
+    let other = tempfile::tempdir().expect("a folder");
+    let text = format!(
+        "[[organisation]]\nid = 'rail'\nname = 'r'\n[[source]]\nid = 'r'\norganisation = 'rail'\ntopics = ['{}']\n\
+         format = 'windows-json'\n[rejects]\ntopic = '{}'\n",
+        setup.topic("rail"),
+        setup.rejects
+    );
+    std::fs::write(other.path().join("pipeline.toml"), text).expect("writes the pipeline");
+    std::fs::create_dir(other.path().join("rules")).expect("a folder");
+    for (words, rejects, foreign) in [(&[][..], 1, 3), (&["--foreign"], 4, 0), (&["--org", "power"], 0, 3)] {
+        let mut list = program();
+        list.args(["dlq", "list", "--format", "json"]).args(words).arg("--pipeline").arg(other.path());
+        list.args(["--set", &format!("kafka.bootstrap_servers={}", broker.plaintext)]);
+        let listed = document(&finish(&mut list));
+        let found = (listed["rejects"].as_array().map(Vec::len), &listed["foreign"]);
+        assert_eq!(found, (Some(rejects), &json!(foreign)), "{words:?}: {listed:#}");
+    }
+
     // Show, by position and by id.
     let of_key = format!("{topic}/1/0");
     let rows = all["rejects"].as_array().expect("rows");

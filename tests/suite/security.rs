@@ -303,6 +303,15 @@ fn what_is_wrong_is_said_once_and_clearly() {
             said(&["kafka.tls.ca_file", "/nowhere/ca.pem"]),
         ),
         (
+            "an authority that is no certificate",
+            with(
+                listeners.sasl("PLAIN", &listeners.login, None),
+                &format!("kafka.tls.ca_file={}", listeners.file("client.key")),
+            ),
+            2,
+            said(&["C006", "kafka.tls.ca_file", "client.key", "it holds a private key"]),
+        ),
+        (
             "plaintext to a TLS port",
             plain(&[&format!("kafka.bootstrap_servers={}", listeners.sasl)]),
             3,
@@ -323,7 +332,7 @@ fn what_is_wrong_is_said_once_and_clearly() {
         (
             "nothing committed and no start declared",
             plain(&[]),
-            3,
+            2,
             said(&["start", &format!("noroshi-{}", setup.id)]),
         ),
         (

@@ -22,7 +22,9 @@ const TOTALS_MAX: usize = 10_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 All dead-letter topics of the pipeline are read from their beginning to their end, as it was when the command began. What
-was sent in again is counted, and listed with --replayed. The time is the original record's.
+was sent in again is counted, and listed with --replayed. The time is the original record's. Where pipelines share a
+dead-letter topic, the rejects of the others are neither listed nor counted in the totals, only said to be there; --foreign
+lists them too.
 
 Examples:
   noroshi dlq list --pipeline pipelines/demo
@@ -36,6 +38,9 @@ pub struct ListArgs {
     /// List also those that were sent in again.
     #[arg(long)]
     replayed: bool,
+    /// List and total also those of other pipelines.
+    #[arg(long)]
+    foreign: bool,
     /// List at most this many, the oldest of each partition first; the totals count all.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     limit: u32,
@@ -55,6 +60,8 @@ struct Total {
 struct Listed {
     rows: Vec<Value>,
     left_out: u64,
+    /// Rejects of other pipelines that are not shown.
+    foreign: u64,
     totals: BTreeMap<(String, String), Total>,
 }
 
@@ -108,7 +115,11 @@ pub fn main(args: &ListArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let mut listed = Listed::default();
     for bounds in &all {
         letters.walk(bounds, &selection, &bar, &mut |met| {
-            listed.add(&met, (args.replayed, args.limit));
+            if args.foreign || letters.is_own(&met.letter) {
+                listed.add(&met, (args.replayed, args.limit));
+            } else {
+                listed.foreign += 1;
+            }
             ControlFlow::Continue(())
         })?;
     }
@@ -130,12 +141,19 @@ fn document(listed: &Listed) -> Value {
             json!({ "source": source, "code": code, "rejects": rejects, "replayed": replayed, "bytes": bytes })
         })
         .collect();
-    json!({ "rejects": listed.rows, "left_out": listed.left_out, "totals": totals })
+    json!({ "rejects": listed.rows, "left_out": listed.left_out, "foreign": listed.foreign, "totals": totals })
 }
 
 fn page(listed: &Listed) -> String {
+    let foreign = match listed.foreign {
+        0 => String::new(),
+        count => {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            format!("{} of other pipelines not shown: --foreign\n", plural(count, "reject"))
+        }
+    };
     if listed.totals.is_empty() {
-        return "no rejects\n".to_owned();
+        return format!("no rejects\n{foreign}");
     }
     let mut rows = Vec::new();
     if !listed.rows.is_empty() {
@@ -180,7 +198,11 @@ fn page(listed: &Listed) -> String {
     }
     page.push_str(&table(&totals));
     let count = usize::try_from(sum.rejects).unwrap_or(usize::MAX);
-    page.push_str(&format!("\n{}, {} of them sent in again\n", plural(count, "reject"), sum.replayed));
+    page.push_str(&format!(
+        "\n{}, {} of them sent in again\n{foreign}",
+        plural(count, "reject"),
+        sum.replayed
+    ));
     page
 }
 
@@ -269,5 +291,12 @@ windows  syntax  2        1              10
         let positions: Vec<&str> = listed.rows.iter().filter_map(|row| row["position"].as_str()).collect();
         assert_eq!((positions, listed.totals.len()), (vec!["dead/0/1", "dead/0/3"], 2));
         assert_eq!(page(&Listed::default()), "no rejects\n");
+        listed.foreign = 2;
+        assert!(
+            page(&listed).ends_with("sent in again\n2 rejects of other pipelines not shown: --foreign\n")
+        );
+        let others = Listed { foreign: 1, ..Listed::default() };
+        assert_eq!(page(&others), "no rejects\n1 reject of other pipelines not shown: --foreign\n");
+        assert_eq!(super::document(&others)["foreign"], 1);
     }
 }

@@ -21,7 +21,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::printable;
 
 /// Why a line has no table.
-const IN_NO_TABLE: &str = "no table takes the event: the fields under `decisive` say which do";
+const IN_NO_TABLE: &str = "no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`";
 
 /// One line; `table` is null for what became no row.
 #[derive(Serialize)]
@@ -54,20 +54,33 @@ impl<'a> Place<'a> {
     }
 }
 
+/// When an event happened.
+#[derive(Serialize)]
+struct When<'a> {
+    event_time: &'a Option<String>,
+    /// Fields that should hold the time, and hold something else.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    time_unread: &'a BTreeMap<&'a str, Value>,
+}
+
 #[derive(Serialize)]
 #[serde(untagged)]
 enum What<'a> {
     Row {
-        event_time: &'a Option<String>,
+        #[serde(flatten)]
+        when: When<'a>,
         columns: BTreeMap<&'a str, Value>,
         /// Columns whose value did not fit their type.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         unfit: Vec<&'a str>,
     },
     NoTable {
-        event_time: &'a Option<String>,
+        #[serde(flatten)]
+        when: When<'a>,
         reason: String,
         decisive: BTreeMap<&'a str, Value>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        accepted: BTreeMap<&'a str, Vec<&'a str>>,
     },
     Rejected {
         reject: &'a str,
@@ -152,6 +165,8 @@ impl Taker for Rows {
             seen.events += 1;
             seen.without_time += u64::from(event_time.is_none());
             let rows = layout.read(slots, *zone);
+            let time_unread = if event_time.is_none() { layout.times(slots) } else { BTreeMap::new() };
+            let when = || When { event_time: &event_time, time_unread: &time_unread };
             let mut lines = Vec::with_capacity(rows.len().max(1));
             for row in rows {
                 let Some(projected) = projection.tables().get(row.table) else { continue };
@@ -159,21 +174,21 @@ impl Taker for Rows {
                     projected.schema.fields().iter().map(|field| field.name().as_str()).collect();
                 let columns = names.iter().copied().zip(row.values).filter(|(_, value)| !value.is_null());
                 let unfit = row.unfit.iter().filter_map(|at| names.get(*at).copied()).collect();
-                let what = What::Row { event_time: &event_time, columns: columns.collect(), unfit };
+                let what = What::Row { when: when(), columns: columns.collect(), unfit };
                 lines.push(place.line(Some(index), Some(projected.table.name.as_str()), what));
             }
             seen.rows += lines.len() as u64;
             if lines.is_empty() {
                 seen.in_no_table += 1;
                 let decisive = layout.decisive(slots);
-                let reason = match layout.hint(slots) {
+                let (reason, accepted) = match layout.hint(slots) {
                     Some(hint) => {
                         *seen.unlike_format.entry(hint).or_default() += 1;
-                        format!("no table takes the event: it {hint}")
+                        (format!("no table takes the event: it {hint}"), BTreeMap::new())
                     }
-                    None => IN_NO_TABLE.to_owned(),
+                    None => (IN_NO_TABLE.to_owned(), layout.accepted()),
                 };
-                let what = What::NoTable { event_time: &event_time, reason, decisive };
+                let what = What::NoTable { when: when(), reason, decisive, accepted };
                 lines.push(place.line(Some(index), None, what));
             }
             for line in &lines {

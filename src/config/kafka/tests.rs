@@ -149,7 +149,8 @@ fn tls_and_sasl_are_passed_on_only_with_their_protocol() {
     config.kafka.tls.verify = false;
     let folder = tempfile::tempdir().expect("folder");
     let authority = folder.path().join("ca.pem");
-    std::fs::write(&authority, "").expect("write");
+    let block = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    std::fs::write(&authority, block).expect("write");
     config.kafka.tls.ca_file = Some(authority.clone());
     assert_has(&admin(&config).expect("client"), &[("ssl.ca.location", None)]);
     config.kafka.security_protocol = SecurityProtocol::Ssl;
@@ -178,6 +179,12 @@ fn what_is_missing_is_a_diagnostic() {
         assert_eq!(error.code.id, "D001");
         assert!(error.message.contains("`kafka.tls.ca_file`") && error.message.contains(expect), "{error}");
     }
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("key");
+    std::fs::write(&path, "no PEM").expect("write");
+    config.kafka.tls.ca_file = None;
+    config.kafka.tls.key_file = Some(path);
+    assert_eq!(admin(&config).expect_err("no key").code.id, "C006");
 }
 
 #[test]

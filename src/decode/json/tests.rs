@@ -138,6 +138,24 @@ fn what_is_no_event_is_rejected_whole_with_a_stable_code() {
 }
 
 #[test]
+fn a_line_that_ends_in_the_middle_is_said_to_look_cut_off() {
+    for (record, expect) in [
+        (r#"{"a":1"#, true),
+        (r#"{"a":"x"#, true),
+        (r#"{"a":"#, true),
+        ("{\"a\":1}\n{\"a\":", true),
+        ("{\"a\":\n{\"b\":1", true),
+        (r#"{"a":1,}"#, false),
+        (r#"{"a":1} trailing"#, false),
+        ("{\"a\":1}\n{'a':1}", false),
+        ("<xml/>", false),
+    ] {
+        let reject = decode(record.as_bytes()).expect_err(record);
+        assert_eq!(reject.detail.contains("looks cut off"), expect, "{record}: {reject}");
+    }
+}
+
+#[test]
 fn the_detail_of_a_reject_never_holds_bytes_of_the_record() {
     for payload in ["{\"password\":hunter2}", "hunter2", "{\"a\":\"hunter2\\q\"}", "[\"hunter2\"]"] {
         let reject = decode(payload.as_bytes()).expect_err(payload);

@@ -134,7 +134,7 @@ metrics! {
     record Counter [source] "bytes" "Bytes of the values of records read";
     tombstones Counter [source] "" "Records without a value: skipped";
     events Counter [source] "" "Events decoded from records";
-    unmatched_events Counter [source] "" "Events that no table takes: no rule sees them";
+    unmatched_events Counter [source] "" "Events that are in no table that a rule of the pipeline reads: no rule sees them";
     rejects Counter [source code] "" "Records that could not become events, sent to the dead-letter topic";
     flooded_partitions Gauge [source lane] "" "Partitions of the source in which most records are rejected, now";
     parked Gauge [organisation lane] "" "1 while the lane does not read the organisation's sources, because its output topic may not be written to";
@@ -144,7 +144,7 @@ metrics! {
     alerts Counter [rule source organisation] "" "Alerts published";
     cuts Counter [what] "" "Alerts, rejects and original events that were cut to their limit";
     rule_errors Counter [rule] "" "Failures of a rule";
-    rules Gauge [state] "" "Rules that are active, and rules that are parked after a failure";
+    rules Gauge [state] "" "Rules by state: active; parked is 0, as no rule is parked after failures in this version";
     rule_set_info Gauge [version] "" "The version of the active rule set, as a label; always 1";
     rule_set_loaded Single<Gauge> [] "seconds" "When the active rule set was read, in seconds since 1970";
     reloads Counter [outcome] "" "Changed files that were taken (loaded) or refused; and looks asked for that found no change (unchanged)";
@@ -185,7 +185,9 @@ pub fn page() -> String {
     let buckets: Vec<String> = SECONDS_BUCKETS.iter().map(f64::to_string).collect();
     let _ =
         write!(page, "{}.\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n", buckets.join(", "));
-    for metric in DECLARED {
+    let mut sorted: Vec<&Declared> = DECLARED.iter().collect();
+    sorted.sort_by_key(|metric| metric.exposed());
+    for metric in sorted {
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
         let (name, kind, help) = (metric.exposed(), metric.kind, metric.help);
         let _ = writeln!(page, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));

@@ -34,15 +34,24 @@ const READ: &[(&str, &str, &str)] = &[
     (
         "suricata-eve",
         r#"{"timestamp":"never","event_type":"stats"}"#,
-        r#"[{"index":0,"table":null,"event_time":null,"decisive":{"event_type":"stats"},
-             "reason":"no table takes the event: the fields under `decisive` say which do"}]"#,
+        r#"[{"index":0,"table":null,"event_time":null,"time_unread":{"timestamp":"never"},
+             "decisive":{"event_type":"stats"},"accepted":{"event_type":["alert","dns","flow","netflow"]},
+             "reason":"no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`"}]"#,
+    ),
+    // A time that cannot be read is another thing than none.
+    (
+        "windows-json",
+        r#"{"EventTime":"03/10/2026 at noon","Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1}"#,
+        r#"[{"index":0,"table":"process_activity","event_time":null,"time_unread":{"EventTime":"03/10/2026 at noon"},
+             "columns":{"EventID":1,"activity":"launch"}}]"#,
     ),
     // One record, three events; and one that is taken as a whole or not at all.
     (
         "suricata-eve",
         r#"[{"event_type":"a"},{"event_type":"flow"},{}]"#,
         r#"[{"index":0,"table":null,"event_time":null,"decisive":{"event_type":"a"},
-             "reason":"no table takes the event: the fields under `decisive` say which do"},
+             "accepted":{"event_type":["alert","dns","flow","netflow"]},
+             "reason":"no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`"},
             {"index":1,"table":"network_activity","event_time":null,"columns":{}},
             {"index":2,"table":null,"event_time":null,"decisive":{"event_type":null},
              "reason":"no table takes the event: it has no `event_type`, as events of suricata-eve have"}]"#,
@@ -55,7 +64,7 @@ const READ: &[(&str, &str, &str)] = &[
     (
         "windows-json",
         "{\"EventID\":1",
-        r#"[{"table":null,"reject":"syntax","reason":"invalid JSON: syntax at line 1, column 12"}]"#,
+        r#"[{"table":null,"reject":"syntax","reason":"invalid JSON: syntax at line 1, column 12; the line looks cut off"}]"#,
     ),
 ];
 

@@ -18,6 +18,8 @@ use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaErrorCode as Code, RDKafkaResp
 pub const BROKERS: i32 = 3;
 /// Where alerts go.
 pub const ALERTS: &str = "alerts";
+/// Where rejects would go.
+pub const REJECTS: &str = "dead-letters";
 /// Where records come from.
 pub const INPUT: &str = "in.power";
 
@@ -35,7 +37,7 @@ impl Cluster {
             .create()
             .expect("a client with a mock cluster");
         let cluster = Self { host };
-        for topic in [ALERTS, INPUT] {
+        for topic in [ALERTS, REJECTS, INPUT] {
             cluster.mock().create_topic(topic, 1, BROKERS).expect("a topic");
             cluster.lead(topic, Some(1));
         }

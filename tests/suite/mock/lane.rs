@@ -22,7 +22,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaErrorCode as Code};
 
-use super::cluster::{ALERTS, Cluster, INPUT};
+use super::cluster::{ALERTS, Cluster, INPUT, REJECTS};
 use super::{GROUP, PAUSE, WRITER, play};
 use crate::process::WAIT_MAX;
 
@@ -35,7 +35,7 @@ fn compiled() -> Arc<Compiled> {
     let text = format!(
         "name = \"mock\"\n[[organisation]]\nid = \"power\"\nname = \"power\"\n[[source]]\nid = \"power-windows\"\n\
          organisation = \"power\"\ntopics = [\"{INPUT}\"]\nformat = \"windows-json\"\nstart = \"earliest\"\n\
-         [alerts]\ntopic = \"{ALERTS}\"\n[rejects]\ntopic = \"{ALERTS}\"\n"
+         [alerts]\ntopic = \"{ALERTS}\"\n[rejects]\ntopic = \"{REJECTS}\"\n"
     );
     let pipeline = Pipeline::from_text(&SourceFile::new("pipeline.toml", text)).expect("a pipeline");
     let rule =
