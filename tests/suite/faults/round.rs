@@ -143,13 +143,8 @@ impl<'b> Round<'b> {
             let code = self.processes[at].running.wait().code();
             self.revived += 1;
             self.note(format!("{} ended with {code:?}", self.processes[at].instance));
-            let may = code == Some(4) || (self.outages && code == Some(3));
-            assert!(
-                may,
-                "{}: this must not end by itself\n{}",
-                self.story(),
-                self.processes[at].running.log()
-            );
+            let log = self.processes[at].running.log();
+            assert!(self.may_end(code, &log), "{}: this must not end by itself\n{log}", self.story());
             assert!(self.revived < REVIVED_MAX, "{}: an endless loop\n{}", self.story(), self.logs());
             self.restart(at, None);
         }
