@@ -66,6 +66,14 @@ pub struct SqlLimits {
     pub nesting_max: usize,
     /// Levels of NOT, CAST, SUBSTRING and the like inside each other: the parser's time doubles with each.
     pub retries_max: usize,
+    /// Parts in a row (operators, names, values) without AND, OR or a comma.
+    pub row_max: usize,
+    /// Conditions: one more than there are ANDs and ORs.
+    pub conditions_max: usize,
+    /// Types with types in angle brackets: rules have none, and the parser follows them without a bound.
+    pub angles_max: usize,
+    /// Characters of a name.
+    pub word_chars_max: usize,
     /// Levels of the expression tree; a chain of AND or of OR counts as one.
     pub depth_max: usize,
     /// Nodes of all expressions of the rule.
@@ -111,6 +119,10 @@ impl Default for SqlLimits {
             tokens_max: 32_768,
             nesting_max: 50,
             retries_max: 6,
+            row_max: 1_024,
+            conditions_max: 2_500,
+            angles_max: 4,
+            word_chars_max: 256,
             depth_max: 64,
             expressions_max: 8_192,
             literal_bytes_max: 4_096,
