@@ -78,6 +78,8 @@ pub struct SqlLimits {
     pub depth_max: usize,
     /// Nodes of all expressions of the rule.
     pub expressions_max: usize,
+    /// Nodes that the planner may make of them, as it repeats parts of CASE, BETWEEN and coalesce.
+    pub planned_max: usize,
     /// Bytes of one text literal.
     pub literal_bytes_max: usize,
     /// Digits of one number.
@@ -125,6 +127,7 @@ impl Default for SqlLimits {
             word_chars_max: 256,
             depth_max: 64,
             expressions_max: 8_192,
+            planned_max: 16_384,
             literal_bytes_max: 4_096,
             digits_max: 40,
             regex_bytes_max: 4_096,

@@ -100,6 +100,8 @@ const WINDOWS: &[&str] =
     &["cume_dist", "dense_rank", "lag", "lead", "ntile", "percent_rank", "rank", "row_number"];
 /// Yield rows.
 const TABLES: &[&str] = &["flatten", "generate_series", "json_each", "range", "unnest"];
+/// The planner makes a CASE of them, which asks for each argument and gives it.
+const REPEATED: &[&str] = &["coalesce", "ifnull", "nvl", "nvl2"];
 /// Known elsewhere, with what to write here.
 const INSTEAD: &[(&str, &str)] = &[
     ("abs", "compare with both signs; it fails on the smallest number"),
@@ -223,9 +225,10 @@ impl Checker<'_> {
             let message = format!("the text could become {} times as long", self.growth);
             self.refuse(codes::Q026, message, name_at.clone(), "replace by something shorter, or nest less");
         }
+        let copies = if REPEATED.contains(&known.name) { 3 } else { 1 };
         let args = values
             .into_iter()
-            .map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(self.expression(value, depth + 1))))
+            .map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(self.copied(copies, value, depth + 1))))
             .collect();
         self.growth = outside;
         let mut resolved = sqlparser::ast::Ident::new(known.name);

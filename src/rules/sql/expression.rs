@@ -16,14 +16,26 @@ impl Checker<'_> {
     /// Checks an expression and gives it back for the planner; NULL where it was refused.
     pub(super) fn expression(&mut self, expr: Expr, depth: usize) -> Expr {
         self.expressions += 1;
-        if depth > self.limits.depth_max || self.expressions > self.limits.expressions_max {
+        self.planned = self.planned.saturating_add(self.copies);
+        let (deep, many) = (self.limits.depth_max, self.limits.expressions_max);
+        let excess = if depth > deep || self.expressions > many {
+            let message = format!("the expression has more than {deep} levels or {many} parts");
+            Some((message, "split the rule, or use IN with a list"))
+        } else if self.planned > self.limits.planned_max {
+            let message = format!(
+                "the planner would make more than {} parts of this: CASE, BETWEEN and coalesce repeat what is in them",
+                self.limits.planned_max
+            );
+            Some((message, "write CASE x WHEN 'value' THEN …, or nest less"))
+        } else {
+            None
+        };
+        if let Some((message, help)) = excess {
             // Once is enough: everything below would say the same.
             if self.expressions < usize::MAX / 2 {
                 self.expressions = usize::MAX / 2;
-                let (deep, many) = (self.limits.depth_max, self.limits.expressions_max);
-                let message = format!("the expression has more than {deep} levels or {many} parts");
                 let at = self.within.clone();
-                self.refuse(codes::Q005, message, at, "split the rule, or use IN with a list");
+                self.refuse(codes::Q005, message, at, help);
             }
             return null();
         }
@@ -55,7 +67,7 @@ impl Checker<'_> {
                 negated,
             },
             Expr::Between { expr, negated, low, high } => Expr::Between {
-                expr: below(self, expr),
+                expr: Box::new(self.copied(2, *expr, depth + 1)),
                 negated,
                 low: below(self, low),
                 high: below(self, high),
@@ -87,19 +99,7 @@ impl Checker<'_> {
                 let (expr, pattern) = (below(self, expr), below(self, pattern));
                 Expr::ILike { negated, any: false, expr, pattern, escape_char: None }
             }
-            Expr::Case { case_token, end_token, operand, conditions, else_result } => Expr::Case {
-                case_token,
-                end_token,
-                operand: operand.map(|e| below(self, e)),
-                conditions: conditions
-                    .into_iter()
-                    .map(|CaseWhen { condition, result }| CaseWhen {
-                        condition: self.expression(condition, depth + 1),
-                        result: self.expression(result, depth + 1),
-                    })
-                    .collect(),
-                else_result: else_result.map(|e| below(self, e)),
-            },
+            case @ Expr::Case { .. } => self.case(case, depth),
             Expr::Cast { kind, expr, data_type, array, format } => {
                 let at = self.bytes(expr.span());
                 if array || format.is_some() {
@@ -161,6 +161,39 @@ impl Checker<'_> {
                 self.refuse_kind(&other);
                 null()
             }
+        }
+    }
+
+    /// The same for a part that the planner repeats.
+    pub(super) fn copied(&mut self, times: usize, expr: Expr, depth: usize) -> Expr {
+        let outside = self.copies;
+        self.copies = outside.saturating_mul(times);
+        let expr = self.expression(expr, depth);
+        self.copies = outside;
+        expr
+    }
+
+    /// DataFusion makes ANDs and ORs of a CASE that yields truth values: each condition, and then what it excludes for
+    /// each one behind it.
+    fn case(&mut self, expr: Expr, depth: usize) -> Expr {
+        let Expr::Case { case_token, end_token, operand, conditions, else_result } = expr else { return null() };
+        let plain = |result: &Expr| matches!(result, Expr::Value(_) | Expr::Identifier(_));
+        let shown = depth == 0 && conditions.iter().all(|when| plain(&when.result));
+        let repeated = operand.is_none() && !shown;
+        let count = conditions.len();
+        Expr::Case {
+            case_token,
+            end_token,
+            operand: operand.map(|e| Box::new(self.expression(*e, depth + 1))),
+            conditions: conditions
+                .into_iter()
+                .enumerate()
+                .map(|(at, CaseWhen { condition, result })| CaseWhen {
+                    condition: self.copied(if repeated { count - at + 1 } else { 1 }, condition, depth + 1),
+                    result: self.expression(result, depth + 1),
+                })
+                .collect(),
+            else_result: else_result.map(|e| Box::new(self.expression(*e, depth + 1))),
         }
     }
 
