@@ -10,7 +10,9 @@ use sqlparser::ast::{
 };
 
 use super::Checker;
+use super::arguments::TIME_PARTS;
 use crate::diagnostic::{codes, suggest};
+use crate::rules::PROBLEMS_MAX;
 
 impl Checker<'_> {
     /// Checks an expression and gives it back for the planner; NULL where it was refused.
@@ -101,7 +103,9 @@ impl Checker<'_> {
             }
             case @ Expr::Case { .. } => self.case(case, depth),
             Expr::Cast { kind, expr, data_type, array, format } => {
-                let at = self.bytes(expr.span());
+                let name = data_type.to_string();
+                let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                let at = self.place(&[&name.to_ascii_uppercase()], expr.span());
                 if array || format.is_some() {
                     let message = "CAST with ARRAY or FORMAT is not available";
                     self.refuse(codes::Q011, message, at.clone(), "cast to a plain type");
@@ -118,8 +122,9 @@ impl Checker<'_> {
             }
             Expr::Interval(interval) => self.interval(interval),
             Expr::Extract { field, syntax, expr } => {
-                if matches!(field, DateTimeField::Custom(_)) {
-                    let at = self.bytes(expr.span());
+                let name = field.to_string();
+                if !TIME_PARTS.contains(&name.to_ascii_lowercase().as_str()) {
+                    let at = self.place(&[&name.to_ascii_uppercase()], expr.span());
                     let help = "use YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, DOW, DOY, WEEK or EPOCH";
                     self.refuse(codes::Q011, format!("EXTRACT knows no `{field}`"), at, help);
                 }
@@ -176,8 +181,13 @@ impl Checker<'_> {
     /// DataFusion makes ANDs and ORs of a CASE that yields truth values: each condition, and then what it excludes for
     /// each one behind it.
     fn case(&mut self, expr: Expr, depth: usize) -> Expr {
-        let Expr::Case { case_token, end_token, operand, conditions, else_result } = expr else { return null() };
-        let plain = |result: &Expr| matches!(result, Expr::Value(_) | Expr::Identifier(_));
+        let Expr::Case { case_token, end_token, operand, conditions, else_result } = expr else {
+            return null();
+        };
+        let plain = |result: &Expr| match result {
+            Expr::Value(value) => matches!(value.value, Value::SingleQuotedString(_) | Value::Number(..)),
+            other => matches!(other, Expr::Identifier(_)),
+        };
         let shown = depth == 0 && conditions.iter().all(|when| plain(&when.result));
         let repeated = operand.is_none() && !shown;
         let count = conditions.len();
@@ -198,7 +208,22 @@ impl Checker<'_> {
     }
 
     fn refuse_kind(&mut self, expr: &Expr) {
-        let at = self.bytes(expr.span());
+        let words: &[&str] = match expr {
+            Expr::Exists { .. } => &["EXISTS"],
+            Expr::RLike { regexp: false, .. } => &["RLIKE"],
+            Expr::RLike { regexp: true, .. } => &["REGEXP"],
+            Expr::MatchAgainst { .. } => &["MATCH"],
+            Expr::Struct { .. } | Expr::Named { .. } => &["STRUCT"],
+            Expr::Map(_) => &["MAP"],
+            Expr::Dictionary(_) => &["{"],
+            Expr::Array(_) => &["ARRAY", "["],
+            Expr::Overlay { .. } => &["OVERLAY"],
+            Expr::Convert { .. } => &["CONVERT", "TRY_CONVERT"],
+            Expr::Ceil { .. } => &["CEIL", "CEILING"],
+            Expr::Floor { .. } => &["FLOOR"],
+            _ => &[],
+        };
+        let at = self.place(words, expr.span());
         let (code, what, help) = match expr {
             Expr::Exists { .. } | Expr::Subquery(_) | Expr::InSubquery { .. } => {
                 (codes::Q019, "a subquery", "write the values into the rule, with IN ('…', '…')")
@@ -214,14 +239,18 @@ impl Checker<'_> {
                 "times are in UTC; add an INTERVAL, such as + INTERVAL '9 hours'",
             ),
             Expr::SimilarTo { .. } => (codes::Q011, "SIMILAR TO", "use ~ with a regular expression, or LIKE"),
-            Expr::RLike { .. } => (codes::Q011, "RLIKE", "use ~ (or ~* to ignore case)"),
+            Expr::RLike { .. } => (codes::Q011, "RLIKE (or REGEXP)", "use ~ (or ~* to ignore case)"),
+            Expr::MatchAgainst { .. } => (codes::Q011, "MATCH", "use ILIKE, or ~ with a regular expression"),
+            Expr::Ceil { .. } | Expr::Floor { .. } => {
+                (codes::Q011, "rounding a time", "use date_part for a part of a time")
+            }
             Expr::Collate { .. } => (codes::Q011, "COLLATE", "use ILIKE or lower() to ignore case"),
             Expr::Array(_) | Expr::CompoundFieldAccess { .. } => {
                 (codes::Q011, "an array", "columns are plain; use json_get for a value inside a JSON text")
             }
             Expr::JsonAccess { .. } => (codes::Q011, "a path with `:`", "use json_get(text, 'a.b')"),
             Expr::Struct { .. } | Expr::Named { .. } | Expr::Dictionary(_) | Expr::Map(_) => {
-                (codes::Q011, "a struct or map", "return its parts as columns of their own")
+                (codes::Q011, "a struct or map", "use plain values; json_get reads a JSON text")
             }
             Expr::Tuple(_) => (codes::Q011, "a row of values", "compare the columns one by one, with AND"),
             Expr::Lambda(_) => (codes::Q011, "a lambda", "rules have no function that takes one"),
@@ -280,7 +309,11 @@ impl Checker<'_> {
             }
             None => {
                 if !table.table.incomplete && self.unknown.insert(ident.value.to_lowercase()) {
-                    let mut help = suggest(&ident.value, table.column_names());
+                    let mut help = match self.unknown.len() {
+                        // A suggestion takes time, and so many are not shown.
+                        many if many > PROBLEMS_MAX => String::new(),
+                        _ => suggest(&ident.value, table.column_names()),
+                    };
                     if ident.quote_style == Some('"') {
                         help.push_str("; a text stands in single quotes");
                     }

@@ -103,12 +103,20 @@ impl Checker<'_> {
                 return None;
             }
         }
-        for token in &tokens {
-            if let Token::Word(word) = &token.token
-                && word.quote_style.is_none()
-            {
+        let mut before = "";
+        for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+            let key = match &token.token {
+                Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
+                Token::LBrace | Token::LBracket | Token::VerticalBarRightAngleBracket => {
+                    token.token.to_string()
+                }
+                Token::SingleQuotedString(_) if before == "FROM" => "FROM '".to_owned(),
+                _ => String::new(),
+            };
+            before = if key == "FROM" { "FROM" } else { "" };
+            if !key.is_empty() {
                 let at = self.bytes(token.span);
-                self.words.entry(word.value.to_ascii_uppercase()).or_insert(at);
+                self.words.entry(key).or_insert(at);
             }
         }
         Some(tokens)
