@@ -42,6 +42,9 @@ use crate::normalise::schema::{Catalog, Table};
 /// planner and the destructors all recurse over it.
 const STACK_BYTES: usize = 64 << 20;
 
+/// Problems of one rule that are shown: a hostile or generated one may have thousands, and nobody reads them.
+const PROBLEMS_MAX: usize = 50;
+
 /// Bounds on rule files.
 #[derive(Debug, Clone)]
 pub struct RuleLimits {
@@ -66,10 +69,20 @@ pub struct SqlLimits {
     pub nesting_max: usize,
     /// Levels of NOT, CAST, SUBSTRING and the like inside each other: the parser's time doubles with each.
     pub retries_max: usize,
+    /// Parts in a row (operators, names, values) without AND, OR or a comma.
+    pub row_max: usize,
+    /// Conditions: one more than there are ANDs and ORs.
+    pub conditions_max: usize,
+    /// Types with types in angle brackets: rules have none, and the parser follows them without a bound.
+    pub angles_max: usize,
+    /// Characters of a name.
+    pub word_chars_max: usize,
     /// Levels of the expression tree; a chain of AND or of OR counts as one.
     pub depth_max: usize,
     /// Nodes of all expressions of the rule.
     pub expressions_max: usize,
+    /// Nodes that the planner may make of them, as it repeats parts of CASE, BETWEEN and coalesce.
+    pub planned_max: usize,
     /// Bytes of one text literal.
     pub literal_bytes_max: usize,
     /// Digits of one number.
@@ -78,6 +91,8 @@ pub struct SqlLimits {
     pub regex_bytes_max: usize,
     /// Bytes of one compiled regular expression.
     pub regex_compiled_bytes_max: usize,
+    /// Bytes of all compiled regular expressions of the rule, as far as the compiler says.
+    pub regex_total_bytes_max: usize,
     /// Groups inside groups of one regular expression.
     pub regex_nesting_max: u32,
     /// Characters of a literal whose cost is multiplied by the length of a text.
@@ -111,12 +126,18 @@ impl Default for SqlLimits {
             tokens_max: 32_768,
             nesting_max: 50,
             retries_max: 6,
+            row_max: 1_024,
+            conditions_max: 2_500,
+            angles_max: 4,
+            word_chars_max: 256,
             depth_max: 64,
             expressions_max: 8_192,
+            planned_max: 16_384,
             literal_bytes_max: 4_096,
             digits_max: 40,
             regex_bytes_max: 4_096,
             regex_compiled_bytes_max: 1 << 20,
+            regex_total_bytes_max: 32 << 20,
             regex_nesting_max: 32,
             short_literal_chars_max: 64,
             growth_max: 64,
@@ -255,10 +276,23 @@ fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) 
         {
             loaded.rules.push(Arc::new(rule));
         }
-        loaded.diagnostics.extend(found);
+        loaded.diagnostics.extend(first_problems(file, found));
     }
     diagnostic::sort(&mut loaded.diagnostics);
     loaded
+}
+
+/// As many problems as are shown, errors before warnings, and then that there are more.
+fn first_problems(file: &Arc<SourceFile>, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    if found.len() > PROBLEMS_MAX {
+        diagnostic::sort(&mut found);
+        found.sort_by_key(|diagnostic| !diagnostic.is_error());
+        found.truncate(PROBLEMS_MAX);
+        let message = format!("the rule has more problems; these are the first {PROBLEMS_MAX}");
+        let end = Location::new(file, file.text.len()..file.text.len());
+        found.push(Diagnostic::new(codes::R010, message).at(end).help("correct these first").warning());
+    }
+    found
 }
 
 /// Takes an id; the diagnostic when another rule has it.

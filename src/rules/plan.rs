@@ -37,6 +37,7 @@ use types::{cast_never_fails, is_plain, type_name};
 
 pub(super) use tables::{PlannedTable, Tables};
 
+use super::PROBLEMS_MAX;
 use super::functions;
 use super::sql::CheckedQuery;
 use crate::diagnostic::{Code, Diagnostic, Location, SourceFile, codes};
@@ -115,6 +116,11 @@ impl ContextProvider for World {
 /// Levels of a planned expression. Evaluation recurses over them on a lane's ordinary stack, and the
 /// simplifier may undo the balance that `sql::expression` gave to chains.
 const PLANNED_DEPTH_MAX: usize = 128;
+
+/// Months of an interval, a thousand years: a sum of a time and a few of them stays inside of the calendar.
+const INTERVAL_MONTHS_MAX: u32 = 12_000;
+/// Days of an interval, as many.
+const INTERVAL_DAYS_MAX: u32 = 366_000;
 
 /// What a rule evaluates: typed, simplified, verified.
 #[derive(Debug, Clone)]
@@ -207,6 +213,9 @@ impl Planning<'_> {
     ) -> Vec<(Refusal, Range<usize>)> {
         let mut below = Vec::new();
         for part in parts(expr) {
+            if below.len() > PROBLEMS_MAX {
+                break;
+            }
             if let Err(refusal) = typed(part.clone(), self.schema) {
                 below.extend(self.failing(part, refusal, place));
             }
@@ -317,6 +326,13 @@ fn verify(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
 fn verify_node(node: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
     let kind = |expr: &Expr| expr.get_type(schema).map_err(Refusal::misfit);
     match node {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(length)), _)
+            if length.months.unsigned_abs() > INTERVAL_MONTHS_MAX
+                || length.days.unsigned_abs() > INTERVAL_DAYS_MAX =>
+        {
+            let help = "write INTERVAL '5 minutes', or compare with a TIMESTAMP";
+            Err(Refusal(codes::Q022, "an interval of more than 1000 years".into(), help))
+        }
         Expr::Column(_) | Expr::Literal(..) | Expr::Like(_) | Expr::Between(_) | Expr::InList(_) => Ok(()),
         Expr::Not(_)
         | Expr::IsNull(_)

@@ -9,16 +9,19 @@
 
 mod arguments;
 mod expression;
+mod outputs;
 mod parse;
+mod patterns;
+mod places;
+mod tokens;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
-    WildcardAdditionalOptions,
+    Distinct, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr,
+    Spanned, TableAlias, TableFactor, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
@@ -54,12 +57,16 @@ pub(super) fn check(
         tables,
         limits,
         found,
+        places: places::Places::default(),
         words: HashMap::new(),
         table: None,
         qualifier: String::new(),
         columns: BTreeSet::new(),
         unknown: HashSet::new(),
         expressions: 0,
+        planned: 0,
+        patterns: 0,
+        copies: 1,
         growth: 1,
         within: 0..0,
     };
@@ -74,7 +81,8 @@ struct Checker<'a> {
     tables: &'a Tables,
     limits: &'a SqlLimits,
     found: &'a mut Vec<Diagnostic>,
-    /// Where each bare word stands first, in upper case: clauses have no places of their own.
+    places: places::Places,
+    /// Where each bare word stands first, in upper case, and a few signs: clauses have no places of their own.
     words: HashMap<String, Range<usize>>,
     table: Option<&'a super::plan::PlannedTable>,
     /// What may stand before a column's dot.
@@ -83,11 +91,20 @@ struct Checker<'a> {
     /// Unknown columns that were reported: once each is enough.
     unknown: HashSet<String>,
     expressions: usize,
+    /// Nodes that the planner may make of them.
+    planned: usize,
+    /// Bytes of the regular expressions that were compiled.
+    patterns: usize,
+    /// How often the planner may repeat this point.
+    copies: usize,
     /// How many times longer than the event the text at this point may be.
     growth: usize,
     /// The nearest enclosing part with a place.
     within: Range<usize>,
 }
+
+/// Words that begin a table function which is none by its name.
+const TABLE_FUNCTIONS: &[&str] = &["UNNEST", "TABLE", "JSON_TABLE", "XMLTABLE", "OPENJSON"];
 
 impl<'a> Checker<'a> {
     fn refuse(&mut self, code: Code, message: impl Into<String>, at: Range<usize>, help: impl Into<String>) {
@@ -107,7 +124,8 @@ impl<'a> Checker<'a> {
         }
         let offset = |at: sqlparser::tokenizer::Location| {
             let line = usize::try_from(at.line).unwrap_or(usize::MAX);
-            self.file.offset(line, usize::try_from(at.column).unwrap_or(usize::MAX))
+            let column = usize::try_from(at.column).unwrap_or(usize::MAX);
+            self.places.offset(line, column).unwrap_or(self.file.text.len())
         };
         let start = offset(span.start);
         start..offset(span.end).max(start)
@@ -116,6 +134,12 @@ impl<'a> Checker<'a> {
     /// Where a clause's word stands first.
     fn word(&self, word: &str) -> Range<usize> {
         self.words.get(word).cloned().unwrap_or(self.range.start..self.range.start)
+    }
+
+    /// Where the first of these words stands that the text has; for what the parser gives no place, or that of a part.
+    fn place(&self, words: &[&str], otherwise: Span) -> Range<usize> {
+        let found = words.iter().find_map(|word| self.words.get(*word));
+        found.cloned().unwrap_or_else(|| self.bytes(otherwise))
     }
 
     fn query(&mut self, query: Query) -> Option<CheckedQuery> {
@@ -154,8 +178,8 @@ impl<'a> Checker<'a> {
             self.other_clause(present, word);
         }
         if !pipe_operators.is_empty() {
-            let at = self.within.clone();
-            self.refuse(codes::Q012, "pipe operators are not read", at, "write WHERE");
+            let at = self.place(&["|>"], Span::empty());
+            self.refuse(codes::Q012, "pipe operators are not read", at, "put the condition into WHERE");
         }
         let start = self.within.clone();
         match *body {
@@ -190,7 +214,13 @@ impl<'a> Checker<'a> {
     fn other_clause(&mut self, present: bool, word: &str) {
         if present {
             let message = format!("{word} is a clause that rules may not use");
-            let help = "a rule is SELECT … FROM table WHERE …";
+            let help = match word {
+                "SAMPLE" | "TABLESAMPLE" => "leave it out: a rule judges each event",
+                "INTO" => "leave it out: the pipeline says where alerts go",
+                "EXCLUDE" => "name the columns that the alert needs",
+                "PREWHERE" => "put the condition into WHERE",
+                _ => "leave it out: a rule is SELECT … FROM table WHERE …",
+            };
             self.refuse(codes::Q012, message, self.word(word), help);
         }
     }
@@ -246,7 +276,7 @@ impl<'a> Checker<'a> {
         }
         let each = "a rule alerts on each row as it comes; leave it to the consumer of the alerts";
         for (present, word) in [
-            (distinct.is_some(), "DISTINCT"),
+            (distinct.is_some_and(|kind| kind != Distinct::All), "DISTINCT"),
             (top.is_some(), "TOP"),
             (qualify.is_some(), "QUALIFY"),
             (!sort_by.is_empty(), "SORT"),
@@ -257,7 +287,6 @@ impl<'a> Checker<'a> {
             }
         }
         for (present, word) in [
-            (!optimizer_hints.is_empty() || select_modifiers.is_some(), "SELECT"),
             (exclude.is_some(), "EXCLUDE"),
             (into.is_some(), "INTO"),
             (!lateral_views.is_empty(), "LATERAL"),
@@ -266,9 +295,20 @@ impl<'a> Checker<'a> {
             (!cluster_by.is_empty(), "CLUSTER"),
             (!distribute_by.is_empty(), "DISTRIBUTE"),
             (value_table_mode.is_some(), "AS"),
-            (flavor != SelectFlavor::Standard, "FROM"),
         ] {
             self.other_clause(present, word);
+        }
+
+        if !optimizer_hints.is_empty() || select_modifiers.is_some() {
+            let at = self.word("SELECT");
+            self.refuse(codes::Q012, "hints and modifiers of SELECT are not read", at, "leave them out");
+        }
+        if flavor != SelectFlavor::Standard {
+            let help = "write SELECT … FROM table WHERE …";
+            self.refuse(codes::Q012, "FROM stands before SELECT", self.word("FROM"), help);
+        } else if projection.is_empty() {
+            let help = "name the columns that the alert shows, or write *";
+            self.refuse(codes::Q001, "no column stands behind SELECT", self.word("SELECT"), help);
         }
 
         let table = self.from(from);
@@ -308,7 +348,12 @@ impl<'a> Checker<'a> {
             let at = self.bytes(join.relation.span());
             self.refuse(codes::Q015, "joins are not available", at, help);
         }
-        let at = self.bytes(relation.span());
+        let at = match &relation {
+            TableFactor::Table { name, .. } if name.span() == Span::empty() => {
+                self.place(&["FROM '"], Span::empty())
+            }
+            other => self.bytes(other.span()),
+        };
         let TableFactor::Table {
             name,
             alias,
@@ -322,21 +367,29 @@ impl<'a> Checker<'a> {
             index_hints,
         } = relation
         else {
-            let (code, what) = match relation {
-                TableFactor::Derived { lateral: false, .. } => (codes::Q019, "a subquery in FROM"),
-                TableFactor::Derived { lateral: true, .. } => (codes::Q018, "LATERAL"),
-                TableFactor::NestedJoin { .. } => (codes::Q015, "a join"),
-                TableFactor::Pivot { .. } => (codes::Q012, "PIVOT"),
-                TableFactor::Unpivot { .. } => (codes::Q012, "UNPIVOT"),
-                TableFactor::MatchRecognize { .. } => (codes::Q012, "MATCH_RECOGNIZE"),
-                _ => (codes::Q018, "a table function"),
+            let alone = "leave it out: a rule is SELECT … FROM table WHERE …";
+            let where_ = "put its conditions into the WHERE of the rule";
+            let one = "name one table after FROM; docs/tables.md lists them";
+            let (code, what, words, help): (_, _, &[&str], _) = match relation {
+                TableFactor::Derived { lateral: false, .. } => {
+                    (codes::Q019, "a subquery in FROM", &[], where_)
+                }
+                TableFactor::Derived { lateral: true, .. } => (codes::Q018, "LATERAL", &["LATERAL"], where_),
+                TableFactor::NestedJoin { .. } => (codes::Q015, "a join", &["JOIN"], help),
+                TableFactor::Pivot { .. } => (codes::Q012, "PIVOT", &["PIVOT"], alone),
+                TableFactor::Unpivot { .. } => (codes::Q012, "UNPIVOT", &["UNPIVOT"], alone),
+                TableFactor::MatchRecognize { .. } => {
+                    (codes::Q012, "MATCH_RECOGNIZE", &["MATCH_RECOGNIZE"], alone)
+                }
+                _ => (codes::Q018, "a table function", TABLE_FUNCTIONS, one),
             };
-            let help = known();
+            let at = self.place(words, relation.span());
             self.refuse(code, format!("{what} is not available"), at, help);
             return None;
         };
         if args.is_some() {
-            let (message, help) = (format!("the table function `{name}` is refused"), known());
+            let message = format!("the table function `{name}` is refused");
+            let help = "name one table after FROM; docs/tables.md lists them";
             self.refuse(codes::Q018, message, at, help);
             return None;
         }
@@ -373,110 +426,6 @@ impl<'a> Checker<'a> {
             self.qualifier = name.value;
         }
         Some(table.name().to_owned())
-    }
-
-    fn projection(&mut self, mut items: Vec<SelectItem>) -> Vec<(String, Expr, Range<usize>)> {
-        if let Some(beyond) = items.get(self.limits.outputs_max) {
-            let at = self.bytes(beyond.span());
-            let message = format!("more than {} output columns", self.limits.outputs_max);
-            self.refuse(codes::Q005, message, at, "name the columns that the alert needs");
-            items.truncate(self.limits.outputs_max);
-        }
-        let mut outputs: Vec<(String, Expr, Range<usize>)> = Vec::new();
-        let mut lower = HashSet::new();
-        let mut add = |checker: &mut Self, name: String, expr: Expr, at: Range<usize>| {
-            if !lower.insert(name.to_lowercase()) {
-                let message = format!("two output columns are called `{name}`");
-                checker.refuse(codes::Q024, message, at.clone(), "give one of them another name with AS");
-            }
-            outputs.push((name, expr, at));
-        };
-        for item in items {
-            let at = self.bytes(item.span());
-            self.within = at.clone();
-            match item {
-                SelectItem::UnnamedExpr(expr) => {
-                    let written: String = expr.to_string().chars().take(self.limits.name_chars_max).collect();
-                    let expr = self.expression(expr, 0);
-                    let name = match &expr {
-                        Expr::Identifier(ident) => ident.value.clone(),
-                        _ => written,
-                    };
-                    add(self, name, expr, at);
-                }
-                SelectItem::ExprWithAlias { expr, alias } => {
-                    let expr = self.expression(expr, 0);
-                    let alias_at = self.bytes(alias.span);
-                    if alias.value.is_empty() || alias.value.chars().count() > self.limits.name_chars_max {
-                        let message =
-                            format!("a column's name has 1 to {} characters", self.limits.name_chars_max);
-                        self.refuse(codes::Q026, message, alias_at.clone(), "choose another name");
-                    }
-                    add(self, alias.value, expr, alias_at);
-                }
-                SelectItem::Wildcard(options) => {
-                    self.wildcard_options(&options, &at);
-                    for (name, expr) in self.all_columns() {
-                        add(self, name, expr, at.clone());
-                    }
-                }
-                SelectItem::QualifiedWildcard(kind, options) => {
-                    self.wildcard_options(&options, &at);
-                    let ours = match &kind {
-                        SelectItemQualifiedWildcardKind::ObjectName(name) => single(name)
-                            .is_some_and(|ident| ident.value.eq_ignore_ascii_case(&self.qualifier)),
-                        SelectItemQualifiedWildcardKind::Expr(_) => false,
-                    };
-                    if ours || self.table.is_none() {
-                        for (name, expr) in self.all_columns() {
-                            add(self, name, expr, at.clone());
-                        }
-                    } else {
-                        let help = format!("write * or {}.*", self.qualifier);
-                        self.refuse(codes::Q008, "what stands before .* is not the table", at, help);
-                    }
-                }
-                SelectItem::ExprWithAliases { .. } => {
-                    let help = "give the column one name";
-                    self.refuse(codes::Q012, "several names for one column", at, help);
-                }
-            }
-        }
-        outputs
-    }
-
-    fn wildcard_options(&mut self, options: &WildcardAdditionalOptions, at: &Range<usize>) {
-        let WildcardAdditionalOptions {
-            wildcard_token: _,
-            opt_ilike,
-            opt_exclude,
-            opt_except,
-            opt_replace,
-            opt_rename,
-            opt_alias,
-        } = options;
-        if opt_ilike.is_some()
-            || opt_exclude.is_some()
-            || opt_except.is_some()
-            || opt_replace.is_some()
-            || opt_rename.is_some()
-            || opt_alias.is_some()
-        {
-            let help = "name the columns that the alert needs";
-            self.refuse(codes::Q012, "options of * are not read", at.clone(), help);
-        }
-    }
-
-    /// What `*` stands for: the organisation, the time and what the table declares.
-    fn all_columns(&mut self) -> Vec<(String, Expr)> {
-        let Some(table) = self.table else { return Vec::new() };
-        let names: Vec<String> = ["org_id", "event_time"]
-            .into_iter()
-            .map(str::to_owned)
-            .chain(table.table.columns.iter().map(|column| column.name.clone()))
-            .collect();
-        self.columns.extend(names.iter().cloned());
-        names.into_iter().map(|name| (name.clone(), Expr::Identifier(Ident::with_quote('"', name)))).collect()
     }
 }
 

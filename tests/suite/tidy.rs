@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("decode", &[]),
     ("config", &["decode::DecodeLimits", "diagnostic", "document", "record::wall_clock"]),
     ("normalise", &["decode", "diagnostic", "document", "record"]),
-    ("rules", &["config::Limits", "diagnostic", "document", "normalise"]),
+    ("rules", &["config::Limits", "diagnostic", "document", "normalise", "printable"]),
     ("detect", &["decode", "diagnostic", "normalise", "record", "rules"]),
     // The consumer subscribes to what the pipeline declares.
     ("source", &["config::kafka", "pipeline::definition"]),

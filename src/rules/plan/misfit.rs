@@ -22,10 +22,15 @@ pub(super) const INTERVALS: &str = "compare times instead: a > b + INTERVAL '5 m
 
 /// What to write, by a part of the message; the first that fits.
 const HELP: &[(&[&str], &str)] = &[
+    // Before what speaks of types alone.
     (&["parsing timestamp"], "write a time as TIMESTAMP '2026-10-03T01:00:00Z'"),
     (
         &["cannot cast string"],
         "write a literal of the column's type, or make a text of the column: CAST(x AS VARCHAR)",
+    ),
+    (
+        &["type interval", "unable to represent", "interval field"],
+        "write it like INTERVAL '5 minutes', and of at most 1000 years",
     ),
     (&["requires a boolean", "logical boolean"], "compare it with something, such as x = 'value'"),
     (&["function '"], "docs/functions.md has the arguments; CAST(x AS VARCHAR) makes a text"),

@@ -1,15 +1,16 @@
 //! Which functions a rule may call, and with which arguments.
 //!
 //! Owns the refusals of everything that is not on `rules::functions`' list, each with its reason, and the
-//! bounds on arguments: patterns are literals that compile small, and no chain of calls makes a text much
-//! longer than the event gave it.
+//! bounds on arguments: what must be a literal is one, and no chain of calls makes a text much longer than the
+//! event gave it. Patterns are `patterns`'.
 
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Spanned,
     UnaryOperator, Value, ValueWithSpan,
 };
 
-use super::expression::{null, shortened};
+use super::expression::null;
+use super::expression::shortened;
 use super::{Checker, single};
 use crate::diagnostic::{codes, nearest};
 use crate::rules::functions::{self, Arguments, Network};
@@ -100,6 +101,26 @@ const WINDOWS: &[&str] =
     &["cume_dist", "dense_rank", "lag", "lead", "ntile", "percent_rank", "rank", "row_number"];
 /// Yield rows.
 const TABLES: &[&str] = &["flatten", "generate_series", "json_each", "range", "unnest"];
+/// Parts of a time that `date_part` and EXTRACT know, in lower case; the names that arrow gives them.
+#[rustfmt::skip]
+pub(super) const TIME_PARTS: &[&str] = &[
+    "year", "years", "y", "yr", "yrs", "isoyear", "quarter", "qtr", "month", "months", "mon", "mons", "week", "weeks", "w",
+    "day", "days", "d", "dow", "isodow", "doy", "hour", "hours", "h", "hr", "hrs", "minute", "minutes", "m", "min", "mins",
+    "second", "seconds", "s", "sec", "secs", "millisecond", "milliseconds", "ms", "msec", "msecs", "microsecond",
+    "microseconds", "us", "usec", "usecs", "nanosecond", "nanoseconds", "epoch",
+];
+/// Arguments with a few values: the function, which argument, its values, and how to name them.
+const CHOICES: &[(&str, usize, &[&str], &str)] = &[
+    (
+        "date_part",
+        0,
+        TIME_PARTS,
+        "'year', 'month', 'day', 'hour', 'minute', 'second', 'dow', 'doy', 'week' or 'epoch'",
+    ),
+    ("encode", 1, &["base64", "base64pad", "hex"], "'hex' or 'base64'"),
+];
+/// The planner makes a CASE of them, which asks for each argument and gives it.
+const REPEATED: &[&str] = &["coalesce", "ifnull", "nvl", "nvl2"];
 /// Known elsewhere, with what to write here.
 const INSTEAD: &[(&str, &str)] = &[
     ("abs", "compare with both signs; it fails on the smallest number"),
@@ -215,6 +236,11 @@ impl Checker<'_> {
                 }
             }
         }
+        if values.is_empty() {
+            let message = format!("`{}` needs arguments", known.name);
+            self.refuse(codes::Q022, message, name_at, format!("call it so: {}", known.signature));
+            return null();
+        }
         let _ = uses_odbc_syntax;
         let growth = self.arguments(known, &values).max(1);
         let outside = self.growth;
@@ -223,9 +249,10 @@ impl Checker<'_> {
             let message = format!("the text could become {} times as long", self.growth);
             self.refuse(codes::Q026, message, name_at.clone(), "replace by something shorter, or nest less");
         }
+        let copies = if REPEATED.contains(&known.name) { 3 } else { 1 };
         let args = values
             .into_iter()
-            .map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(self.expression(value, depth + 1))))
+            .map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(self.copied(copies, value, depth + 1))))
             .collect();
         self.growth = outside;
         let mut resolved = sqlparser::ast::Ident::new(known.name);
@@ -254,6 +281,19 @@ impl Checker<'_> {
                 for value in which.iter().filter_map(|at| values.get(*at)) {
                     if literal(value).is_none() {
                         self.must_be_literal(function, value);
+                    }
+                }
+                for (name, at, known, said) in CHOICES {
+                    if *name == function.name
+                        && let Some(value) = values.get(*at)
+                        && let Some(text) = text_of(value)
+                        && !known.contains(&text.as_str())
+                        // Parts of a time may be written in any case.
+                        && !(*at == 0 && known.contains(&text.to_ascii_lowercase().as_str()))
+                    {
+                        let place = self.bytes(value.span());
+                        let message = format!("`{name}` knows no '{}'", shortened(&text));
+                        self.refuse(codes::Q022, message, place, format!("use {said}"));
                     }
                 }
                 // Hexadecimal doubles a text, and calls can stand inside each other.
@@ -385,84 +425,6 @@ impl Checker<'_> {
             self.refuse(codes::Q011, "the count of characters must be a literal number", at, help);
         }
     }
-
-    pub(super) fn like(&mut self, any: bool, pattern: &Expr, escape: Option<&ValueWithSpan>) {
-        let at = self.bytes(pattern.span());
-        if any {
-            let help = "write one LIKE for each pattern, with OR";
-            self.refuse(codes::Q011, "LIKE ANY is not available", at, help);
-        } else if text_of(pattern).is_none() {
-            let help = "write the pattern in single quotes; contains(), starts_with() and ends_with() compare columns";
-            self.refuse(codes::Q021, "the pattern of LIKE must be a literal", at, help);
-        } else if escape.is_some_and(|escape| escape.value != Value::SingleQuotedString("\\".into())) {
-            let help = "leave ESCAPE out, and escape % and _ with a backslash";
-            self.refuse(codes::Q011, "ESCAPE with another character is not available", at, help);
-        } else if let Some((lost, fixed)) = text_of(pattern).and_then(|text| lost_backslash(&text)) {
-            let message = format!("LIKE takes the backslash before `{lost}` as an escape, and drops it");
-            self.warn(codes::Q028, message, at, format!("write it twice: '{}'", shortened(&fixed)));
-        }
-    }
-
-    /// A regular expression must be a literal that compiles within bounds.
-    pub(super) fn regex(&mut self, pattern: &Expr, flags: Option<&Expr>) {
-        let at = self.bytes(pattern.span());
-        let Some(text) = text_of(pattern) else {
-            let help = "write the pattern in single quotes";
-            self.refuse(codes::Q021, "a regular expression must be a literal", at, help);
-            return;
-        };
-        if let Some(flags) = flags
-            && text_of(flags).is_none_or(|flags| !flags.chars().all(|flag| "gimsxU".contains(flag)))
-        {
-            let place = self.bytes(flags.span());
-            self.refuse(codes::Q021, "unknown flags", place, "use i, s, m, x and U, and g in regexp_replace");
-        }
-        if text.len() > self.limits.regex_bytes_max {
-            let message =
-                format!("the regular expression has more than {} bytes", self.limits.regex_bytes_max);
-            self.refuse(codes::Q021, message, at, "use IN or LIKE for lists of words");
-            return;
-        }
-        let compiled = regex::RegexBuilder::new(&text)
-            .size_limit(self.limits.regex_compiled_bytes_max)
-            .nest_limit(self.limits.regex_nesting_max)
-            .build();
-        match compiled {
-            Ok(_) => {}
-            Err(regex::Error::CompiledTooBig(_)) => {
-                let help = "use smaller repetitions";
-                self.refuse(codes::Q021, "the regular expression is too large when compiled", at, help);
-            }
-            Err(error) => {
-                let line = error.to_string();
-                let reason = line.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
-                let help = "look-around and back-references do not exist in this engine";
-                self.refuse(codes::Q021, format!("the regular expression is invalid: {reason}"), at, help);
-            }
-        }
-    }
-}
-
-/// The first character of a LIKE pattern that a backslash stands before in vain, and the pattern with each such
-/// backslash doubled, as it would be written in SQL.
-fn lost_backslash(pattern: &str) -> Option<(char, String)> {
-    let (mut lost, mut fixed) = (None, String::new());
-    let mut rest = pattern.chars();
-    while let Some(character) = rest.next() {
-        fixed.push(character);
-        if character == '\\' {
-            match rest.next() {
-                Some(escaped @ ('\\' | '%' | '_')) => fixed.push(escaped),
-                Some(other) => {
-                    lost.get_or_insert(other);
-                    fixed.extend(['\\', other]);
-                }
-                // At the end it stands for itself.
-                None => {}
-            }
-        }
-    }
-    lost.map(|lost| (lost, fixed.replace('\'', "''")))
 }
 
 /// A literal, perhaps with a sign or in parentheses.
@@ -478,7 +440,7 @@ fn literal(expr: &Expr) -> Option<&Value> {
 }
 
 /// The text of a literal string, or an unsigned number as written.
-fn text_of(expr: &Expr) -> Option<String> {
+pub(super) fn text_of(expr: &Expr) -> Option<String> {
     match expr {
         Expr::UnaryOp { .. } => None,
         other => match literal(other)? {

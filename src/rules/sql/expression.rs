@@ -10,20 +10,34 @@ use sqlparser::ast::{
 };
 
 use super::Checker;
+use super::arguments::TIME_PARTS;
 use crate::diagnostic::{codes, suggest};
+use crate::rules::PROBLEMS_MAX;
 
 impl Checker<'_> {
     /// Checks an expression and gives it back for the planner; NULL where it was refused.
     pub(super) fn expression(&mut self, expr: Expr, depth: usize) -> Expr {
         self.expressions += 1;
-        if depth > self.limits.depth_max || self.expressions > self.limits.expressions_max {
+        self.planned = self.planned.saturating_add(self.copies);
+        let (deep, many) = (self.limits.depth_max, self.limits.expressions_max);
+        let excess = if depth > deep || self.expressions > many {
+            let message = format!("the expression has more than {deep} levels or {many} parts");
+            Some((message, "split the rule, or use IN with a list"))
+        } else if self.planned > self.limits.planned_max {
+            let message = format!(
+                "the planner would make more than {} parts of this: CASE, BETWEEN and coalesce repeat what is in them",
+                self.limits.planned_max
+            );
+            Some((message, "write CASE x WHEN 'value' THEN …, or nest less"))
+        } else {
+            None
+        };
+        if let Some((message, help)) = excess {
             // Once is enough: everything below would say the same.
             if self.expressions < usize::MAX / 2 {
                 self.expressions = usize::MAX / 2;
-                let (deep, many) = (self.limits.depth_max, self.limits.expressions_max);
-                let message = format!("the expression has more than {deep} levels or {many} parts");
                 let at = self.within.clone();
-                self.refuse(codes::Q005, message, at, "split the rule, or use IN with a list");
+                self.refuse(codes::Q005, message, at, help);
             }
             return null();
         }
@@ -55,7 +69,7 @@ impl Checker<'_> {
                 negated,
             },
             Expr::Between { expr, negated, low, high } => Expr::Between {
-                expr: below(self, expr),
+                expr: Box::new(self.copied(2, *expr, depth + 1)),
                 negated,
                 low: below(self, low),
                 high: below(self, high),
@@ -87,21 +101,11 @@ impl Checker<'_> {
                 let (expr, pattern) = (below(self, expr), below(self, pattern));
                 Expr::ILike { negated, any: false, expr, pattern, escape_char: None }
             }
-            Expr::Case { case_token, end_token, operand, conditions, else_result } => Expr::Case {
-                case_token,
-                end_token,
-                operand: operand.map(|e| below(self, e)),
-                conditions: conditions
-                    .into_iter()
-                    .map(|CaseWhen { condition, result }| CaseWhen {
-                        condition: self.expression(condition, depth + 1),
-                        result: self.expression(result, depth + 1),
-                    })
-                    .collect(),
-                else_result: else_result.map(|e| below(self, e)),
-            },
+            case @ Expr::Case { .. } => self.case(case, depth),
             Expr::Cast { kind, expr, data_type, array, format } => {
-                let at = self.bytes(expr.span());
+                let name = data_type.to_string();
+                let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                let at = self.place(&[&name.to_ascii_uppercase()], expr.span());
                 if array || format.is_some() {
                     let message = "CAST with ARRAY or FORMAT is not available";
                     self.refuse(codes::Q011, message, at.clone(), "cast to a plain type");
@@ -118,8 +122,9 @@ impl Checker<'_> {
             }
             Expr::Interval(interval) => self.interval(interval),
             Expr::Extract { field, syntax, expr } => {
-                if matches!(field, DateTimeField::Custom(_)) {
-                    let at = self.bytes(expr.span());
+                let name = field.to_string();
+                if !TIME_PARTS.contains(&name.to_ascii_lowercase().as_str()) {
+                    let at = self.place(&[&name.to_ascii_uppercase()], expr.span());
                     let help = "use YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, DOW, DOY, WEEK or EPOCH";
                     self.refuse(codes::Q011, format!("EXTRACT knows no `{field}`"), at, help);
                 }
@@ -164,8 +169,61 @@ impl Checker<'_> {
         }
     }
 
+    /// The same for a part that the planner repeats.
+    pub(super) fn copied(&mut self, times: usize, expr: Expr, depth: usize) -> Expr {
+        let outside = self.copies;
+        self.copies = outside.saturating_mul(times);
+        let expr = self.expression(expr, depth);
+        self.copies = outside;
+        expr
+    }
+
+    /// DataFusion makes ANDs and ORs of a CASE that yields truth values: each condition, and then what it excludes for
+    /// each one behind it.
+    fn case(&mut self, expr: Expr, depth: usize) -> Expr {
+        let Expr::Case { case_token, end_token, operand, conditions, else_result } = expr else {
+            return null();
+        };
+        let plain = |result: &Expr| match result {
+            Expr::Value(value) => matches!(value.value, Value::SingleQuotedString(_) | Value::Number(..)),
+            other => matches!(other, Expr::Identifier(_)),
+        };
+        let shown = depth == 0 && conditions.iter().all(|when| plain(&when.result));
+        let repeated = operand.is_none() && !shown;
+        let count = conditions.len();
+        Expr::Case {
+            case_token,
+            end_token,
+            operand: operand.map(|e| Box::new(self.expression(*e, depth + 1))),
+            conditions: conditions
+                .into_iter()
+                .enumerate()
+                .map(|(at, CaseWhen { condition, result })| CaseWhen {
+                    condition: self.copied(if repeated { count - at + 1 } else { 1 }, condition, depth + 1),
+                    result: self.expression(result, depth + 1),
+                })
+                .collect(),
+            else_result: else_result.map(|e| Box::new(self.expression(*e, depth + 1))),
+        }
+    }
+
     fn refuse_kind(&mut self, expr: &Expr) {
-        let at = self.bytes(expr.span());
+        let words: &[&str] = match expr {
+            Expr::Exists { .. } => &["EXISTS"],
+            Expr::RLike { regexp: false, .. } => &["RLIKE"],
+            Expr::RLike { regexp: true, .. } => &["REGEXP"],
+            Expr::MatchAgainst { .. } => &["MATCH"],
+            Expr::Struct { .. } | Expr::Named { .. } => &["STRUCT"],
+            Expr::Map(_) => &["MAP"],
+            Expr::Dictionary(_) => &["{"],
+            Expr::Array(_) => &["ARRAY", "["],
+            Expr::Overlay { .. } => &["OVERLAY"],
+            Expr::Convert { .. } => &["CONVERT", "TRY_CONVERT"],
+            Expr::Ceil { .. } => &["CEIL", "CEILING"],
+            Expr::Floor { .. } => &["FLOOR"],
+            _ => &[],
+        };
+        let at = self.place(words, expr.span());
         let (code, what, help) = match expr {
             Expr::Exists { .. } | Expr::Subquery(_) | Expr::InSubquery { .. } => {
                 (codes::Q019, "a subquery", "write the values into the rule, with IN ('…', '…')")
@@ -181,14 +239,18 @@ impl Checker<'_> {
                 "times are in UTC; add an INTERVAL, such as + INTERVAL '9 hours'",
             ),
             Expr::SimilarTo { .. } => (codes::Q011, "SIMILAR TO", "use ~ with a regular expression, or LIKE"),
-            Expr::RLike { .. } => (codes::Q011, "RLIKE", "use ~ (or ~* to ignore case)"),
+            Expr::RLike { .. } => (codes::Q011, "RLIKE (or REGEXP)", "use ~ (or ~* to ignore case)"),
+            Expr::MatchAgainst { .. } => (codes::Q011, "MATCH", "use ILIKE, or ~ with a regular expression"),
+            Expr::Ceil { .. } | Expr::Floor { .. } => {
+                (codes::Q011, "rounding a time", "use date_part for a part of a time")
+            }
             Expr::Collate { .. } => (codes::Q011, "COLLATE", "use ILIKE or lower() to ignore case"),
             Expr::Array(_) | Expr::CompoundFieldAccess { .. } => {
                 (codes::Q011, "an array", "columns are plain; use json_get for a value inside a JSON text")
             }
             Expr::JsonAccess { .. } => (codes::Q011, "a path with `:`", "use json_get(text, 'a.b')"),
             Expr::Struct { .. } | Expr::Named { .. } | Expr::Dictionary(_) | Expr::Map(_) => {
-                (codes::Q011, "a struct or map", "return its parts as columns of their own")
+                (codes::Q011, "a struct or map", "use plain values; json_get reads a JSON text")
             }
             Expr::Tuple(_) => (codes::Q011, "a row of values", "compare the columns one by one, with AND"),
             Expr::Lambda(_) => (codes::Q011, "a lambda", "rules have no function that takes one"),
@@ -247,7 +309,11 @@ impl Checker<'_> {
             }
             None => {
                 if !table.table.incomplete && self.unknown.insert(ident.value.to_lowercase()) {
-                    let mut help = suggest(&ident.value, table.column_names());
+                    let mut help = match self.unknown.len() {
+                        // A suggestion takes time, and so many are not shown.
+                        many if many > PROBLEMS_MAX => String::new(),
+                        _ => suggest(&ident.value, table.column_names()),
+                    };
                     if ident.quote_style == Some('"') {
                         help.push_str("; a text stands in single quotes");
                     }

@@ -1,5 +1,8 @@
 //! The hostile queries: one row each, and the code that refuses it.
 
+mod bounds;
+mod places;
+
 use std::sync::LazyLock;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
