@@ -95,6 +95,8 @@ pub struct AlertInput<'a> {
     pub position: &'a Position,
     /// When it happened.
     pub event_time: TimeMicros,
+    /// Whether the event says so; else it has its record's time.
+    pub time_is_told: bool,
     /// When Kafka received it.
     pub ingest_time: Option<TimeMicros>,
     /// Now: the alert's own time.
@@ -217,7 +219,8 @@ fn finding(input: &AlertInput<'_>, id: Uuid, allowance: Allowance) -> (Value, Cu
         "tenant_uid": cut.name("org_id", input.org_id.as_str()),
         "log_name": cut.name("source", input.source),
     });
-    set(&mut metadata, "original_time", time::iso(input.event_time).map(Value::from));
+    let told = input.time_is_told.then(|| time::iso(input.event_time)).flatten();
+    set(&mut metadata, "original_time", told.map(Value::from));
     set(&mut metadata, "logged_time", input.ingest_time.map(|time| json!(millis(time))));
     let extension = json!([{"name": "win", "uid": "2", "version": OCSF_VERSION}]);
     set(&mut metadata, "extensions", windows.then_some(extension));
@@ -385,6 +388,7 @@ fn noroshi(
         "raw_data_cut": raw_cut,
     });
     set(&mut noroshi, "ingest_time", input.ingest_time.map(|time| json!(millis(time))));
+    set(&mut noroshi, "time_source", (!input.time_is_told).then(|| json!("record")));
     let range = input.raw_from.map(|from| json!([from, from + input.raw.len()]));
     set(&mut noroshi, "raw_data_range", range);
     let names = cut.into_names();

@@ -115,6 +115,7 @@ pub fn reject_flood(input: &FloodInput<'_>) -> Alert {
         output: &output,
         position: input.position,
         event_time: input.ingest_time.unwrap_or(input.now),
+        time_is_told: true,
         ingest_time: input.ingest_time,
         now: input.now,
         raw: &[],

@@ -164,6 +164,7 @@ struct KeptEvent {
     record: usize,
     index: u32,
     event_time: TimeMicros,
+    time_is_told: bool,
 }
 
 /// One lane's engine.
@@ -291,10 +292,9 @@ impl Engine {
         let kept = self.records.len();
         let mut index = 0u32;
         feed.decoder.decode(payload, &mut |slots| {
-            let event_time = layout.event_time(slots, source.zone).unwrap_or_else(|| {
-                made.times_missing += 1;
-                ingest_time.unwrap_or(0)
-            });
+            let told = layout.event_time(slots, source.zone);
+            made.times_missing += u64::from(told.is_none());
+            let event_time = told.or(ingest_time).unwrap_or(0);
             let context = EventContext {
                 org_id: organisation.id.as_str(),
                 source: &source.id,
@@ -316,7 +316,7 @@ impl Engine {
                 }
             } else {
                 made.any_rows = true;
-                events.push(KeptEvent { record: kept, index, event_time });
+                events.push(KeptEvent { record: kept, index, event_time, time_is_told: told.is_some() });
             }
             index += 1;
         })

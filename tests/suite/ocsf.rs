@@ -141,6 +141,7 @@ fn alert(table: &Table, row: &Map<String, Value>) -> Value {
         output: output.as_object().expect("a map"),
         position: &Position { topic: "ministry.windows".into(), partition: 0, offset: 42, index: 1 },
         event_time: 1_767_312_000_123_456,
+        time_is_told: true,
         ingest_time: Some(1_767_312_001_000_000),
         now: 1_767_312_002_000_000,
         raw: Value::Object(row.clone()).to_string().as_bytes(),

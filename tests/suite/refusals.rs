@@ -142,6 +142,29 @@ fn a_topic_of_dead_letters_that_takes_nothing_stops_the_process() {
     assert_eq!(setup.committed(broker), 1, "what stands before it is through");
 }
 
+/// The client waits for a topic to come back as long as the transaction lasts; nobody else has to.
+#[test]
+fn a_shared_topic_that_is_deleted_is_named_before_the_transaction_is_over() {
+    let Some(broker) = broker() else { return };
+    let setup = Setup::new(broker, &repository(RULE), "earliest");
+    let produce = |number| broker.produce(&setup.topic("power"), [Record::new(0, event(number, 1))]);
+    produce(0);
+    let mut running = setup.run(broker, 1, &[]);
+    running.runs_until("it has committed", || setup.committed(broker) == 1);
+    broker.delete_topic(&setup.alerts);
+    produce(1);
+    assert_eq!(running.wait().code(), Some(3), "{}", running.log());
+    let log = running.log();
+    assert!(log.contains(&format!("publishing to `{}`", setup.alerts)), "{log}");
+    assert!(!log.contains("not delivered in time"), "{log}");
+    assert_eq!(setup.committed(broker), 1);
+    broker.create_topic(&setup.alerts, 1);
+    let mut running = setup.run(broker, 1, &[]);
+    running.runs_until("it catches up", || setup.committed(broker) == 2);
+    let (status, log) = running.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
 /// A topic that is not there when the process starts parks its organisation, and nobody else.
 #[test]
 fn an_organisation_whose_topic_is_made_later_starts_late_and_misses_nothing() {

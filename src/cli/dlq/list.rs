@@ -13,8 +13,10 @@ use crate::cli::place::Place;
 use crate::normalise::time;
 use crate::printable;
 
-/// Columns for what a reject says of itself; the rest is cut.
+/// Columns for what a reject says of itself at a terminal; the rest is cut.
 const TEXT_COLUMNS_MAX: usize = 64;
+/// Elsewhere.
+const TEXT_COLUMNS_PIPED_MAX: usize = 4_096;
 /// Sources and codes that are totalled apart; a dead-letter topic that others write to may name more.
 const TOTALS_MAX: usize = 10_000;
 
@@ -127,7 +129,10 @@ pub fn main(args: &ListArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", printable::json(&format!("{:#}", document(&listed))))?,
-        Format::Human => write!(out, "{}", page(&listed))?,
+        Format::Human => {
+            let columns = if terminal.live_out { TEXT_COLUMNS_MAX } else { TEXT_COLUMNS_PIPED_MAX };
+            write!(out, "{}", page(&listed, columns))?;
+        }
     }
     Ok(Outcome::Done)
 }
@@ -144,7 +149,8 @@ fn document(listed: &Listed) -> Value {
     json!({ "rejects": listed.rows, "left_out": listed.left_out, "foreign": listed.foreign, "totals": totals })
 }
 
-fn page(listed: &Listed) -> String {
+/// Reasons take at most so many columns.
+fn page(listed: &Listed, columns: usize) -> String {
     let foreign = match listed.foreign {
         0 => String::new(),
         count => {
@@ -176,7 +182,7 @@ fn page(listed: &Listed) -> String {
             text("code"),
             row["attempt"].to_string(),
             row["bytes"].to_string(),
-            format!("{}{marks}", printable::line(&text("reason"), TEXT_COLUMNS_MAX)),
+            format!("{}{marks}", printable::line(&text("reason"), columns)),
         ]);
     }
     let mut page = table(&rows);
@@ -210,7 +216,7 @@ fn page(listed: &Listed) -> String {
 fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| row.iter().map(|text| printable::line(text, TEXT_COLUMNS_MAX * 2)).collect())
+        .map(|row| row.iter().map(|text| printable::line(text, TEXT_COLUMNS_PIPED_MAX * 2)).collect())
         .collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =
@@ -269,7 +275,7 @@ mod tests {
         let mut listed = Listed::default();
         all.iter().for_each(|met| listed.add(met, (true, 2)));
         assert_eq!(
-            page(&listed),
+            page(&listed, TEXT_COLUMNS_MAX),
             "\
 POSITION  TIME                  ORGANISATION  SOURCE   CODE    ATTEMPT  BYTES  REASON
 dead/0/1  1970-01-01T00:00:01Z  power         windows  syntax  1        5      at \u{fffd}[31mline 1
@@ -290,13 +296,17 @@ windows  syntax  2        1              10
         all.iter().for_each(|met| listed.add(met, (false, 9)));
         let positions: Vec<&str> = listed.rows.iter().filter_map(|row| row["position"].as_str()).collect();
         assert_eq!((positions, listed.totals.len()), (vec!["dead/0/1", "dead/0/3"], 2));
-        assert_eq!(page(&Listed::default()), "no rejects\n");
+        assert_eq!(page(&Listed::default(), TEXT_COLUMNS_MAX), "no rejects\n");
         listed.foreign = 2;
         assert!(
-            page(&listed).ends_with("sent in again\n2 rejects of other pipelines not shown: --foreign\n")
+            page(&listed, TEXT_COLUMNS_MAX)
+                .ends_with("sent in again\n2 rejects of other pipelines not shown: --foreign\n")
         );
         let others = Listed { foreign: 1, ..Listed::default() };
-        assert_eq!(page(&others), "no rejects\n1 reject of other pipelines not shown: --foreign\n");
+        assert_eq!(
+            page(&others, TEXT_COLUMNS_MAX),
+            "no rejects\n1 reject of other pipelines not shown: --foreign\n"
+        );
         assert_eq!(super::document(&others)["foreign"], 1);
     }
 }

@@ -57,12 +57,14 @@ struct Case {
     output: Value,
     raw: Vec<u8>,
     limits: AlertLimits,
+    time_is_told: bool,
 }
 
 impl Case {
     fn new(row: Value) -> Self {
         let raw = row.to_string().into_bytes();
-        Self { rule: rule(), table: table(), row, output: json!({}), raw, limits: AlertLimits::default() }
+        let (rule, table, output, limits) = (rule(), table(), json!({}), AlertLimits::default());
+        Self { rule, table, row, output, raw, limits, time_is_told: true }
     }
 
     fn alert(&self) -> Alert {
@@ -85,6 +87,7 @@ impl Case {
             output: self.output.as_object().expect("a map"),
             position: &position,
             event_time: 1_767_312_000_123_456,
+            time_is_told: self.time_is_told,
             ingest_time: Some(1_767_312_001_000_000),
             now: 1_767_312_002_000_000,
             raw: &self.raw,
@@ -235,6 +238,11 @@ fn the_rule_shows_in_the_finding() {
     let value = Case::new(full_row()).value();
     assert_eq!(value["finding_info"]["src_url"], json!("https://example.org/encoded"));
     assert_eq!(value["metadata"]["original_time"], json!("2026-01-02T00:00:00.123456Z"));
+    assert_eq!(value["unmapped"]["noroshi"]["time_source"], Value::Null);
+    // Of an event without a time nothing is said that it does not say itself.
+    let value = Case { time_is_told: false, ..Case::new(full_row()) }.value();
+    assert_eq!(value["metadata"]["original_time"], Value::Null);
+    assert_eq!(value["unmapped"]["noroshi"]["time_source"], "record");
     assert_eq!(value["message"], json!(r"Encoded PowerShell (User=POWER\operator)"));
 }
 

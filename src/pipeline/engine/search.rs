@@ -367,6 +367,7 @@ impl Engine {
             output: &output,
             position: &position,
             event_time: event.event_time,
+            time_is_told: event.time_is_told,
             ingest_time: record.ingest_time,
             now,
             raw,

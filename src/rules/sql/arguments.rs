@@ -158,6 +158,8 @@ impl Checker<'_> {
             match parts.as_slice() {
                 [ident] if column => return self.column(ident, ident),
                 [_, _] if column => return self.compound(&parts),
+                // The table was told already, and which columns it has nobody knows.
+                [_] | [_, _] if self.table.is_none() => return null(),
                 _ => {}
             }
         }

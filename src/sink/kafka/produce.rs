@@ -20,6 +20,13 @@ use crate::sink::{Cause, Epoch, Output};
 
 /// A look at a topic before it is first written to.
 const LOOK_WAIT: Duration = Duration::from_secs(5);
+/// Records that are not delivered after so long may go to a topic that was deleted: the client waits for it to come back,
+/// to the end of the transaction.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+/// A topic is gone when so many looks in a row do not find it, …
+const GONE_LOOKS: u32 = 2;
+/// … so far apart.
+const GONE_LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// How long the cause of a failure is waited for when all reports are there.
 const CAUSE_WAIT: Duration = Duration::from_millis(500);
 
@@ -94,17 +101,32 @@ fn send(
             }
         }
         if epoch.apart {
-            deliver(producer, until)?;
+            deliver(producer, epoch, until)?;
         }
     }
-    deliver(producer, until)
+    deliver(producer, epoch, until)
 }
 
 /// Waits for the reports.
-fn deliver(producer: &BaseProducer<SinkContext>, until: Instant) -> Result<(), Failure> {
+fn deliver(
+    producer: &BaseProducer<SinkContext>,
+    epoch: &Epoch<ConsumerGroupMetadata>,
+    until: Instant,
+) -> Result<(), Failure> {
+    let (mut look_at, mut looks) = (Instant::now() + GONE_AFTER, 0);
     while producer.in_flight_count() > 0 {
-        if Instant::now() >= until {
+        let now = Instant::now();
+        if now >= until {
             return Err(too_slow("records were not delivered in time"));
+        }
+        if now >= look_at {
+            let gone = look(producer, epoch, &mut BTreeSet::new()).err();
+            looks = if gone.is_some() { looks + 1 } else { 0 };
+            if let Some(Failure { why, cause, .. }) = gone.filter(|_| looks >= GONE_LOOKS) {
+                // Of the records that are under way something may be left in the client.
+                return Err(Failure { verdict: Verdict::Fatal, why, cause });
+            }
+            look_at = Instant::now() + GONE_LOOK_PAUSE;
         }
         producer.poll(REPORT_WAIT);
     }
