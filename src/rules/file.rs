@@ -95,12 +95,17 @@ fn folder(
         if entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
             continue;
         }
-        // A link to a folder is not followed: a rule set is what lies in its folder.
-        let Ok(kind) = std::fs::symlink_metadata(&entry).map(|meta| meta.file_type()) else { continue };
-        if kind.is_dir() {
+        // Links are followed: a mounted ConfigMap is made of them, folders included.
+        if entry.is_dir() {
             folder(&entry, depth + 1, limits, files, found);
-        } else if entry.extension().is_some_and(|extension| extension == "sql") && entry.is_file() {
-            files.push(entry);
+        } else if entry.extension().is_some_and(|extension| extension == "sql") {
+            if entry.is_file() {
+                files.push(entry);
+                continue;
+            }
+            // A rule must not vanish without a word.
+            let message = format!("{} is no file, or a link to nothing", entry.display());
+            found.push(Diagnostic::new(codes::D001, message).help("mend the link, or take it away"));
         }
     }
 }

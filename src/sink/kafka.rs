@@ -350,7 +350,7 @@ impl Worker {
                 producer.send_offsets_to_transaction(&list, group, left.min(OFFSETS_PATIENCE))
             }
             Call::Commit => producer.commit_transaction(left),
-            Call::Abort => producer.abort_transaction(left),
+            Call::Abort => produce::abort(producer, until),
             Call::Replace => Ok(()),
         };
         result.map_err(|error| {

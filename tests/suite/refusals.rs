@@ -69,10 +69,14 @@ fn parked(address: &str) -> Vec<String> {
 /// or, where the dead letters' topic is as small, bare; the others alert, each once.
 #[test]
 fn a_record_whose_alert_is_too_large_for_its_topic_is_found_and_rejected() {
-    const RECORDS: usize = 60;
     const FAT: usize = 37;
     let Some(broker) = broker() else { return };
-    for (what, letters, bare) in [("whole", "1000000", false), ("bare", "9000", true)] {
+    for (what, letters, bare, records) in [
+        ("whole", "1000000", false, 60),
+        ("bare", "9000", true, 60),
+        // It is refused while others of its epoch are still being sent.
+        ("of many", "1000000", false, 5_000),
+    ] {
         let setup = Setup::new(broker, &repository(RULE), "earliest");
         let (alerts, rejects) = (format!("{}.small", setup.id), format!("{}.letters", setup.id));
         broker.create_topic_with(&alerts, 2, &[("max.message.bytes", "20000")]);
@@ -83,20 +87,20 @@ fn a_record_whose_alert_is_too_large_for_its_topic_is_found_and_rejected() {
             let padding = if number == FAT { 48_000 } else { 1_000 };
             Record::new(i32::try_from(number % PARTITIONS).expect("few"), event(number, padding))
         };
-        broker.produce(&topic, (0..RECORDS).map(record));
-        broker.produce(&setup.topic("rail"), (0..RECORDS).map(|number| Record::new(0, event(number, 1_000))));
+        broker.produce(&topic, (0..records).map(record));
+        broker.produce(&setup.topic("rail"), (0..records).map(|number| Record::new(0, event(number, 1_000))));
 
         let mut running = setup.run(broker, 1, &[]);
-        let total = i64::try_from(2 * RECORDS).expect("few");
+        let total = i64::try_from(2 * records).expect("few");
         running.runs_until("all input is committed", || setup.committed(broker) == total);
-        let found = broker.read_committed(&alerts, 2 * RECORDS - 1, WAIT_MAX);
+        let found = broker.read_committed(&alerts, 2 * records - 1, WAIT_MAX);
         let place = (
             topic.clone(),
             i64::try_from(FAT % PARTITIONS).expect("few"),
             i64::try_from(FAT / PARTITIONS).expect("few"),
         );
         let places = alerted(&found);
-        assert_eq!((found.len(), places.contains(&place)), (2 * RECORDS - 1, false), "{what}");
+        assert_eq!((found.len(), places.contains(&place)), (2 * records - 1, false), "{what}");
 
         let rejected = broker.read_committed(&rejects, 1, WAIT_MAX);
         assert_eq!(rejected.len(), 1, "{what}");

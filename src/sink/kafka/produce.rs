@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 
 use super::failure::{is_fenced, is_refused, of_transaction};
 use super::{REPORT_WAIT, SinkContext, refusal};
 use crate::sink::carry::Failure;
 use crate::sink::transaction::Verdict;
-use crate::sink::{Cause, Epoch, Output};
+use crate::sink::{Cause, Epoch};
 
 /// A look at a topic before it is first written to.
 const LOOK_WAIT: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 const GONE_LOOKS: u32 = 2;
 /// … so far apart.
 const GONE_LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// An abort is tried for so long before what it waits for is looked after.
+const ABORT_SLICE: Duration = Duration::from_secs(1);
 /// How long the cause of a failure is waited for when all reports are there.
 const CAUSE_WAIT: Duration = Duration::from_millis(500);
 
@@ -38,7 +40,7 @@ pub(super) fn produce(
     seen: &mut BTreeSet<Arc<str>>,
     until: Instant,
 ) -> Result<(), Failure> {
-    let made = look(producer, epoch, seen).and_then(|()| send(producer, epoch, until));
+    let made = look(producer, topics(epoch), seen).and_then(|()| send(producer, epoch, until));
     if let Err(Failure { cause: Some(Cause::Topic(topic)), .. }) = &made {
         seen.remove(topic);
     }
@@ -47,26 +49,30 @@ pub(super) fn produce(
 
 /// For a topic that is not there librdkafka waits half a minute, in case it is just being made; the whole lane would wait
 /// with it.
-fn look(
+fn look<'t>(
     producer: &BaseProducer<SinkContext>,
-    epoch: &Epoch<ConsumerGroupMetadata>,
+    topics: impl Iterator<Item = &'t str>,
     seen: &mut BTreeSet<Arc<str>>,
 ) -> Result<(), Failure> {
-    for Output { topic, .. } in &epoch.outputs {
+    for topic in topics {
         if seen.contains(topic) {
             continue;
         }
         // Without an answer the records themselves find out.
         let Ok(found) = producer.client().fetch_metadata(Some(topic), LOOK_WAIT) else { return Ok(()) };
-        let found = found.topics().iter().find(|found| found.name() == &**topic);
+        let found = found.topics().iter().find(|found| found.name() == topic);
         let code = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
         if let Some(code) = code.filter(|code| refusal::cause(*code, topic).is_some()) {
             // Nothing was sent yet: the producer is as good as before.
             return Err(Failure { verdict: Verdict::Abort, ..failed(producer, code, topic) });
         }
-        seen.insert(Arc::clone(topic));
+        seen.insert(Arc::from(topic));
     }
     Ok(())
+}
+
+fn topics(epoch: &Epoch<ConsumerGroupMetadata>) -> impl Iterator<Item = &str> {
+    epoch.outputs.iter().map(|output| &*output.topic)
 }
 
 fn send(
@@ -89,6 +95,16 @@ fn send(
                 Ok(()) => break,
                 Err((error, back)) => {
                     let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                    // The transaction has failed for what was sent before: the reports tell of what.
+                    if code == RDKafkaErrorCode::State {
+                        producer.purge(PurgeConfig::default().queue());
+                        deliver(producer, epoch, until)?;
+                        return Err(failed(
+                            producer,
+                            of_transaction(producer).unwrap_or(code),
+                            &output.topic,
+                        ));
+                    }
                     if code != RDKafkaErrorCode::QueueFull {
                         return Err(failed(producer, code, &output.topic));
                     }
@@ -120,7 +136,7 @@ fn deliver(
             return Err(too_slow("records were not delivered in time"));
         }
         if now >= look_at {
-            let gone = look(producer, epoch, &mut BTreeSet::new()).err();
+            let gone = look(producer, topics(epoch), &mut BTreeSet::new()).err();
             looks = if gone.is_some() { looks + 1 } else { 0 };
             if let Some(Failure { why, cause, .. }) = gone.filter(|_| looks >= GONE_LOOKS) {
                 // Of the records that are under way something may be left in the client.
@@ -135,11 +151,28 @@ fn deliver(
     while producer.context().report().is_unexplained() && Instant::now() < patience {
         producer.poll(REPORT_WAIT);
     }
-    outcome(producer)
+    outcome(producer, topics(epoch))
 }
 
-/// What the reports that have come say.
-pub(super) fn outcome(producer: &BaseProducer<SinkContext>) -> Result<(), Failure> {
+/// Aborts. The client waits for the reports of what it throws away, and only a poll takes them off its hands.
+pub(super) fn abort(producer: &BaseProducer<SinkContext>, until: Instant) -> KafkaResult<()> {
+    loop {
+        let slice = Instant::now() + ABORT_SLICE;
+        while producer.in_flight_count() > 0 && Instant::now() < slice {
+            producer.poll(REPORT_WAIT);
+        }
+        match producer.abort_transaction(ABORT_SLICE) {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {}
+            done => return done,
+        }
+    }
+}
+
+/// What the reports that have come say of records to these topics.
+pub(super) fn outcome<'t>(
+    producer: &BaseProducer<SinkContext>,
+    topics: impl Iterator<Item = &'t str>,
+) -> Result<(), Failure> {
     let report = std::mem::take(&mut *producer.context().report());
     match (report.failed, report.denied) {
         (None, _) => Ok(()),
@@ -147,7 +180,16 @@ pub(super) fn outcome(producer: &BaseProducer<SinkContext>) -> Result<(), Failur
             Err(failed(producer, RDKafkaErrorCode::TopicAuthorizationFailed, &topic))
         }
         (Some((code, topic)), _) if refusal::is_aftermath(code) => {
-            Err(failed(producer, of_transaction(producer).unwrap_or(code), &topic))
+            let code = of_transaction(producer).unwrap_or(code);
+            if refusal::cause(code, &topic).is_none() {
+                return Err(failed(producer, code, &topic));
+            }
+            // The transaction says what, and not which topic; that of a record that went with it is anybody's.
+            let found = look(producer, topics, &mut BTreeSet::new()).err();
+            Err(match found {
+                Some(failure) => Failure { verdict: Verdict::Fatal, ..failure },
+                None => Failure { cause: None, ..failed(producer, code, "one of the topics") },
+            })
         }
         (Some((code, topic)), _) => Err(failed(producer, code, &topic)),
     }

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::failure::facts;
-use super::produce::outcome;
+use super::produce::{abort, outcome};
 use super::{ProducerSettings, REPORT_WAIT, RETRY_WAIT, Report, SinkContext, SinkError, create};
 use crate::sink::replay::Placed;
 use crate::sink::transaction::Verdict;
@@ -54,7 +54,7 @@ impl Replayer {
         let begun = self.producer.begin_transaction();
         begun.map_err(|error| self.failed(ReplayError::NotSent, &error, "beginning a transaction"))?;
         if let Err(why) = self.produce(batch, until) {
-            let _ = self.producer.abort_transaction(self.try_for);
+            let _ = abort(&self.producer, Instant::now() + self.try_for);
             return Err(why);
         }
         loop {
@@ -62,7 +62,7 @@ impl Replayer {
             let Err(error) = self.producer.commit_transaction(left) else { return Ok(()) };
             let facts = facts(&error);
             if facts.requires_abort && !facts.fenced {
-                let _ = self.producer.abort_transaction(self.try_for);
+                let _ = abort(&self.producer, Instant::now() + self.try_for);
                 return Err(self.failed(ReplayError::NotSent, &error, "committing"));
             }
             if !facts.retriable || Instant::now() >= until {
@@ -95,7 +95,7 @@ impl Replayer {
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
             self.producer.poll(REPORT_WAIT);
         }
-        match outcome(&self.producer) {
+        match outcome(&self.producer, batch.iter().map(|placed| placed.topic.as_str())) {
             Err(failure) => {
                 let fenced = failure.verdict == Verdict::Fenced;
                 Err(if fenced { ReplayError::Fenced(failure.why) } else { ReplayError::NotSent(failure.why) })
