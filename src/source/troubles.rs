@@ -128,6 +128,8 @@ struct Topic {
     /// The id of the first that was seen under this name, as long as the lane lives; the inner one is `None` for a
     /// broker that gives no ids.
     first: Option<Option<TopicId>>,
+    /// How many partitions it had when it was last seen.
+    partitions: i32,
     trouble: Option<Trouble>,
 }
 
@@ -158,6 +160,9 @@ impl Troubles {
     /// what was read before under this name is gone, whatever comes now.
     pub fn look(&mut self, topic: &str, found: &Found) -> Option<&Trouble> {
         let known = self.topics.entry(Arc::from(topic)).or_default();
+        if let Found::Present { partitions, .. } = found {
+            known.partitions = *partitions;
+        }
         known.trouble = match (found, known.trouble.take()) {
             (_, Some(Trouble::Recreated)) => Some(Trouble::Recreated),
             (Found::Unknown, trouble) => trouble,
@@ -191,6 +196,12 @@ impl Troubles {
     /// The id that was first seen under this name.
     pub fn first(&self, topic: &str) -> Option<&TopicId> {
         self.topics.get(topic)?.first.as_ref()?.as_ref()
+    }
+
+    /// The partitions of topics that were made anew, whoever holds them.
+    pub fn of_recreated(&self) -> impl Iterator<Item = (&Arc<str>, i32)> {
+        let recreated = self.topics.iter().filter(|(_, known)| known.trouble == Some(Trouble::Recreated));
+        recreated.flat_map(|(topic, known)| (0..known.partitions).map(move |partition| (topic, partition)))
     }
 
     /// A topic that no source names is nobody's trouble.

@@ -325,6 +325,48 @@ fn a_topic_that_is_made_anew_is_not_read_until_somebody_decides() {
     }
 }
 
+/// For a while the group is without the partitions of the topic that was deleted, and nobody has those of the new one: that
+/// it is another one is noted all the same, so a restart just then does not begin behind its records.
+#[test]
+fn a_topic_that_is_made_anew_is_noted_before_anybody_has_its_partitions() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "latest", &[("a", 1), ("b", 1)]);
+    let settings = [
+        "kafka.consumer.properties.\"topic.metadata.refresh.interval.ms\"=10000",
+        "input.look_interval_ms=1000",
+    ];
+    let mut running = stage.run(&settings);
+    let mut address = running.http();
+    running.runs_until("the group has begun", || stage.committed("a") == [Some(0)]);
+    stage.produce("a", 0, 10);
+    stage.reaches(&mut running, "a", 0, 10);
+    let a = stage.topic("a");
+    let is_held = |address: &str| {
+        let lanes = status(address)["lanes"].as_array().expect("lanes").clone();
+        let held: Vec<Value> = lanes
+            .iter()
+            .flat_map(|lane| lane["partitions"].as_array().expect("partitions").clone())
+            .collect();
+        held.iter().any(|partition| partition["topic"] == a.as_str())
+    };
+    running.runs_until("it is held", || is_held(&address));
+    broker.delete_topic(&a);
+    running.runs_until("the group is without it", || !is_held(&address));
+    broker.create_topic(&a, 1);
+    stage.produce("a", 0, 20);
+    let is_told =
+        |address: &str| troubles(address).iter().any(|(kind, topic, _)| kind == "recreated" && *topic == a);
+    running.runs_until("it is told", || is_told(&address));
+    running.runs_until("it is noted", || stage.committed("a")[0].is_some_and(|offset| offset != 10));
+    let (exit, log) = running.terminate();
+    assert_eq!(exit.code(), Some(0), "{log}");
+    running = stage.run(&settings);
+    address = running.http();
+    running.runs_until("it is told again", || is_told(&address));
+    let (exit, log) = running.terminate();
+    assert_eq!(exit.code(), Some(0), "{log}");
+}
+
 #[test]
 fn a_topic_that_is_made_anew_while_nothing_reads_begins_as_its_source_says() {
     let Some(broker) = broker() else { return };

@@ -189,12 +189,14 @@ impl KafkaSource {
 
     /// Brokers forget a group's offsets with the topic, and the next start would begin on the new one as on any other:
     /// with `latest` behind records that nobody has read. So an offset is committed whose stamp names the old topic. It is
-    /// one that the partition has, and outside of any transaction: nothing of the partition is read.
+    /// one that the partition has, and outside of any transaction: nothing of the partition is read. The group may be
+    /// without the partition for a while, and restarted then; so it need not be this lane's.
     fn pin_recreated(&mut self) -> Result<(), SourceError> {
         let held = self.positions.status().into_iter().filter(|place| place.held);
-        let recreated =
-            held.filter(|place| self.troubles.of_topic(&place.topic) == Some(&Trouble::Recreated));
-        let list = partitions(recreated.map(|place| (place.topic, place.partition)));
+        let held = held.filter(|place| self.troubles.of_topic(&place.topic) == Some(&Trouble::Recreated));
+        let held = held.map(|place| (place.topic, place.partition));
+        let all = self.troubles.of_recreated().map(|(topic, partition)| (Arc::clone(topic), partition));
+        let list = partitions(held.chain(all).collect::<BTreeSet<_>>().into_iter());
         let committed = match list.count() {
             0 => return Ok(()),
             _ => begin::committed_now(&self.consumer, list)?,
