@@ -1,7 +1,7 @@
 //! What a lane does about epochs that the brokers refuse, beyond reading them again.
 //!
-//! Owns telling the three causes apart: a record, which is found and rejected ([`narrow`]); one organisation's topic, whose
-//! organisation waits ([`park`]); anything else, for which the lane stops. Decisions only: the lane reads, holds and
+//! Owns telling the three causes apart: a record, which is found and rejected (`narrow`); one organisation's topic, whose
+//! organisation waits (`park`); anything else, for which the lane stops. Decisions only: the lane reads, holds and
 //! publishes. Called by `pipeline::lane`.
 
 mod narrow;
