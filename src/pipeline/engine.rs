@@ -256,7 +256,7 @@ impl Engine {
         let tally = &mut self.tally.sources[record.source];
         match decoded {
             Ok(count) => {
-                made.count(tally);
+                made.count(tally, record);
                 if made.any_rows {
                     let from = self.arena.len();
                     self.arena.extend_from_slice(payload);

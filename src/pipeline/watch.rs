@@ -132,6 +132,7 @@ pub struct Watch {
     troubles: Vec<TroubleNote>,
     /// What has been told of events that do not look like their source's format: once each.
     unlike: BTreeSet<(usize, Hint)>,
+    timeless: BTreeSet<usize>,
     /// Sources that were told to be in flood.
     flooded: BTreeSet<usize>,
     /// Organisations that are parked.
@@ -160,6 +161,7 @@ impl Watch {
             held_back: BTreeSet::new(),
             troubles: Vec::new(),
             unlike: BTreeSet::new(),
+            timeless: BTreeSet::new(),
             flooded: BTreeSet::new(),
             parked: Parked::default(),
             trouble: None,
@@ -176,14 +178,40 @@ impl Watch {
         }
     }
 
-    /// Says once of each source and shape that its events are in no table because they are of another format.
+    /// Says once of each source and shape that its events are in no table because they are of another format, and once of
+    /// each source that an event has no time.
     fn tell_unlike(&mut self, tally: &Tally) {
         for (at, source) in tally.sources.iter().enumerate() {
-            for hint in source.unlike_format.keys().filter(|hint| self.unlike.insert((at, **hint))) {
-                let source = &self.compiled.pipeline.sources[at].id;
-                let what = format!("an event of the source {source} is in no table: it {hint}");
+            let id = &*self.compiled.pipeline.sources[at].id;
+            let lane = self.lane;
+            let first = source.unlike_at.iter().filter(|(hint, _)| self.unlike.insert((at, **hint)));
+            for (hint, (topic, partition, offset)) in first {
+                let what = format!(
+                    "an event of the source {id} is in no table: {topic}/{partition}/{offset} {hint}"
+                );
                 self.observed.health.error("unlike_format", &what);
-                tracing::warn!(lane = self.lane, source = &**source, "An event is in no table: it {hint}.");
+                let topic = &**topic;
+                tracing::warn!(
+                    lane,
+                    source = id,
+                    topic,
+                    partition,
+                    offset,
+                    "An event is in no table: it {hint}."
+                );
+            }
+            if let Some((topic, partition, offset)) = &source.timeless_at
+                && self.timeless.insert(at)
+            {
+                let topic = &**topic;
+                tracing::warn!(
+                    lane,
+                    source = id,
+                    topic,
+                    partition,
+                    offset,
+                    "An event has no time that can be read: it gets its record's. `noroshi scan --output rows` shows why."
+                );
             }
         }
     }
@@ -425,6 +453,7 @@ impl LaneEvents for Watch {
         self.generation = generation.number;
         // Which source an index means, and its format, may be others now.
         self.unlike.clear();
+        self.timeless.clear();
         self.shown_at = None;
         tracing::debug!(lane = self.lane, generation = generation.number, "The lane runs a newer rule set.");
     }

@@ -4,9 +4,14 @@
 //! `cli` its last lines.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Finding;
 use crate::decode::{Hint, RejectCode};
+use crate::source::RecordRef;
+
+/// Topic, partition and offset of a record.
+pub type Place = (Arc<str>, i32, i64);
 
 /// What happened to records, by source; added up until it is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,12 +26,16 @@ pub struct SourceTally {
     pub events_without_table: u64,
     /// Those among them that do not look like the source's format.
     pub unlike_format: BTreeMap<Hint, u64>,
+    /// Where the first of each of those stood.
+    pub unlike_at: BTreeMap<Hint, Place>,
     /// Records with a null value.
     pub tombstones: u64,
     /// Values that did not fit their column.
     pub values_unfit: u64,
     /// Events without a time of their own: they took the record's.
     pub times_missing: u64,
+    /// Where the first of those stood.
+    pub timeless_at: Option<Place>,
     /// Records rejected, by code.
     pub rejects: BTreeMap<RejectCode, u64>,
 }
@@ -86,13 +95,18 @@ pub(super) struct Made {
 }
 
 impl Made {
-    pub(super) fn count(&self, tally: &mut SourceTally) {
+    pub(super) fn count(&self, tally: &mut SourceTally, record: &RecordRef<'_>) {
+        let place = || (Arc::clone(record.topic), record.partition, record.offset);
         tally.events += self.events;
         tally.events_without_table += self.events_without_table;
         tally.values_unfit += self.values_unfit;
         tally.times_missing += self.times_missing;
+        if self.times_missing > 0 {
+            tally.timeless_at.get_or_insert_with(place);
+        }
         for (hint, count) in &self.unlike_format {
             *tally.unlike_format.entry(*hint).or_default() += count;
+            tally.unlike_at.entry(*hint).or_insert_with(place);
         }
     }
 }

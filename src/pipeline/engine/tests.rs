@@ -412,3 +412,33 @@ fn push(engine: &mut Engine, source: usize, payload: &[u8]) {
     };
     assert!(matches!(engine.push(&record), Pushed::Events(_)));
 }
+
+#[test]
+fn the_first_event_that_is_read_otherwise_than_meant_is_told_with_its_place() {
+    let compiled = compiled();
+    let mut engine = Engine::new(Arc::clone(&compiled), EngineLimits::from(&Config::default().limits));
+    let source = compiled.pipeline.sources.iter().position(|source| source.id.ends_with("-windows"));
+    let source = source.expect("a source of Windows events");
+    let topic = Arc::from("t");
+    let told = br#"{"Channel":"Security","EventID":1102,"EventTime":"2026-01-02 03:04:05"}"#.as_slice();
+    let timeless = br#"{"Channel":"Security","EventID":1102,"EventTime":"yesterday"}"#.as_slice();
+    let foreign = br#"{"winlog":{"channel":"Security","event_id":1102},"@timestamp":"2026-01-02T03:04:05Z"}"#
+        .as_slice();
+    for (offset, payload) in (0i64..).zip([told, timeless, timeless, foreign, foreign]) {
+        engine.push(&RecordRef {
+            source,
+            slot: 0,
+            topic: &topic,
+            partition: 3,
+            offset,
+            timestamp_ms: Some(1_790_000_000_000),
+            payload: Some(payload),
+            envelope: &NoEnvelope,
+        });
+    }
+    let tally = engine.take_tally().sources.swap_remove(source);
+    assert_eq!(tally.timeless_at, Some((Arc::clone(&topic), 3, 1)));
+    let unlike: Vec<_> = tally.unlike_at.values().collect();
+    assert_eq!(unlike, [&(topic, 3, 3)]);
+    assert_eq!(tally.unlike_format.values().sum::<u64>(), 2);
+}
