@@ -7,7 +7,8 @@ use std::ops::Range;
 
 /// The objects of a list, or those that stand one after the other, in order.
 pub(super) fn parts(text: &[u8]) -> Vec<Range<usize>> {
-    let listed = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xef | 0xbb | 0xbf));
+    // White space as `decode::bounds` strips it, and a byte-order mark.
+    let listed = text.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
     let base = usize::from(listed == Some(&b'['));
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -55,6 +56,7 @@ mod tests {
             (r#" [ {"a":[{"b":"}"}]} ,{"c":"\"]}{"} ] "#, vec![r#"{"a":[{"b":"}"}]}"#, r#"{"c":"\"]}{"}"#]),
             ("{\"a\":1}\n\n{\"b\":{}}\r\n", vec![r#"{"a":1}"#, r#"{"b":{}}"#]),
             ("\u{feff}[{\"a\":\"\\\\\"}]", vec![r#"{"a":"\\"}"#]),
+            ("\u{c}\u{c}[{\"a\":1}]", vec![r#"{"a":1}"#]),
             ("[]", vec![]),
             ("", vec![]),
         ] {
