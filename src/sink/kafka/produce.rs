@@ -16,7 +16,7 @@ use super::failure::{is_fenced, is_refused, of_transaction};
 use super::{REPORT_WAIT, SinkContext, refusal};
 use crate::sink::carry::Failure;
 use crate::sink::transaction::Verdict;
-use crate::sink::{Cause, Epoch};
+use crate::sink::{self, Cause, Epoch};
 
 /// A look at a topic before it is first written to.
 const LOOK_WAIT: Duration = Duration::from_secs(5);
@@ -40,7 +40,10 @@ pub(super) fn produce(
     seen: &mut BTreeSet<Arc<str>>,
     until: Instant,
 ) -> Result<(), Failure> {
-    let made = look(producer, topics(epoch), seen).and_then(|()| send(producer, epoch, until));
+    // Nothing is sent yet: the producer stays as good as before.
+    let looked =
+        look(producer, topics(epoch), seen).map_err(|failure| Failure { verdict: Verdict::Abort, ..failure });
+    let made = looked.and_then(|()| send(producer, epoch, until));
     if let Err(Failure { cause: Some(Cause::Topic(topic)), .. }) = &made {
         seen.remove(topic);
     }
@@ -63,8 +66,7 @@ fn look<'t>(
         let found = found.topics().iter().find(|found| found.name() == topic);
         let code = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
         if let Some(code) = code.filter(|code| refusal::cause(*code, topic).is_some()) {
-            // Nothing was sent yet: the producer is as good as before.
-            return Err(Failure { verdict: Verdict::Abort, ..failed(producer, code, topic) });
+            return Err(failed(producer, code, topic));
         }
         seen.insert(Arc::from(topic));
     }
@@ -81,12 +83,8 @@ fn send(
     until: Instant,
 ) -> Result<(), Failure> {
     for output in &epoch.outputs {
-        let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
-        for (key, value) in &output.headers {
-            headers = headers.insert(Header { key, value: value.as_deref() });
-        }
         let mut record: BaseRecord<'_, [u8], [u8], ()> =
-            BaseRecord::with_opaque_to(&output.topic, ()).headers(headers);
+            BaseRecord::with_opaque_to(&output.topic, ()).headers(owned(&output.headers));
         record.key = output.key.as_deref();
         record.payload = output.value.as_deref();
         record.timestamp = output.timestamp_ms;
@@ -123,6 +121,13 @@ fn send(
     deliver(producer, epoch, until)
 }
 
+/// Headers as the client takes them.
+pub(super) fn owned(headers: &[sink::Header]) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
+        all.insert(Header { key, value: value.as_deref() })
+    })
+}
+
 /// Waits for the reports.
 fn deliver(
     producer: &BaseProducer<SinkContext>,
@@ -138,9 +143,8 @@ fn deliver(
         if now >= look_at {
             let gone = look(producer, topics(epoch), &mut BTreeSet::new()).err();
             looks = if gone.is_some() { looks + 1 } else { 0 };
-            if let Some(Failure { why, cause, .. }) = gone.filter(|_| looks >= GONE_LOOKS) {
-                // Of the records that are under way something may be left in the client.
-                return Err(Failure { verdict: Verdict::Fatal, why, cause });
+            if let Some(failure) = gone.filter(|_| looks >= GONE_LOOKS) {
+                return Err(failure);
             }
             look_at = Instant::now() + GONE_LOOK_PAUSE;
         }
@@ -185,11 +189,8 @@ pub(super) fn outcome<'t>(
                 return Err(failed(producer, code, &topic));
             }
             // The transaction says what, and not which topic; that of a record that went with it is anybody's.
-            let found = look(producer, topics, &mut BTreeSet::new()).err();
-            Err(match found {
-                Some(failure) => Failure { verdict: Verdict::Fatal, ..failure },
-                None => Failure { cause: None, ..failed(producer, code, "one of the topics") },
-            })
+            look(producer, topics, &mut BTreeSet::new())?;
+            Err(Failure { cause: None, ..failed(producer, code, "one of the topics") })
         }
         (Some((code, topic)), _) => Err(failed(producer, code, &topic)),
     }

@@ -7,12 +7,11 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::failure::facts;
-use super::produce::{abort, outcome};
+use super::produce::{abort, outcome, owned};
 use super::{ProducerSettings, REPORT_WAIT, RETRY_WAIT, Report, SinkContext, SinkError, create};
 use crate::sink::replay::Placed;
 use crate::sink::transaction::Verdict;
@@ -73,12 +72,8 @@ impl Replayer {
 
     fn produce(&self, batch: &[Placed], until: Instant) -> Result<(), ReplayError> {
         for placed in batch {
-            let headers = OwnedHeaders::new_with_capacity(placed.headers.len());
-            let headers = placed.headers.iter().fold(headers, |headers, (key, value)| {
-                headers.insert(Header { key, value: value.as_deref() })
-            });
             let mut record: BaseRecord<'_, [u8], [u8], ()> =
-                BaseRecord::with_opaque_to(&placed.topic, ()).headers(headers);
+                BaseRecord::with_opaque_to(&placed.topic, ()).headers(owned(&placed.headers));
             record.partition = placed.partition;
             record.key = placed.key.as_deref();
             record.payload = placed.value.as_deref();
