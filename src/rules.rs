@@ -17,6 +17,7 @@ pub mod meta;
 mod metadata;
 mod plan;
 mod set;
+pub mod sigma;
 mod sql;
 pub mod tactics;
 

@@ -6,6 +6,7 @@
 
 mod build;
 mod file;
+pub mod log_source;
 pub mod ocsf;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,15 @@
+//! Sigma rules: YAML of others, compiled to the same plans as SQL rules.
+//!
+//! Owns what Sigma means. From a document to what runs:
+//!
+//! ```text
+//! parse      the text → rules, filters, correlations; the only module that names the Sigma parser
+//! lower      a rule, on one route of its log source → a tree of conditions on columns
+//! expression the tree → a DataFusion expression; never through SQL text
+//! text       the tree → SQL, for people
+//! ```
+//!
+//! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
+//! Called by `rules::load`.
+
+pub mod tree;
