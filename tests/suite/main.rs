@@ -19,6 +19,7 @@ mod reload;
 mod rights;
 mod routing;
 mod security;
+mod sigma;
 mod stopping;
 mod surroundings;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,169 @@
+//! The public set of Sigma rules on real telemetry: it loads, it fires where it must, and it finds what an independent
+//! reader of Sigma finds.
+//!
+//! Needs `NOROSHI_TEST_DATA` with `sigma-rules.tar.xz`, `sigma-regression-dev.tar.xz` and `windows-events-dev.ndjson.xz`.
+//! `NOROSHI_SIGMA_EVENTS=60000` compares all events instead of every twentieth.
+
+mod peer;
+mod routes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::process::{finish, program};
+
+/// Folders of the public set with rules.
+const FOLDERS: [&str; 6] = [
+    "rules",
+    "rules-compliance",
+    "rules-dfir",
+    "rules-emerging-threats",
+    "rules-placeholder",
+    "rules-threat-hunting",
+];
+
+/// Events that are compared in every test run.
+const EVENTS: usize = 3_000;
+
+/// Rule id and number of the record.
+pub type Hit = (String, usize);
+
+/// The unpacked public data; `None` without it.
+pub struct Public {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+}
+
+impl Public {
+    fn unpack(archives: &[&str]) -> Option<Self> {
+        let Some(data) = std::env::var_os("NOROSHI_TEST_DATA").map(PathBuf::from) else {
+            // Not `eprintln!`: the test runner keeps what a passing test prints.
+            let _ = writeln!(std::io::stderr(), "skipped: the public Sigma rules need NOROSHI_TEST_DATA");
+            return None;
+        };
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        for archive in archives {
+            let archive = data.join(archive);
+            let status = Command::new("tar")
+                .arg("xJf")
+                .arg(&archive)
+                .arg("-C")
+                .arg(folder.path())
+                .status()
+                .expect("tar");
+            assert!(status.success(), "tar could not unpack {}", archive.display());
+        }
+        Some(Self { folder, data })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn rules(&self) -> Vec<PathBuf> {
+        FOLDERS.iter().map(|name| self.path(name)).filter(|path| path.is_dir()).collect()
+    }
+
+    /// Lines of the Windows events, at most so many, evenly from all of them.
+    fn events(&self, count: usize) -> Vec<String> {
+        let file = self.data.join("windows-events-dev.ndjson.xz");
+        let mut child =
+            Command::new("xz").arg("-dc").arg(&file).stdout(Stdio::piped()).spawn().expect("xz starts");
+        let mut text = String::new();
+        child.stdout.take().expect("a pipe").read_to_string(&mut text).expect("reads");
+        assert!(child.wait().expect("ends").success(), "xz -dc {}", file.display());
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let step = (lines.len() / count).max(1);
+        lines.into_iter().step_by(step).map(str::to_owned).collect()
+    }
+}
+
+/// What `noroshi scan` finds in a file with an event a line.
+fn scan(rules: &[PathBuf], format: &str, file: &Path) -> BTreeSet<Hit> {
+    let mut command = program();
+    command.arg("scan");
+    for path in rules {
+        command.arg("--rules").arg(path);
+    }
+    let finished = finish(command.args(["--source", format, "--output", "alerts"]).arg(file));
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    finished
+        .out
+        .lines()
+        .map(|line| {
+            let alert: Value = serde_json::from_str(line).expect("JSON");
+            let rule = alert["finding_info"]["analytic"]["uid"].as_str().expect("rule id").to_owned();
+            let position = &alert["unmapped"]["noroshi"]["positions"][0]["offset"];
+            (rule, usize::try_from(position.as_i64().expect("offset")).expect("not negative"))
+        })
+        .collect()
+}
+
+fn write_lines(folder: &Path, lines: &[String]) -> PathBuf {
+    let path = folder.join("events.ndjson");
+    let mut text = lines.join("\n");
+    text.push('\n');
+    fs::write(&path, text).expect("writes");
+    path
+}
+
+#[test]
+fn each_regression_event_fires_its_rule() {
+    let Some(public) = Public::unpack(&["sigma-rules.tar.xz", "sigma-regression-dev.tar.xz"]) else { return };
+    let index = fs::read_to_string(public.path("index.json")).expect("the index");
+    let index: Vec<Value> = serde_json::from_str(&index).expect("JSON");
+    assert!(index.len() > 100, "{} regression events", index.len());
+    let mut lines = Vec::new();
+    let mut expected: Vec<(String, String, std::ops::Range<usize>)> = Vec::new();
+    for entry in &index {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        let events = fs::read_to_string(public.path(&text("event"))).expect("an event");
+        let from = lines.len();
+        let events = serde_json::Deserializer::from_str(&events).into_iter::<Value>();
+        lines.extend(events.map(|event| event.expect("JSON").to_string()));
+        expected.push((text("rule_id"), text("title"), from..lines.len()));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let found = scan(&public.rules(), "windows-event-json", &write_lines(folder.path(), &lines));
+    let mut missing = String::new();
+    for (rule, title, at) in &expected {
+        if !at.clone().any(|at| found.contains(&(rule.clone(), at))) {
+            let _ = writeln!(missing, "{rule} {title}: {}", lines[at.start]);
+        }
+    }
+    assert!(missing.is_empty(), "rules that do not fire on their event:\n{missing}");
+}
+
+#[test]
+fn the_public_rules_find_what_an_independent_reader_finds() {
+    let Some(public) = Public::unpack(&["sigma-rules.tar.xz"]) else { return };
+    let count = std::env::var("NOROSHI_SIGMA_EVENTS").ok().and_then(|text| text.parse().ok());
+    let lines = public.events(count.unwrap_or(EVENTS));
+    let folder = tempfile::tempdir().expect("a folder");
+    let ours = scan(&public.rules(), "windows-json", &write_lines(folder.path(), &lines));
+    let theirs = peer::hits(&public.rules(), &lines);
+    assert!(theirs.len() > lines.len() / 100, "the peer finds {} things", theirs.len());
+
+    let mut shown: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
+    let only = |side, hits: Vec<&'_ Hit>| hits.into_iter().map(|hit| (side, hit)).collect::<Vec<_>>();
+    let differences = [
+        only("only here", ours.difference(&theirs).collect()),
+        only("only the peer", theirs.difference(&ours).collect()),
+    ]
+    .concat();
+    for (side, (rule, at)) in &differences {
+        let entry = shown.entry((*side, rule.as_str())).or_insert((0, *at));
+        entry.0 += 1;
+    }
+    let mut text = String::new();
+    for ((side, rule), (times, at)) in shown {
+        let _ = writeln!(text, "{side}: {rule}, {times} times, such as {}", lines[at]);
+    }
+    assert!(text.is_empty(), "of {} and {} hits:\n{text}", ours.len(), theirs.len());
+}
