@@ -12,4 +12,6 @@
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
 //! Called by `rules::load`.
 
+pub(in crate::rules) mod expression;
+pub(in crate::rules) mod text;
 pub mod tree;

