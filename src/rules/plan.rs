@@ -38,8 +38,9 @@ use verify::{depth, verify};
 pub(super) use tables::{PlannedTable, Tables};
 
 use super::PROBLEMS_MAX;
+use super::SqlLimits;
 use super::functions;
-use super::sql::CheckedQuery;
+use super::sql::{self, CheckedQuery};
 use crate::diagnostic::{Code, Diagnostic, Location, SourceFile, codes};
 
 /// The planner's whole world: our functions, no tables, no variables.
@@ -175,7 +176,7 @@ pub(super) fn built(
     }
     let mut planned = Vec::with_capacity(outputs.len());
     for (name, expr) in outputs {
-        let expr = settled(expr, schema)?;
+        let expr = if matches!(expr, Expr::Column(_)) { expr } else { settled(expr, schema)? };
         match expr.get_type(schema) {
             Ok(kind) if is_plain(&kind) => planned.push((name, expr)),
             Ok(_) => {
@@ -188,9 +189,22 @@ pub(super) fn built(
     Ok(Planned { condition, outputs: planned })
 }
 
-/// The condition of a checked query alone, as it is before it is simplified together with others.
-pub(super) fn condition_of(query: CheckedQuery, table: &PlannedTable) -> Result<Expr, Refusal> {
-    typed(query.condition.0, &table.schema)
+/// The condition that a declaration of ours puts on a table's rows, in the SQL of rules; why it is none when it is none.
+pub(super) fn condition(
+    sql: &str,
+    tables: &Tables,
+    table: &PlannedTable,
+    limits: &SqlLimits,
+) -> Result<Expr, String> {
+    let text = format!("SELECT event_time FROM {} WHERE {sql}", table.name());
+    let file = SourceFile::new("a log source", text);
+    let mut found = Vec::new();
+    let query = sql::check(&file, 0..file.text.len(), tables, limits, &mut found);
+    let refused = || found.first().map_or_else(String::new, |first| first.message.clone());
+    let query = query.ok_or_else(refused)?;
+    let layout = table.layout(query.columns.iter().map(String::as_str));
+    let layout = layout.map_err(|error| plain_message(&error))?;
+    typed(query.condition.0, &layout).map_err(|refusal| refusal.1)
 }
 
 struct Planning<'a> {

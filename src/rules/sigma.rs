@@ -10,8 +10,9 @@
 //! ```
 //!
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
-//! Called by `rules::load`.
+//! `load` puts them together. Called by `rules::load`.
 
 pub(in crate::rules) mod expression;
+pub mod load;
 pub(in crate::rules) mod text;
 pub mod tree;

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError};
 
 use crate::normalise::projection::path_column;
+use crate::normalise::schema::log_source::LogSources;
 use crate::normalise::schema::{Catalog, ColumnType, SystemColumn, Table};
 
 /// A table as rules see it.
@@ -97,6 +98,11 @@ impl Tables {
     /// True for a table whose own file is at fault that it is not known.
     pub(in crate::rules) fn is_unread(&self, name: &str) -> bool {
         self.catalog.is_unread(name)
+    }
+
+    /// Where the events of Sigma's log sources are.
+    pub(in crate::rules) fn log_sources(&self) -> &LogSources {
+        self.catalog.log_sources()
     }
 
     pub(in crate::rules) fn names(&self) -> Vec<&str> {

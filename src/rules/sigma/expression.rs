@@ -12,6 +12,7 @@ use datafusion::logical_expr::expr::{Like, ScalarFunction};
 use datafusion::logical_expr::{Case, Expr, Operator, binary_expr, cast, try_cast};
 
 use super::tree::{Column, Comparison, Condition, Part, Pattern, Place, Test, TimePart};
+use crate::normalise::projection::{path_column, path_fault};
 use crate::rules::SqlLimits;
 use crate::rules::functions::{self, Network};
 use crate::rules::plan::PlannedTable;
@@ -48,17 +49,20 @@ pub(in crate::rules) enum Fault {
         /// How long it may be.
         max: usize,
     },
+    /// A field that cannot be read by its path.
+    #[error("the field `{path}` cannot be read: {why}")]
+    Path {
+        /// The field.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// What should be a network is none.
     #[error("{0}")]
     Network(String),
     /// A function that does not exist here: a fault of ours.
     #[error("there is no function `{0}`")]
     Function(&'static str),
-}
-
-/// The column that a field without a column of its own is read from.
-pub(in crate::rules) fn path_column_name(path: &str) -> String {
-    format!("field('{}')", path.replace('\'', "''"))
 }
 
 /// The expression of a condition on rows of a table.
@@ -109,7 +113,10 @@ impl Value {
 fn value(column: &Column, table: &PlannedTable) -> Result<Value, Fault> {
     let named = |name: String, kind| Value { expr: Expr::Column(ColumnName::from_name(name)), kind };
     match column {
-        Column::Path(path) => Ok(named(path_column_name(path), Kind::List)),
+        Column::Path(path) => match path_fault(path) {
+            None => Ok(named(path_column(path), Kind::List)),
+            Some(why) => Err(Fault::Path { path: path.clone(), why }),
+        },
         Column::Text => Ok(named(TEXT_COLUMN.to_owned(), Kind::Text)),
         Column::Named(name) => {
             let unknown = || Fault::Column { table: table.name().to_owned(), column: name.clone() };

@@ -13,11 +13,14 @@ use arrow::datatypes::Schema;
 use datafusion::logical_expr::Expr;
 use sha2::{Digest, Sha256};
 
+use super::correlation::SigmaCorrelation;
 use super::expression::{self, TEXT_COLUMN, expression};
+use super::filter::SigmaFilter;
 use super::lower::{Lowered, Placeholders, lower};
-use super::parse::{Document, SigmaCorrelation, SigmaFilter, SigmaRule, documents};
+use super::parse::{Document, SigmaRule, documents};
 use super::text::{self, Printed};
 use super::tree::Column;
+use super::yaml;
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
 use crate::normalise::schema::SystemColumn;
 use crate::normalise::schema::log_source::{LogSource, Route};
@@ -37,8 +40,12 @@ pub struct SigmaDocument {
     pub place: Location,
     /// What it is.
     pub kind: SigmaKind,
-    /// Its metadata.
-    pub meta: RuleMeta,
+    /// Its id; filters may have none.
+    pub id: Option<String>,
+    /// Its title.
+    pub title: String,
+    /// What a rule says of itself.
+    pub meta: Option<RuleMeta>,
     /// Its log source; a correlation has none.
     pub log_source: LogSource,
     /// What became of it.
@@ -155,9 +162,9 @@ pub(in crate::rules) fn load(
             }
         }
     }
-    let mut sources: HashMap<*const Route, Result<Source<'_>, String>> = HashMap::new();
+    let mut sources: HashMap<usize, Result<Source<'_>, String>> = HashMap::new();
     for route in fresh.iter().flat_map(|rule| input.tables.log_sources().routes(&rule.logsource)) {
-        sources.entry(std::ptr::from_ref(route)).or_insert_with(|| source(route, input));
+        sources.entry(address(route)).or_insert_with(|| source(route, input));
     }
     let context = Context { input, filters: &filters, placeholders: &placeholders, sources: &sources };
     for part in in_parallel(&fresh, &context) {
@@ -171,7 +178,9 @@ pub(in crate::rules) fn load(
         outcome.documents.push(SigmaDocument {
             place: filter.place.clone(),
             kind: SigmaKind::Filter,
-            meta: filter.meta.clone(),
+            id: filter.id.clone(),
+            title: filter.title.clone(),
+            meta: None,
             log_source: filter.logsource.clone(),
             verdict: Verdict::Applied { rules },
         });
@@ -199,7 +208,9 @@ fn document(rule: &SigmaRule, verdict: Verdict) -> SigmaDocument {
     SigmaDocument {
         place: rule.place.clone(),
         kind: SigmaKind::Rule,
-        meta: rule.meta.clone(),
+        id: Some(rule.meta.id.clone()),
+        title: rule.meta.title.clone(),
+        meta: Some(rule.meta.clone()),
         log_source: rule.logsource.clone(),
         verdict,
     }
@@ -209,7 +220,9 @@ fn correlated(correlation: &SigmaCorrelation) -> SigmaDocument {
     SigmaDocument {
         place: correlation.place.clone(),
         kind: SigmaKind::Correlation,
-        meta: correlation.meta.clone(),
+        id: correlation.id.clone(),
+        title: correlation.title.clone(),
+        meta: None,
         log_source: LogSource::default(),
         verdict: Verdict::Faulty("correlations are not available in this version".to_owned()),
     }
@@ -223,7 +236,7 @@ fn source<'a>(route: &'a Route, input: &Input<'a>) -> Result<Source<'a>, String>
         None => None,
         Some(sql) => {
             let wrong = |why: &str| format!("the log source's condition on `{name}` is wrong: {why}");
-            Some(plan::condition(sql, table, input.tables, &input.limits.sql).map_err(|why| wrong(&why))?)
+            Some(plan::condition(sql, input.tables, table, &input.limits.sql).map_err(|why| wrong(&why))?)
         }
     };
     Ok(Source { route, table, condition })
@@ -233,11 +246,13 @@ struct Context<'a> {
     input: &'a Input<'a>,
     filters: &'a [SigmaFilter],
     placeholders: &'a Placeholders,
-    sources: &'a HashMap<*const Route, Result<Source<'a>, String>>,
+    /// By the address of the route.
+    sources: &'a HashMap<usize, Result<Source<'a>, String>>,
 }
 
-// The pointers are names of routes only: nothing is read through them.
-// (`HashMap<*const Route, _>` would keep the context from being shared between threads otherwise.)
+fn address(route: &Route) -> usize {
+    std::ptr::from_ref(route).addr()
+}
 
 /// The rules compiled, in their order, on all cores.
 fn in_parallel(rules: &[SigmaRule], context: &Context<'_>) -> Vec<Outcome> {
@@ -251,7 +266,8 @@ fn in_parallel(rules: &[SigmaRule], context: &Context<'_>) -> Vec<Outcome> {
         let threads: Vec<_> = rules
             .chunks(share)
             .map(|rules| {
-                let thread = std::thread::Builder::new().name("sigma".into()).stack_size(crate::rules::STACK_BYTES);
+                let thread =
+                    std::thread::Builder::new().name("sigma".into()).stack_size(crate::rules::STACK_BYTES);
                 (rules, thread.spawn_scoped(scope, || compile(rules)))
             })
             .collect();
@@ -287,7 +303,8 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
     if routes.is_empty() {
         return Verdict::NoTable;
     }
-    let filters: Vec<&SigmaFilter> = context.filters.iter().filter(|filter| filter.applies_to(rule)).collect();
+    let filters: Vec<&SigmaFilter> =
+        context.filters.iter().filter(|filter| filter.applies_to(rule)).collect();
     let version = version(rule, &filters);
     let off = input.selection.off(&rule.meta);
     let (mut tables, mut by_path) = (Vec::new(), BTreeSet::new());
@@ -297,7 +314,7 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
             let why = outcome.found.get(before).map_or_else(String::new, |first| first.message.clone());
             return Verdict::Faulty(why);
         };
-        let made = match context.sources.get(&std::ptr::from_ref(route)) {
+        let made = match context.sources.get(&address(route)) {
             Some(Ok(source)) => made(rule, &lowered, source, input, outcome),
             Some(Err(why)) => Err(why.clone()),
             None => Err("its log source is not planned".to_owned()),
@@ -341,7 +358,8 @@ fn made(
     outcome: &mut Outcome,
 ) -> Result<(plan::Planned, Vec<String>), String> {
     let table = source.table;
-    let asked = expression(&lowered.condition, table, &input.limits.sql).map_err(|fault| fault.to_string())?;
+    let asked =
+        expression(&lowered.condition, table, &input.limits.sql).map_err(|fault| fault.to_string())?;
     let outputs = outputs(lowered, source, input.limits.sql.outputs_max, input.limits.sql.name_chars_max);
     if input.texts {
         let printed = Printed {
@@ -358,7 +376,8 @@ fn made(
     let all = outputs.iter().map(|(_, expr)| expr).chain([&condition]);
     let names: BTreeSet<String> =
         all.flat_map(|expr| expr.column_refs()).map(|column| column.name.clone()).collect();
-    let layout = table.layout(names.iter().map(String::as_str)).map_err(|error| plan::plain_message(&error))?;
+    let layout =
+        table.layout(names.iter().map(String::as_str)).map_err(|error| plan::plain_message(&error))?;
     let planned = plan::built(condition, outputs, &layout).map_err(|refusal| refusal.1)?;
     let schema: &Arc<Schema> = layout.inner();
     bind::bind("trial", &planned, schema)
@@ -402,12 +421,23 @@ fn outputs(lowered: &Lowered, source: &Source<'_>, most: usize, chars_max: usize
     outputs
 }
 
-/// The hash of the rule's text and of all filters that apply to it: it changes when any of them does.
+/// The hash of the rule's text and of those of all filters that apply to it: it changes when any of them does.
 fn version(rule: &SigmaRule, filters: &[&SigmaFilter]) -> String {
     let mut digest = Sha256::new();
-    let texts = [&rule.place].into_iter().chain(filters.iter().map(|filter| &filter.place));
-    for place in texts {
-        digest.update(place.file.text.get(place.span.clone()).unwrap_or_default().as_bytes());
+    for place in [&rule.place].into_iter().chain(filters.iter().map(|filter| &filter.place)) {
+        digest.update(document_text(place).as_bytes());
     }
     short(&digest.finalize())
+}
+
+/// The text of a document by a place in it; of the whole file where it has one document, or where others are part of it.
+fn document_text(place: &Location) -> &str {
+    let text = place.file.text.as_str();
+    let ranges = yaml::ranges(text);
+    let is_shared = text.lines().any(|line| line.starts_with("action:"));
+    let own = ranges.iter().find(|range| range.contains(&place.span.start));
+    match own {
+        Some(range) if ranges.len() > 1 && !is_shared => text.get(range.clone()).unwrap_or(text),
+        _ => text,
+    }
 }

@@ -9,6 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Operator};
 use sqlparser::keywords::ALL_KEYWORDS;
 
+use crate::normalise::projection::column_path;
 use crate::printable;
 use crate::rules::meta::RuleMeta;
 
@@ -94,7 +95,7 @@ fn one(expr: &Expr, indent: usize) -> String {
     let below = |expr: &Expr| one(expr, indent);
     match expr {
         // A field by its path has the name that SQL calls it by.
-        Expr::Column(column) if column.name.starts_with("field('") => column.name.clone(),
+        Expr::Column(column) if column_path(&column.name).is_some() => column.name.clone(),
         Expr::Column(column) => name(&column.name),
         Expr::Literal(value, _) => literal(value),
         Expr::IsNull(inner) => format!("{} IS NULL", below(inner)),

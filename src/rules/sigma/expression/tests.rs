@@ -54,7 +54,7 @@ pub(in crate::rules) fn batch(rows: &[Row]) -> RecordBatch {
         Arc::new(rows.iter().map(get).collect::<StringViewArray>())
     };
     let times: TimestampMicrosecondArray = rows.iter().map(|row| row.w).collect();
-    let path = path_column_name(PATH);
+    let path = path_column(PATH);
     let columns: [(&str, ArrayRef); 8] = [
         ("s", text(|row| row.s.as_deref())),
         ("User", text(|row| row.user.as_deref())),
@@ -302,6 +302,7 @@ fn what_cannot_be_asked_is_a_fault() {
         (test(named("s"), Test::Cidr("10.0.0.0/40".into())), "from 0 to 32"),
         (test(named("s"), like_of(&[literal(&"a".repeat(5_000))])), "5000 bytes"),
         (test(named("s"), regex_of(&"a".repeat(5_000))), "5000 bytes"),
+        (test(Column::Path("a..b".to_owned()), Test::Null), "empty part"),
         (deep, "inside each other"),
         (Condition::Any(many), "more than 2500"),
     ] {
