@@ -202,8 +202,8 @@ impl Builder<'_> {
 
     fn test(&mut self, column: &Column, test: &Test) -> Result<Expr, Fault> {
         self.tests += 1;
-        if self.tests > self.limits.conditions_max {
-            return Err(Fault::Many(self.limits.conditions_max));
+        if self.tests > self.limits.expressions_max {
+            return Err(Fault::Many(self.limits.expressions_max));
         }
         let value = value(column, self.table)?;
         match test {

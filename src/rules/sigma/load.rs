@@ -22,13 +22,14 @@ use super::text::{self, Printed};
 use super::tree::Column;
 use super::yaml;
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
+use crate::normalise::projection::column_path;
 use crate::normalise::schema::SystemColumn;
 use crate::normalise::schema::log_source::{LogSource, Route};
 use crate::printable;
 use crate::rules::file::short;
 use crate::rules::meta::RuleMeta;
 use crate::rules::plan::{self, PlannedTable, Tables};
-use crate::rules::{Origin, Rule, RuleLimits, Selection, bind, claim};
+use crate::rules::{Origin, Rule, RuleLimits, Selection, SqlLimits, bind, claim};
 
 /// Rules that one thread compiles at least: starting a thread takes as long as some rules.
 const THREAD_RULES_MIN: usize = 64;
@@ -360,7 +361,7 @@ fn made(
     let table = source.table;
     let asked =
         expression(&lowered.condition, table, &input.limits.sql).map_err(|fault| fault.to_string())?;
-    let outputs = outputs(lowered, source, input.limits.sql.outputs_max, input.limits.sql.name_chars_max);
+    let outputs = outputs(rule, lowered, source, &input.limits.sql);
     if input.texts {
         let printed = Printed {
             meta: &rule.meta,
@@ -386,10 +387,22 @@ fn made(
 }
 
 /// What alerts show: what the rule asks for, what it looks at, and what the log source is shown with.
-fn outputs(lowered: &Lowered, source: &Source<'_>, most: usize, chars_max: usize) -> Vec<(String, Expr)> {
+fn outputs(
+    rule: &SigmaRule,
+    lowered: &Lowered,
+    source: &Source<'_>,
+    limits: &SqlLimits,
+) -> Vec<(String, Expr)> {
+    let wanted = rule.fields.iter().flat_map(|field| {
+        let columns = source.route.columns(field);
+        match columns.is_empty() {
+            true => vec![Column::Path(field.clone())],
+            false => columns.into_iter().map(|name| Column::Named(name.to_owned())).collect(),
+        }
+    });
     let route = source.route.outputs.iter().map(|name| Column::Named(name.clone()));
     let (mut outputs, mut seen) = (Vec::new(), HashSet::new());
-    for column in lowered.columns.iter().cloned().chain(route) {
+    for column in wanted.chain(lowered.columns.iter().cloned()).chain(route) {
         let name = match &column {
             // The text is in the alert anyway.
             Column::Text => continue,
@@ -399,14 +412,15 @@ fn outputs(lowered: &Lowered, source: &Source<'_>, most: usize, chars_max: usize
             },
             Column::Path(path) => {
                 let system = SystemColumn::ALL.iter().any(|(_, name, ..)| name.eq_ignore_ascii_case(path));
-                let shows = printable::line(path, usize::MAX) == *path && path.chars().count() <= chars_max;
+                let shows = printable::line(path, usize::MAX) == *path
+                    && path.chars().count() <= limits.name_chars_max;
                 if system || !shows {
                     continue;
                 }
                 path.clone()
             }
         };
-        if outputs.len() < most
+        if outputs.len() < limits.outputs_max
             && seen.insert(name.to_lowercase())
             && let Ok(expr) = expression::column(&column, source.table)
         {

@@ -296,7 +296,7 @@ fn what_cannot_be_asked_is_a_fault() {
         deep = Condition::Not(Box::new(Condition::All(vec![deep, test(named("n"), Test::Null)])));
     }
     let limits = SqlLimits::default();
-    let many = (0..=limits.conditions_max).map(|_| test(named("s"), Test::Null)).collect();
+    let many = (0..=limits.expressions_max).map(|_| test(named("s"), Test::Null)).collect();
     for (condition, expect) in [
         (test(named("x"), Test::Null), "no column `x`"),
         (test(named("s"), Test::Cidr("10.0.0.0/40".into())), "from 0 to 32"),
@@ -304,7 +304,7 @@ fn what_cannot_be_asked_is_a_fault() {
         (test(named("s"), regex_of(&"a".repeat(5_000))), "5000 bytes"),
         (test(Column::Path("a..b".to_owned()), Test::Null), "empty part"),
         (deep, "inside each other"),
-        (Condition::Any(many), "more than 2500"),
+        (Condition::Any(many), "more than 8192"),
     ] {
         let fault = expression(&condition, table, &limits).expect_err(expect);
         assert!(fault.to_string().contains(expect), "{fault}");
