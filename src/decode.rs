@@ -28,6 +28,10 @@ pub trait Format: Sync + Send {
     fn time_fields(&self) -> &'static [TimeField];
     /// A field that every event of the format has: one that lacks it may be of another format.
     fn mark(&self) -> &'static str;
+    /// False for a path that no event of the format has, when its paths show that.
+    fn may_hold(&self, _path: &str) -> bool {
+        true
+    }
     /// A decoder that fills the slots of `fields`.
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder>;
 }
