@@ -36,6 +36,10 @@ pub trait Format: Sync + Send {
     fn places(&self) -> Option<Places> {
         None
     }
+    /// False for a path that no event of the format has, when its paths show that.
+    fn may_hold(&self, _path: &str) -> bool {
+        true
+    }
     /// A decoder that fills the slots of `fields`.
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder>;
 }

@@ -44,6 +44,8 @@ codes! {
     S006 "A transformation or a value does not fit the column's type."
     S007 "An OCSF path does not begin with an attribute that evidence may hold, leads to none that takes the column, or clashes with another."
     S008 "An observable does not fit the column's type."
+    S009 "A log source is declared twice, or names neither category, product nor service."
+    S010 "A log source names a table or a column that does not exist."
 
     P001 "Something that the pipeline names does not exist."
     P002 "An identifier is used twice."
@@ -121,7 +123,7 @@ Errors must be corrected before a start; warnings are things that work, but prob
 const LETTERS: &[(char, &str)] = &[
     ('D', "Documents: syntax and shape of any file"),
     ('C', "Configuration"),
-    ('S', "Schemas: the declarations of tables"),
+    ('S', "Schemas: the declarations of tables and of Sigma's log sources"),
     ('P', "Pipelines"),
     ('R', "Metadata of rules"),
     ('Q', "SQL of rules"),

@@ -68,6 +68,12 @@ fn column(
             found.push(Diagnostic::new(codes::S007, message).at(place).help(help));
         }
         let observable = column.observable;
+        if column.list && column.r#type != ColumnType::String {
+            let message = format!("`{name}` cannot hold lists: they are text");
+            let help = format!("make it of type {}", ColumnType::String.name());
+            let place = spans.value(&format!("{pointer}/list"));
+            found.push(Diagnostic::new(codes::S006, message).at(place).help(help));
+        }
         if let Some((message, help)) = observable.and_then(|o| ocsf::misfit_observable(o, column.r#type)) {
             let place = spans.value(&format!("{pointer}/observable"));
             found.push(Diagnostic::new(codes::S008, message).at(place).help(help));
@@ -80,6 +86,7 @@ fn column(
         category: column.category,
         ocsf: path,
         observable: column.observable,
+        list: column.list,
     }
 }
 

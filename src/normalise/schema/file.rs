@@ -59,6 +59,9 @@ pub(super) struct ColumnFile {
     /// The OCSF observable that the value is.
     #[serde(default)]
     pub(super) observable: Option<Observable>,
+    /// Its values may be lists, as JSON text: a Sigma rule asks whether one of the items passes.
+    #[serde(default)]
+    pub(super) list: bool,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -69,8 +69,9 @@ impl PlannedTable {
     }
 
     /// True for a text column that may hold a JSON list, of which one item is enough.
-    pub(in crate::rules) fn is_list(&self, _name: &str) -> bool {
-        false
+    pub(in crate::rules) fn is_list(&self, name: &str) -> bool {
+        let at = self.table.column(name);
+        at.and_then(|at| self.table.columns.get(at)).is_some_and(|column| column.list)
     }
 
     pub(in crate::rules) fn column_names(&self) -> impl Iterator<Item = &str> + Clone {
