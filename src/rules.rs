@@ -204,7 +204,9 @@ pub struct Loaded {
     pub rules: Vec<Arc<Rule>>,
     /// How many files there were, sound or not.
     pub files: usize,
-    /// The Sigma documents, and what became of each; those that cannot be read are among the diagnostics only.
+    /// How many of them are Sigma's.
+    pub sigma_files: usize,
+    /// Their documents, and what became of each.
     pub sigma: Vec<SigmaDocument>,
     /// All that is wrong with all files, by file and place.
     pub diagnostics: Vec<Diagnostic>,
@@ -361,6 +363,7 @@ fn load_here(
     let input = sigma::load::Input { tables, limits, selection, texts: false };
     let outcome = sigma::load::load(&sigma, &input, &mut ids);
     loaded.rules.extend(outcome.rules.into_iter().map(Arc::new));
+    loaded.sigma_files = sigma.len();
     loaded.sigma = outcome.documents;
     loaded.diagnostics.extend(outcome.found);
     diagnostic::sort(&mut loaded.diagnostics);

@@ -5,7 +5,7 @@
 //! `expression`'s. A document that cannot be armed takes no other with it: what is wrong with it is a warning. Called by
 //! `rules::load`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use arrow::datatypes::Schema;
 use datafusion::logical_expr::Expr;
 use sha2::{Digest, Sha256};
 
-use super::correlation::SigmaCorrelation;
+use super::correlation::{self, SigmaCorrelation};
 use super::expression::{self, TEXT_COLUMN, expression};
 use super::filter::SigmaFilter;
-use super::lower::{Lowered, Placeholders, lower};
+use super::lower::{Lowered, lower};
 use super::parse::{Document, SigmaRule, documents};
+use super::placeholders::Placeholders;
 use super::text::{self, Printed};
 use super::tree::Column;
 use super::yaml;
@@ -34,6 +35,9 @@ use crate::rules::{Origin, Rule, RuleLimits, Selection, SqlLimits, bind, claim};
 /// Rules that one thread compiles at least: starting a thread takes as long as some rules.
 const THREAD_RULES_MIN: usize = 64;
 
+/// How the message begins of what keeps a document from being armed.
+const NOT_ARMED: &str = "not armed:";
+
 /// A Sigma document, and what became of it.
 #[derive(Debug, Clone)]
 pub struct SigmaDocument {
@@ -45,7 +49,7 @@ pub struct SigmaDocument {
     pub id: Option<String>,
     /// Its title.
     pub title: String,
-    /// What a rule says of itself.
+    /// What a rule or a correlation says of itself.
     pub meta: Option<RuleMeta>,
     /// Its log source; a correlation has none.
     pub log_source: LogSource,
@@ -80,6 +84,8 @@ pub enum Verdict {
     NoTable,
     /// It cannot run; a diagnostic says why and where.
     Faulty(String),
+    /// A sound correlation: correlations do not run in this version.
+    Waiting,
     /// A filter, in effect.
     Applied {
         /// So many rules.
@@ -135,7 +141,7 @@ pub(in crate::rules) fn load(
         return outcome;
     }
     let placeholders = placeholders(input.selection, &mut outcome.found);
-    let (mut rules, mut filters) = (Vec::new(), Vec::new());
+    let (mut rules, mut filters, mut correlations) = (Vec::new(), Vec::new(), Vec::new());
     for file in files {
         let mut found = Vec::new();
         let read = catch_unwind(AssertUnwindSafe(|| documents(file, &mut found)));
@@ -143,15 +149,17 @@ pub(in crate::rules) fn load(
             found.push(failed(Location::new(file, 0..0)));
             Vec::new()
         });
+        outcome.documents.extend(unread(file, &found));
         outcome.found.extend(found);
         for document in read {
             match document {
                 Document::Rule(rule) => rules.push(rule),
                 Document::Filter(filter) => filters.push(filter),
-                Document::Correlation(correlation) => outcome.documents.push(correlated(&correlation)),
+                Document::Correlation(correlation) => correlations.push(correlation),
             }
         }
     }
+    correlated(&correlations, &rules, &mut outcome);
     // The first with an id has it, whatever becomes of it.
     let mut fresh = Vec::with_capacity(rules.len());
     for rule in rules {
@@ -205,6 +213,32 @@ fn failed(place: Location) -> Diagnostic {
     Diagnostic::new(codes::Q025, "not armed: the planner failed on this document").at(place).warning()
 }
 
+/// The documents of a file that cannot be read, by what was said of them.
+fn unread(file: &Arc<SourceFile>, found: &[Diagnostic]) -> Vec<SigmaDocument> {
+    let ranges = if found.is_empty() { Vec::new() } else { yaml::ranges(&file.text) };
+    let mut faulty: BTreeMap<usize, &Diagnostic> = BTreeMap::new();
+    for diagnostic in found.iter().filter(|diagnostic| diagnostic.message.starts_with(NOT_ARMED)) {
+        let at = diagnostic.location.as_ref().map_or(0, |place| place.span.start);
+        let nth = ranges.iter().rposition(|range| range.start <= at).unwrap_or(0);
+        faulty.entry(nth).or_insert(diagnostic);
+    }
+    let document = |(nth, diagnostic): (usize, &Diagnostic)| {
+        let range = ranges.get(nth).cloned().unwrap_or(0..0);
+        let text = file.text.get(range.clone()).unwrap_or_default();
+        let title = text.lines().find_map(|line| line.strip_prefix("title:")).unwrap_or_default();
+        SigmaDocument {
+            place: diagnostic.location.clone().unwrap_or_else(|| Location::new(file, range)),
+            kind: SigmaKind::Rule,
+            id: None,
+            title: title.trim().to_owned(),
+            meta: None,
+            log_source: LogSource::default(),
+            verdict: Verdict::Faulty(diagnostic.message.trim_start_matches(NOT_ARMED).trim().to_owned()),
+        }
+    };
+    faulty.into_iter().map(document).collect()
+}
+
 fn document(rule: &SigmaRule, verdict: Verdict) -> SigmaDocument {
     SigmaDocument {
         place: rule.place.clone(),
@@ -217,16 +251,32 @@ fn document(rule: &SigmaRule, verdict: Verdict) -> SigmaDocument {
     }
 }
 
-fn correlated(correlation: &SigmaCorrelation) -> SigmaDocument {
-    SigmaDocument {
-        place: correlation.place.clone(),
-        kind: SigmaKind::Correlation,
-        id: correlation.id.clone(),
-        title: correlation.title.clone(),
-        meta: None,
-        log_source: LogSource::default(),
-        verdict: Verdict::Faulty("correlations are not available in this version".to_owned()),
+/// Checks the correlations, which do not run.
+fn correlated(correlations: &[SigmaCorrelation], rules: &[SigmaRule], outcome: &mut Outcome) {
+    let mut found = Vec::new();
+    correlation::check(&correlations.iter().collect::<Vec<_>>(), &rules.iter().collect::<Vec<_>>(), &mut found);
+    for correlation in correlations {
+        let own = &correlation.rules_place;
+        let fault = found.iter().find(|diagnostic| {
+            diagnostic.code == codes::G015
+                && diagnostic.location.as_ref().is_some_and(|place| {
+                    Arc::ptr_eq(&place.file, &own.file)
+                        && own.span.start <= place.span.start
+                        && place.span.end <= own.span.end
+                })
+        });
+        let fault = fault.map(|fault| fault.message.trim_start_matches(NOT_ARMED).trim().to_owned());
+        outcome.documents.push(SigmaDocument {
+            place: correlation.place.clone(),
+            kind: SigmaKind::Correlation,
+            id: Some(correlation.meta.id.clone()),
+            title: correlation.meta.title.clone(),
+            meta: Some(correlation.meta.clone()),
+            log_source: LogSource::default(),
+            verdict: fault.map_or(Verdict::Waiting, Verdict::Faulty),
+        });
     }
+    outcome.found.extend(found);
 }
 
 /// The rows that a route means.
@@ -312,8 +362,8 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
     for route in routes {
         let before = outcome.found.len();
         let Some(lowered) = lower(rule, route, &filters, context.placeholders, &mut outcome.found) else {
-            let why = outcome.found.get(before).map_or_else(String::new, |first| first.message.clone());
-            return Verdict::Faulty(why);
+            let why = outcome.found.get(before).map(|first| first.message.trim_start_matches(NOT_ARMED).trim());
+            return Verdict::Faulty(why.unwrap_or_default().to_owned());
         };
         let made = match context.sources.get(&address(route)) {
             Some(Ok(source)) => made(rule, &lowered, source, input, outcome),
@@ -336,7 +386,7 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
                 });
             }
             Err(why) => {
-                let message = format!("not armed: {why}");
+                let message = format!("{NOT_ARMED} {why}");
                 outcome.found.push(Diagnostic::new(codes::Q025, message).at(rule.place.clone()).warning());
                 return Verdict::Faulty(why);
             }
