@@ -254,7 +254,11 @@ fn document(rule: &SigmaRule, verdict: Verdict) -> SigmaDocument {
 /// Checks the correlations, which do not run.
 fn correlated(correlations: &[SigmaCorrelation], rules: &[SigmaRule], outcome: &mut Outcome) {
     let mut found = Vec::new();
-    correlation::check(&correlations.iter().collect::<Vec<_>>(), &rules.iter().collect::<Vec<_>>(), &mut found);
+    correlation::check(
+        &correlations.iter().collect::<Vec<_>>(),
+        &rules.iter().collect::<Vec<_>>(),
+        &mut found,
+    );
     for correlation in correlations {
         let own = &correlation.rules_place;
         let fault = found.iter().find(|diagnostic| {
@@ -319,7 +323,7 @@ fn in_parallel(rules: &[SigmaRule], context: &Context<'_>) -> Vec<Outcome> {
             .map(|rules| {
                 let thread =
                     std::thread::Builder::new().name("sigma".into()).stack_size(crate::rules::STACK_BYTES);
-                (rules, thread.spawn_scoped(scope, || compile(rules)))
+                (rules, thread.spawn_scoped(scope, move || compile(rules)))
             })
             .collect();
         let done = threads.into_iter().map(|(rules, thread)| match thread.map(|thread| thread.join()) {
@@ -356,13 +360,14 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
     }
     let filters: Vec<&SigmaFilter> =
         context.filters.iter().filter(|filter| filter.applies_to(rule)).collect();
-    let version = version(rule, &filters);
+    let version = version(rule, &filters, context.placeholders);
     let off = input.selection.off(&rule.meta);
     let (mut tables, mut by_path) = (Vec::new(), BTreeSet::new());
     for route in routes {
         let before = outcome.found.len();
         let Some(lowered) = lower(rule, route, &filters, context.placeholders, &mut outcome.found) else {
-            let why = outcome.found.get(before).map(|first| first.message.trim_start_matches(NOT_ARMED).trim());
+            let why =
+                outcome.found.get(before).map(|first| first.message.trim_start_matches(NOT_ARMED).trim());
             return Verdict::Faulty(why.unwrap_or_default().to_owned());
         };
         let made = match context.sources.get(&address(route)) {
@@ -485,11 +490,20 @@ fn outputs(
     outputs
 }
 
-/// The hash of the rule's text and of those of all filters that apply to it: it changes when any of them does.
-fn version(rule: &SigmaRule, filters: &[&SigmaFilter]) -> String {
+/// The hash of the rule's text, of those of all filters that apply to it, and of the values of its placeholders: it changes
+/// when any of them does.
+fn version(rule: &SigmaRule, filters: &[&SigmaFilter], placeholders: &Placeholders) -> String {
     let mut digest = Sha256::new();
     for place in [&rule.place].into_iter().chain(filters.iter().map(|filter| &filter.place)) {
-        digest.update(document_text(place).as_bytes());
+        let text = document_text(place);
+        digest.update(text.as_bytes());
+        let named = placeholders.0.iter().filter(|_| text.contains("|expand"));
+        for (name, values) in named.filter(|(name, _)| text.contains(&format!("%{name}%"))) {
+            for part in [name].into_iter().chain(values) {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part.as_bytes());
+            }
+        }
     }
     short(&digest.finalize())
 }
