@@ -37,6 +37,7 @@ pub use set::RuleSet;
 
 use crate::config::Limits;
 use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};
+use crate::normalise::projection::column_path;
 use crate::normalise::schema::{Catalog, Table};
 
 /// Stack of the thread that reads rules: hostile SQL nests as deep as the caps let it, and the parser, the
@@ -104,6 +105,8 @@ pub struct SqlLimits {
     pub name_chars_max: usize,
     /// Output columns.
     pub outputs_max: usize,
+    /// Different fields that are read by their paths: each is a column of the table's batches.
+    pub fields_max: usize,
 }
 
 impl Default for RuleLimits {
@@ -144,6 +147,7 @@ impl Default for SqlLimits {
             growth_max: 64,
             name_chars_max: 64,
             outputs_max: 256,
+            fields_max: 256,
         }
     }
 }
@@ -159,7 +163,7 @@ pub struct Rule {
     pub file: Arc<SourceFile>,
     /// The table that it reads.
     pub table: Arc<Table>,
-    /// The columns that it reads, declared or system ones, by name: what a batch must carry.
+    /// The columns that it reads, declared ones, system ones and paths, by name: what a batch must carry.
     pub columns: Vec<String>,
     /// The output columns, in the order of SELECT.
     pub outputs: Vec<String>,
@@ -324,11 +328,20 @@ fn compile(
     metadata::check(&read, outputs.as_deref(), table.map(|table| &*table.table), found);
     let (query, outputs, table) = (query?, outputs?, table?);
     let columns: Vec<String> = query.columns.iter().cloned().collect();
+    let paths: Vec<String> = columns.iter().filter_map(|column| column_path(column)).collect();
+    let schema = match table.with_paths(&paths) {
+        Ok(schema) => schema,
+        Err(error) => {
+            let message = format!("the fields cannot be planned: {}", plan::plain_message(&error));
+            found.push(Diagnostic::new(codes::Q025, message).at(start));
+            return None;
+        }
+    };
     let condition_place = Location::new(&read.file, query.condition.1.clone());
-    let planned = plan::plan(&read.file, query, table, found)?;
+    let planned = plan::plan(&read.file, query, &schema, found)?;
 
     // A trial on no rows finds what only the compiler of expressions knows, before the stream does.
-    let layout = table.schema.inner();
+    let layout = schema.inner();
     let trial = bind::bind("trial", &planned, layout).and_then(|bound| {
         let batch = RecordBatch::new_empty(Arc::clone(layout));
         bound.evaluate(&batch).map_err(|error| error.source)?;

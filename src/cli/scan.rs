@@ -59,7 +59,7 @@ pub struct ScanArgs {
     /// Rules: files and folders. Without --pipeline. `--output rows` reads none.
     #[arg(long, num_args = 1.., conflicts_with = "pipeline")]
     rules: Vec<PathBuf>,
-    /// A format (windows-json, suricata-eve), or with --pipeline the id of one of its sources.
+    /// A format (windows-json, windows-event-json, winlogbeat, suricata-eve), or with --pipeline the id of one of its sources.
     #[arg(long)]
     source: String,
     /// The organisation that the records belong to. Without --pipeline.

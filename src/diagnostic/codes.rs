@@ -37,10 +37,10 @@ codes! {
     C006 "A file that TLS needs holds no certificate or key in PEM."
 
     S001 "A table or a column is declared twice."
-    S002 "A view names a format that is not known."
+    S002 "A view names no format, one that is not known, or one twice."
     S003 "A view's condition cannot be read."
     S004 "A view fills a column that the table does not have."
-    S005 "A column has the name of a system column."
+    S005 "A column has the name of a system column, or the form of one that reads a path."
     S006 "A transformation or a value does not fit the column's type."
     S007 "An OCSF path does not begin with an attribute that evidence may hold, leads to none that takes the column, or clashes with another."
     S008 "An observable does not fit the column's type."

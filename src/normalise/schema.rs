@@ -264,6 +264,8 @@ pub enum SystemColumn {
     Offset,
     /// Index of the event within the record.
     EventIndex,
+    /// All values of the event.
+    EventText,
 }
 
 impl SystemColumn {
@@ -277,6 +279,7 @@ impl SystemColumn {
         (Self::Partition, "record_partition", ColumnType::Int, "Partition of the record."),
         (Self::Offset, "record_offset", ColumnType::Int, "Offset of the record."),
         (Self::EventIndex, "event_index", ColumnType::Int, "Index of the event within the record, from 0."),
+        (Self::EventText, "event_text", ColumnType::String, "All values of the event, each on a line."),
     ];
 
     /// The system column of that name.

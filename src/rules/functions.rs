@@ -69,6 +69,13 @@ pub struct FunctionDoc {
     pub text: &'static str,
 }
 
+/// Looks like a function and is none: `rules::sql` makes a column of it.
+pub(crate) const FIELD: FunctionDoc = FunctionDoc {
+    name: "field",
+    signature: "field('a.b.0') → string",
+    text: "The event's field at a path, also one that the table has no column for: a text as it is, a number or boolean as its text, an object or list as JSON; NULL when it is missing or null. The path must be a literal.",
+};
+
 macro_rules! functions {
     ($($name:literal $signature:literal $text:literal $arguments:expr, $udf:expr;)*) => {
         static ALLOWED: &[Function] = &[$(Function {
@@ -161,15 +168,15 @@ pub(crate) fn names() -> &'static [&'static str] {
 
 /// Every function that rules may call, by name.
 pub fn documented() -> Vec<FunctionDoc> {
-    ALLOWED
-        .iter()
-        .filter(|function| function.documented)
-        .map(|function| FunctionDoc {
-            name: function.name,
-            signature: function.signature,
-            text: function.text,
-        })
-        .collect()
+    let documented = ALLOWED.iter().filter(|function| function.documented);
+    let functions = documented.map(|function| FunctionDoc {
+        name: function.name,
+        signature: function.signature,
+        text: function.text,
+    });
+    let mut all: Vec<FunctionDoc> = functions.chain([FIELD]).collect();
+    all.sort_by_key(|function| function.name);
+    all
 }
 
 /// Our own functions, for a DataFusion session of somebody else: the oracle of tests and benches.

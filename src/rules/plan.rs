@@ -130,15 +130,15 @@ pub(super) struct Planned {
     pub(super) outputs: Vec<(String, Expr)>,
 }
 
-/// Plans a checked query; nothing comes back when there is an error.
+/// Plans a checked query over a layout with all columns that it reads; nothing comes back when there is an error.
 pub(super) fn plan(
     file: &Arc<SourceFile>,
     query: CheckedQuery,
-    table: &PlannedTable,
+    schema: &DFSchemaRef,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Planned> {
     let before = found.len();
-    let mut planning = Planning { file, schema: &table.schema, found };
+    let mut planning = Planning { file, schema, found };
     let mut outputs = Vec::with_capacity(query.outputs.len());
     for (name, expr, place) in query.outputs {
         if let Some(expr) = planning.expression(expr, &place)

@@ -3,13 +3,14 @@
 //! Owns names without regard to case and the layout that expressions are planned over. Called by `rules::sql`, which
 //! resolves names, and by the parent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError};
 
-use crate::normalise::schema::{Catalog, SystemColumn, Table};
+use crate::normalise::projection::path_column;
+use crate::normalise::schema::{Catalog, ColumnType, SystemColumn, Table};
 
 /// A table as rules see it.
 #[derive(Debug)]
@@ -31,6 +32,17 @@ impl PlannedTable {
             fields.iter().map(|field| (field.name().to_lowercase(), field.name().clone())).collect();
         let schema = DFSchema::try_from(Schema::new(fields))?;
         Ok(Self { table: Arc::clone(table), columns, schema: Arc::new(schema) })
+    }
+
+    /// The layout with a column for each of these paths of the event behind the others.
+    pub(in crate::rules) fn with_paths(&self, paths: &[String]) -> Result<DFSchemaRef, DataFusionError> {
+        if paths.is_empty() {
+            return Ok(Arc::clone(&self.schema));
+        }
+        let names: BTreeSet<String> = paths.iter().map(|path| path_column(path)).collect();
+        let columns = names.into_iter().map(|name| Field::new(name, ColumnType::String.arrow(), true));
+        let fields = self.schema.fields().iter().map(|field| field.as_ref().clone()).chain(columns);
+        Ok(Arc::new(DFSchema::try_from(Schema::new(fields.collect::<Vec<_>>()))?))
     }
 
     pub(in crate::rules) fn name(&self) -> &str {
