@@ -35,6 +35,7 @@ pub trait Format: Sync + Send {
     /// names, and so the tables' views.
     fn places(&self) -> Option<Places> {
         None
+    }
     /// False for a path that no event of the format has, when its paths show that.
     fn may_hold(&self, _path: &str) -> bool {
         true

@@ -16,6 +16,8 @@ pub mod functions;
 pub mod meta;
 mod metadata;
 mod plan;
+pub mod reach;
+pub mod selection;
 mod set;
 pub mod sigma;
 mod sql;
@@ -33,6 +35,7 @@ pub use bind::{BindError, BoundRule, EvaluateError, Hits};
 pub use functions::{FunctionDoc, documented};
 use meta::{RuleMeta, RuleStatus};
 use plan::{Planned, Tables};
+pub use selection::Selection;
 pub use set::RuleSet;
 
 use crate::config::Limits;

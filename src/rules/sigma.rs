@@ -12,4 +12,5 @@
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
 //! Called by `rules::load`.
 
+pub mod coverage;
 pub mod tree;
