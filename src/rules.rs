@@ -17,6 +17,7 @@ pub mod functions;
 pub mod meta;
 mod metadata;
 mod plan;
+pub mod reach;
 pub mod selection;
 mod set;
 pub mod sigma;

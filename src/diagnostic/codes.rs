@@ -59,6 +59,8 @@ codes! {
     P010 "A header that alerts are to get cannot be added."
     P011 "Alerts and rejects go to the same topic."
     P012 "Two topics differ only in `.` and `_`, which Kafka takes for one name in its metrics."
+    P013 "The pipeline disables a rule that is not there."
+    P014 "The choice of rules contradicts itself."
 
     R001 "The rule has no front matter, or it is not closed."
     R002 "Two rules have the same id."

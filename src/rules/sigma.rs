@@ -15,4 +15,5 @@
 pub(in crate::rules) mod expression;
 pub mod load;
 pub(in crate::rules) mod text;
+pub mod coverage;
 pub mod tree;

@@ -83,11 +83,19 @@ fn holds(condition: &Condition, values: &dyn Fn(&str) -> Values) -> Option<bool>
         Condition::Present(column) => all_or_none(values(column)?, &Option::is_some),
         Condition::And(parts) => {
             let parts: Vec<_> = parts.iter().map(|part| holds(part, values)).collect();
-            if parts.contains(&Some(false)) { Some(false) } else { parts.iter().all(|part| *part == Some(true)).then_some(true) }
+            if parts.contains(&Some(false)) {
+                Some(false)
+            } else {
+                parts.iter().all(|part| *part == Some(true)).then_some(true)
+            }
         }
         Condition::Or(parts) => {
             let parts: Vec<_> = parts.iter().map(|part| holds(part, values)).collect();
-            if parts.contains(&Some(true)) { Some(true) } else { parts.iter().all(|part| *part == Some(false)).then_some(false) }
+            if parts.contains(&Some(true)) {
+                Some(true)
+            } else {
+                parts.iter().all(|part| *part == Some(false)).then_some(false)
+            }
         }
         Condition::Not(inner) => holds(inner, values).map(|holds| !holds),
     }

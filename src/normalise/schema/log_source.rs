@@ -41,11 +41,7 @@ impl LogSource {
     /// The same as names are compared.
     pub fn to_lowercase(&self) -> Self {
         let lower = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
-        Self {
-            category: lower(&self.category),
-            product: lower(&self.product),
-            service: lower(&self.service),
-        }
+        Self { category: lower(&self.category), product: lower(&self.product), service: lower(&self.service) }
     }
 }
 
@@ -123,9 +119,9 @@ impl LogSources {
     /// Every condition of a route that stands in a file, with its route and place: `rules` checks the SQL.
     pub fn conditions(&self) -> impl Iterator<Item = (&Route, &str, &Location)> {
         let routes = self.declared.iter().zip(&self.places);
-        routes.flat_map(|((_, routes), places)| routes.iter().zip(places)).filter_map(|(route, place)| {
-            Some((route, route.condition.as_deref()?, place.as_ref()?))
-        })
+        routes
+            .flat_map(|((_, routes), places)| routes.iter().zip(places))
+            .filter_map(|(route, place)| Some((route, route.condition.as_deref()?, place.as_ref()?)))
     }
 
     /// The routes of a rule's log source; none when no declaration fits. The declaration that names most of what the

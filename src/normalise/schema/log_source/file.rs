@@ -124,7 +124,9 @@ pub(super) fn read(files: &[Arc<SourceFile>], catalog: &Catalog, found: &mut Vec
 pub(super) fn read_as_far(files: &[Arc<SourceFile>], catalog: &Catalog) -> LogSources {
     let mut sources = LogSources::default();
     for file in files {
-        let Some(document) = document::look_at_toml::<LogSourcesFile>(file, &mut Vec::new()) else { continue };
+        let Some(document) = document::look_at_toml::<LogSourcesFile>(file, &mut Vec::new()) else {
+            continue;
+        };
         for (at, declaration) in document.value.logsource.iter().enumerate() {
             let routes = declaration.route.iter().enumerate().filter_map(|(nth, entry)| {
                 let table = catalog.table(&entry.table).filter(|table| has_all(table, entry))?;
