@@ -155,7 +155,7 @@ fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
     // What is wrong with the pipeline must not hide what is wrong with its rules.
     let Some(pipeline) = Pipeline::look_at(path, &mut seen.found) else { return };
     let faulty = seen.found[before..].iter().any(Diagnostic::is_error);
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, limits);
+    let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, limits, &pipeline.selection);
     seen.count(&loaded);
     seen.found.extend(loaded.diagnostics);
     if !faulty {
