@@ -12,4 +12,17 @@
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
 //! Called by `rules::load`.
 
+mod ask;
+pub mod correlation;
+mod fault;
+pub mod filter;
+pub mod lower;
+mod modifiers;
+pub mod parse;
+mod pattern;
+pub mod placeholders;
 pub mod tree;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
