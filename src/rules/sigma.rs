@@ -28,3 +28,6 @@ pub mod placeholders;
 pub(in crate::rules) mod text;
 pub mod tree;
 mod yaml;
+
+#[cfg(test)]
+mod tests;
