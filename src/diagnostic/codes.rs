@@ -1,7 +1,7 @@
 //! Every diagnostic code, in one list; `docs/diagnostics.md` is generated from it.
 //!
 //! A code never changes its meaning. A new one goes to the end of its letter: D documents (syntax and
-//! shape of any file), C configuration, S schemas, P pipelines, R rule metadata, Q rule SQL, T tests.
+//! shape of any file), C configuration, S schemas, P pipelines, R rule metadata, Q rule SQL, T tests, G Sigma.
 
 /// A stable code and what it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,6 +108,23 @@ codes! {
     T002 "A test expects something that the rule cannot return."
     T003 "A row that a test gives has a column that the rule's table does not have, or a value that does not fit it."
     T004 "A case has no input, or a file that belongs to no source of the pipeline."
+
+    G001 "The YAML of a Sigma document cannot be read, is nested too deeply or too large, or has anchors, aliases or tags."
+    G002 "A Sigma document lacks something that it must have, or has it in a form that it cannot have."
+    G003 "Metadata of a Sigma document are not as the specification says; the document is used without them."
+    G004 "The condition of a Sigma rule cannot be read."
+    G005 "The condition of a Sigma rule names a selection that the rule does not have, or a pattern that fits none."
+    G006 "A modifier of Sigma is not known."
+    G007 "Modifiers of Sigma do not go together, or not in this order."
+    G008 "A value of a Sigma rule does not fit its modifiers, or is none."
+    G009 "A regular expression of a Sigma rule is invalid or too large, or has look-around or back-references."
+    G010 "A network of a Sigma rule is none."
+    G011 "A placeholder of a Sigma rule has no values."
+    G012 "A Sigma document, or a file of them, is larger than what is read."
+    G013 "A Sigma rule uses something that is not a part of Sigma 2.1: an aggregation in its condition, or items of lists."
+    G014 "Correlations are checked, and do not run in this version."
+    G015 "A correlation refers to a rule that is not there, or to itself."
+    G016 "The values of placeholders cannot be read."
 }
 
 const INTRODUCTION: &str = "\
@@ -130,6 +147,7 @@ const LETTERS: &[(char, &str)] = &[
     ('R', "Metadata of rules"),
     ('Q', "SQL of rules"),
     ('T', "Tests of rules"),
+    ('G', "Sigma: rules of others, in YAML. What is not armed is told as a warning; the others run"),
 ];
 
 /// `docs/diagnostics.md`.

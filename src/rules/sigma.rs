@@ -12,5 +12,18 @@
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
 //! Called by `rules::load`.
 
+mod ask;
+pub mod correlation;
+mod fault;
+pub mod filter;
+pub mod lower;
+mod modifiers;
+pub mod parse;
+mod pattern;
+pub mod placeholders;
 pub mod coverage;
 pub mod tree;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
