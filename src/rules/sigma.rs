@@ -10,18 +10,21 @@
 //! ```
 //!
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
-//! Called by `rules::load`.
+//! `load` puts them together. Called by `rules::load`.
 
 mod ask;
 pub mod correlation;
+pub mod coverage;
+pub(in crate::rules) mod expression;
 mod fault;
 pub mod filter;
+pub mod load;
 pub mod lower;
 mod modifiers;
 pub mod parse;
 mod pattern;
 pub mod placeholders;
-pub mod coverage;
+pub(in crate::rules) mod text;
 pub mod tree;
 mod yaml;
 

@@ -6,10 +6,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError};
 
 use crate::normalise::projection::path_column;
+use crate::normalise::schema::log_source::LogSources;
 use crate::normalise::schema::{Catalog, ColumnType, SystemColumn, Table};
 
 /// A table as rules see it.
@@ -54,6 +55,25 @@ impl PlannedTable {
         self.columns.get(&name.to_lowercase()).map(String::as_str)
     }
 
+    /// The layout of these columns alone; what is not among the table's is a field by its path, a text.
+    pub(in crate::rules) fn layout<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<DFSchemaRef, DataFusionError> {
+        let field = |name: &str| match self.schema.field_with_unqualified_name(name) {
+            Ok(field) => field.as_ref().clone(),
+            Err(_) => Field::new(name, DataType::Utf8View, true),
+        };
+        let fields: Vec<Field> = names.into_iter().map(field).collect();
+        Ok(Arc::new(DFSchema::try_from(Schema::new(fields))?))
+    }
+
+    /// True for a text column that may hold a JSON list, of which one item is enough.
+    pub(in crate::rules) fn is_list(&self, name: &str) -> bool {
+        let at = self.table.column(name);
+        at.and_then(|at| self.table.columns.get(at)).is_some_and(|column| column.list)
+    }
+
     pub(in crate::rules) fn column_names(&self) -> impl Iterator<Item = &str> + Clone {
         self.columns.values().map(String::as_str)
     }
@@ -79,6 +99,11 @@ impl Tables {
     /// True for a table whose own file is at fault that it is not known.
     pub(in crate::rules) fn is_unread(&self, name: &str) -> bool {
         self.catalog.is_unread(name)
+    }
+
+    /// Where the events of Sigma's log sources are.
+    pub(in crate::rules) fn log_sources(&self) -> &LogSources {
+        self.catalog.log_sources()
     }
 
     pub(in crate::rules) fn names(&self) -> Vec<&str> {

@@ -390,6 +390,11 @@ impl Checker<'_> {
                     }
                 }
             }
+            Arguments::Like(at) => {
+                if let Some(value) = values.get(at) {
+                    self.like(false, value, None);
+                }
+            }
             Arguments::JsonPath(at) => {
                 if let Some(value) = values.get(at) {
                     match text_of(value) {
