@@ -14,6 +14,7 @@
 pub mod bind;
 mod file;
 pub mod functions;
+mod log_source;
 pub mod meta;
 mod metadata;
 mod plan;
@@ -34,6 +35,7 @@ use datafusion::logical_expr::Expr;
 
 pub use bind::{BindError, BoundRule, EvaluateError, Hits};
 pub use functions::{FunctionDoc, documented};
+pub use log_source::check_log_sources;
 use meta::RuleMeta;
 use plan::{Planned, Tables};
 pub use selection::Selection;
@@ -214,6 +216,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What of the choice is about rules that are not there.
+    pub fn strangers(&self, selection: &Selection) -> Vec<Diagnostic> {
+        let sql = self.rules.iter().map(|rule| rule.meta.id.as_str());
+        let sigma = self.sigma.iter().filter_map(|document| document.id.as_deref());
+        selection.strangers(sql.chain(sigma))
+    }
+
     /// True when something must be corrected before a start.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)

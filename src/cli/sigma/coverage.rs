@@ -76,7 +76,8 @@ impl Tally {
     }
 
     fn json(&self) -> Value {
-        let verdicts = Verdict::ALL.iter().map(|verdict| (verdict.as_str().to_owned(), self.of(*verdict).into()));
+        let verdicts =
+            Verdict::ALL.iter().map(|verdict| (verdict.as_str().to_owned(), self.of(*verdict).into()));
         let verdicts: serde_json::Map<String, Value> = verdicts.collect();
         json!({"rules": self.rules, "armed": self.armed, "verdicts": verdicts})
     }
@@ -126,7 +127,8 @@ pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliErro
     match args.format {
         Format::Json => writeln!(out, "{}", printable::json(&format!("{:#}", report.json())))?,
         Format::Human => {
-            let shown = page::Shown { rules: args.rules, techniques: args.techniques, width: terminal.width() };
+            let shown =
+                page::Shown { rules: args.rules, techniques: args.techniques, width: terminal.width() };
             write!(out, "{}", page::page(&report, &shown))?;
         }
     }
@@ -137,7 +139,8 @@ fn report(loaded: &Loaded, catalog: &Catalog, formats: &HashSet<&'static str>) -
     let fed: Vec<_> =
         decode::FORMATS.iter().copied().filter(|format| formats.contains(format.name())).collect();
     let rules = loaded.sigma.iter().filter(|document| document.kind == SigmaKind::Rule);
-    let mut rules: Vec<Coverage> = rules.map(|document| cover(subject(document, loaded, catalog), &fed)).collect();
+    let mut rules: Vec<Coverage> =
+        rules.map(|document| cover(subject(document, loaded, catalog), &fed)).collect();
     rules.extend(unread(loaded).into_iter().map(|subject| cover(subject, &fed)));
     let kinds = |kind| loaded.sigma.iter().filter(|document| document.kind == kind).count();
     let report = summed(rules, fed.iter().map(|format| format.name()).collect());
@@ -152,7 +155,8 @@ fn summed(rules: Vec<Coverage>, formats: Vec<&'static str>) -> Report {
     for rule in &rules {
         total.add(rule.verdict);
         log_sources.entry(rule.log_source.to_lowercase()).or_default().add(rule.verdict);
-        let tags: HashSet<String> = rule.headline.tags.iter().map(|tag| tag.to_lowercase().replace('_', "-")).collect();
+        let tags: HashSet<String> =
+            rule.headline.tags.iter().map(|tag| tag.to_lowercase().replace('_', "-")).collect();
         for tag in tags.iter().filter_map(|tag| tag.strip_prefix("attack.")) {
             if tag.strip_prefix('t').is_some_and(|id| id.starts_with(|digit: char| digit.is_ascii_digit())) {
                 techniques.entry(tag.to_uppercase()).or_default().add(rule.verdict);
@@ -225,9 +229,7 @@ fn unread(loaded: &Loaded) -> Vec<Subject> {
 impl Report {
     /// The document for machines; `docs/sigma.md` describes it.
     fn json(&self) -> Value {
-        let source = |source: &LogSource| {
-            json!({"product": source.product, "category": source.category, "service": source.service})
-        };
+        let source = |source: &LogSource| json!({"product": source.product, "category": source.category, "service": source.service});
         let rules = self.rules.iter().map(|rule| {
             json!({
                 "id": rule.headline.id,

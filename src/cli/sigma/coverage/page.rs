@@ -34,7 +34,13 @@ pub(super) fn page(report: &Report, shown: &Shown) -> String {
         page.push('\n');
     }
     let total = &report.total;
-    let _ = writeln!(page, "{}: {} armed, with {}", plural(total.rules, "rule"), share(total), report.formats.join(", "));
+    let _ = writeln!(
+        page,
+        "{}: {} armed, with {}",
+        plural(total.rules, "rule"),
+        share(total),
+        report.formats.join(", ")
+    );
     for (count, what) in [(report.filters, "filter"), (report.correlations, "correlation")] {
         if count > 0 {
             let _ = writeln!(page, "beside them {}", plural(count, what));
@@ -58,7 +64,11 @@ pub(super) fn page(report: &Report, shown: &Shown) -> String {
     } else if !report.techniques.is_empty() {
         let armed = report.techniques.iter().filter(|(_, tally)| tally.armed > 0).count();
         let all = report.techniques.len();
-        let _ = writeln!(page, "\n{armed} of {} have a rule that is armed; --techniques lists them", plural(all, "ATT&CK technique"));
+        let _ = writeln!(
+            page,
+            "\n{armed} of {} have a rule that is armed; --techniques lists them",
+            plural(all, "ATT&CK technique")
+        );
     }
     if !shown.rules && total.armed < total.rules {
         page.push_str("--rules lists each rule, and why it is not armed\n");
@@ -111,7 +121,9 @@ fn sums(page: &mut String, what: &str, rows: Vec<(String, &Tally)>, width: usize
         ("faulty", |tally| tally.of(Verdict::NotSupported) + tally.of(Verdict::NoTable)),
         ("off", |tally| tally.of(Verdict::Off)),
     ];
-    columns.retain(|(name, number)| *name == "rules" || *name == "armed" || rows.iter().any(|(_, tally)| number(tally) > 0));
+    columns.retain(|(name, number)| {
+        *name == "rules" || *name == "armed" || rows.iter().any(|(_, tally)| number(tally) > 0)
+    });
     let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(what.len());
     let numbers = columns.len() * (NUMBER + 1);
     let name_width = longest.min(width.saturating_sub(numbers).max(20));

@@ -30,8 +30,20 @@ fn some() -> Report {
     summed(
         vec![
             rule("a", Verdict::Armed, "process_creation", &["attack.execution", "attack.t1059.001"], None),
-            rule("b\u{1b}[31m", Verdict::NoField, "process_creation", &["attack.t1059.001", "attack.T1059"], None),
-            rule("c", Verdict::Off, "Process_Creation", &["attack.defense_evasion"], Some("its level is low")),
+            rule(
+                "b\u{1b}[31m",
+                Verdict::NoField,
+                "process_creation",
+                &["attack.t1059.001", "attack.T1059"],
+                None,
+            ),
+            rule(
+                "c",
+                Verdict::Off,
+                "Process_Creation",
+                &["attack.defense_evasion"],
+                Some("its level is low"),
+            ),
             rule("d", Verdict::NoSource, "ps_script", &["cve.2024-1"], Some("nothing feeds `t`")),
         ],
         vec!["windows-json"],
