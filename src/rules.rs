@@ -216,13 +216,6 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What of the choice is about rules that are not there.
-    pub fn strangers(&self, selection: &Selection) -> Vec<Diagnostic> {
-        let sql = self.rules.iter().map(|rule| rule.meta.id.as_str());
-        let sigma = self.sigma.iter().filter_map(|document| document.id.as_deref());
-        selection.strangers(sql.chain(sigma))
-    }
-
     /// True when something must be corrected before a start.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)

@@ -158,7 +158,6 @@ fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
     let faulty = seen.found[before..].iter().any(Diagnostic::is_error);
     let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, limits, &pipeline.selection);
     seen.found.extend(rules::check_log_sources(&pipeline.catalog, limits));
-    seen.found.extend(loaded.strangers(&pipeline.selection));
     seen.count(&loaded);
     seen.found.extend(loaded.diagnostics);
     if !faulty {
