@@ -14,6 +14,7 @@
 pub mod bind;
 mod file;
 pub mod functions;
+mod log_source;
 pub mod meta;
 mod metadata;
 mod plan;
@@ -34,6 +35,7 @@ use datafusion::logical_expr::Expr;
 
 pub use bind::{BindError, BoundRule, EvaluateError, Hits};
 pub use functions::{FunctionDoc, documented};
+pub use log_source::check_log_sources;
 use meta::RuleMeta;
 use plan::{Planned, Tables};
 pub use selection::Selection;

@@ -134,6 +134,7 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
         }),
     };
     seen.tables = catalog.tables().len();
+    seen.found.extend(rules::check_log_sources(&catalog, &limits));
     if !rules.is_empty() {
         let loaded = rules::load(&rules, &catalog, &limits);
         seen.count(&loaded);
@@ -156,6 +157,7 @@ fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
     let Some(pipeline) = Pipeline::look_at(path, &mut seen.found) else { return };
     let faulty = seen.found[before..].iter().any(Diagnostic::is_error);
     let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, limits, &pipeline.selection);
+    seen.found.extend(rules::check_log_sources(&pipeline.catalog, limits));
     seen.count(&loaded);
     seen.found.extend(loaded.diagnostics);
     if !faulty {

@@ -27,6 +27,7 @@ pub fn load(path: &Path, limits: &RuleLimits) -> Result<Sound, Vec<Diagnostic>> 
     let mut found = Vec::new();
     let Some(pipeline) = Pipeline::look_at(path, &mut found) else { return Err(found) };
     let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, limits, &pipeline.selection);
+    found.extend(rules::check_log_sources(&pipeline.catalog, limits));
     found.extend(loaded.diagnostics);
     diagnostic::sort(&mut found);
     found.dedup_by(|a, b| a.to_string() == b.to_string());

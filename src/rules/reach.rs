@@ -153,7 +153,7 @@ mod tests {
             ("coalesce(Company, Image) = 'a'", Open),
             ("lower(Company) = 'a'", Never),
             ("regexp_like(Company, 'a')", Never),
-            ("Company IS DISTINCT FROM 'a' AND Image = 'a'", Open),
+            ("(Company IS DISTINCT FROM 'a') AND Image = 'a'", Open),
         ] {
             let sql = format!(
                 "/*---\nid: r-1\ntitle: t\n---*/\nSELECT Computer FROM process_activity WHERE {condition}"

@@ -52,10 +52,10 @@ routes = [{ table = "t" }]
             "s.toml:4:9: there is no table `u` [S010]",
             "s.toml:7:21: the table `t` has no column `Imag` [S010]",
             "s.toml:8:32: the table `t` has no column `knid` [S010]",
-            "s.toml:8:59: the table `t` has no column `Imagee` [S010]",
+            "s.toml:8:58: the table `t` has no column `Imagee` [S010]",
             "s.toml:10:12: the log source a is already declared at s.toml:2 [S009]",
             "s.toml:12:1: the log source names neither category, product nor service [S009]",
-            "s.toml:14:1: missing key `route` [D004]",
+            "s.toml:14:1: `logsource[3]` lacks the key `route` [D004]",
             "s.toml:16:1: unknown key `routes` [D003]",
         ]
     );
