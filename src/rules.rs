@@ -40,7 +40,8 @@ use meta::RuleMeta;
 use plan::{Planned, Tables};
 pub use selection::Selection;
 pub use set::RuleSet;
-pub use sigma::load::{SigmaDocument, SigmaKind, SigmaText, Verdict};
+pub use sigma::documents::{SigmaDocument, SigmaKind, Verdict};
+pub use sigma::load::SigmaText;
 
 use crate::config::Limits;
 use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};
@@ -237,13 +238,24 @@ pub fn load_with(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits, sele
     loaded
 }
 
-/// The SQL of the Sigma rules among these files, those that are left out included, and what is wrong with the others.
+/// Sigma rules as SQL rules.
+#[derive(Debug, Default)]
+pub struct SigmaQueries {
+    /// One for each rule and table.
+    pub texts: Vec<SigmaText>,
+    /// Whether all rules are among them.
+    pub complete: bool,
+    /// All that is wrong with all files, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// The SQL of the Sigma rules among these files, those that are left out included.
 pub fn sigma_sql(
     paths: &[PathBuf],
     catalog: &Catalog,
     limits: &RuleLimits,
     selection: &Selection,
-) -> (Vec<SigmaText>, Vec<Diagnostic>) {
+) -> SigmaQueries {
     let (files, _, mut found) = read(paths, limits);
     let loaded = on_large_stack(|| {
         let files: Vec<_> = files.iter().filter(|file| file::is_sigma(&file.path)).cloned().collect();
@@ -255,9 +267,14 @@ pub fn sigma_sql(
         found.push(*diagnostic);
         sigma::load::Outcome::default()
     });
+    let is_told = |document: &SigmaDocument| {
+        document.kind != SigmaKind::Rule
+            || matches!(document.verdict, Verdict::Armed { .. } | Verdict::Off(_))
+    };
+    let complete = outcome.documents.iter().all(is_told) && !outcome.texts.is_empty();
     found.extend(outcome.found);
     diagnostic::sort(&mut found);
-    (outcome.texts, found)
+    SigmaQueries { texts: outcome.texts, complete, diagnostics: found }
 }
 
 /// The rule files, how many there are, and what cannot be read. An unreadable file of Sigma's takes no rule with it.
@@ -366,6 +383,7 @@ fn load_here(
     let input = sigma::load::Input { tables, limits, selection, texts: false };
     let outcome = sigma::load::load(&sigma, &input, &mut ids);
     loaded.rules.extend(outcome.rules.into_iter().map(Arc::new));
+    loaded.diagnostics.extend(selection.strangers(ids.keys().map(String::as_str)));
     loaded.sigma_files = sigma.len();
     loaded.sigma = outcome.documents;
     loaded.diagnostics.extend(outcome.found);

@@ -124,7 +124,12 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         rows.report(began)?;
         return Ok(Outcome::Done);
     }
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
+    let loaded = rules::load_with(
+        &pipeline.rules,
+        &pipeline.catalog,
+        &RuleLimits::from(&config.limits),
+        &pipeline.selection,
+    );
     let compiled = super::run::compiled(pipeline, loaded)?;
     let bar = progress(args, terminal);
     let mut scan = Scan {

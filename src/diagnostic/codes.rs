@@ -125,6 +125,7 @@ codes! {
     G014 "Correlations are checked, and do not run in this version."
     G015 "A correlation refers to a rule that is not there, or to itself."
     G016 "The values of placeholders cannot be read."
+    G017 "No table holds the log source of a Sigma rule."
 }
 
 const INTRODUCTION: &str = "\

@@ -15,6 +15,7 @@
 mod ask;
 pub mod correlation;
 pub mod coverage;
+pub mod documents;
 pub(in crate::rules) mod expression;
 mod fault;
 pub mod filter;

@@ -196,6 +196,7 @@ fn subject(document: &SigmaDocument, loaded: &Loaded, catalog: &Catalog) -> Subj
         rules::Verdict::Off(why) => Fate::Off(why.clone()),
         rules::Verdict::NoTable => Fate::NoTable,
         rules::Verdict::Faulty(why) => Fate::Faulty(why.clone()),
+        rules::Verdict::Waiting => Fate::Faulty("correlations do not run in this version".to_owned()),
         rules::Verdict::Applied { .. } => Fate::Faulty("it is a filter".to_owned()),
     };
     let headline = match &document.meta {

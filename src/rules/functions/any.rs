@@ -128,7 +128,7 @@ impl Test {
 /// takes what follows it as it is; at the end it stands for itself.
 fn like(pattern: &str) -> String {
     let mut regex = String::with_capacity(pattern.len() * 2 + 4);
-    let mut push = |character: char, regex: &mut String| {
+    let push = |character: char, regex: &mut String| {
         let mut buffer = [0; 4];
         regex.push_str(&regex::escape(character.encode_utf8(&mut buffer)));
     };

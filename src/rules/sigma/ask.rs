@@ -204,6 +204,7 @@ fn regex(value: &Value, flags: Flags, place: Place, budget: &mut Budget) -> Resu
             format!("the regular expressions of the file take more than {mebibytes} MiB when compiled");
         return Err(refused(message, "use smaller repetitions, or split the file"));
     }
+    let text = &of_ascii(text);
     let mut bytes = TRIAL_BYTES;
     let compiled = loop {
         bytes = bytes.min(limits.regex_compiled_bytes_max);
@@ -242,6 +243,39 @@ fn regex(value: &Value, flags: Flags, place: Place, budget: &mut Budget) -> Resu
         Place::End => pattern.push_str(&format!(r"(?:{text})\z")),
     }
     Ok(pattern)
+}
+
+/// Classes of characters as PCRE has them: of ASCII. Those of all letters there are make large and slow programs.
+fn of_ascii(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    let mut sets = 0usize;
+    while let Some(character) = rest.next() {
+        match character {
+            '[' => sets += 1,
+            ']' => sets = sets.saturating_sub(1),
+            _ => {}
+        }
+        if character != '\\' {
+            written.push(character);
+            continue;
+        }
+        let Some(escaped) = rest.next() else {
+            written.push(character);
+            break;
+        };
+        match escaped {
+            'w' => written.push_str("[0-9A-Za-z_]"),
+            'W' => written.push_str("[^0-9A-Za-z_]"),
+            'd' => written.push_str("[0-9]"),
+            'D' => written.push_str("[^0-9]"),
+            's' => written.push_str(r"[\t\n\v\f\r\x20]"),
+            'S' => written.push_str(r"[^\t\n\v\f\r\x20]"),
+            'b' if sets == 0 => written.push_str(r"(?-u:\b)"),
+            other => written.extend([character, other]),
+        }
+    }
+    written
 }
 
 /// A value with placeholders.
@@ -331,17 +365,44 @@ mod tests {
     }
 
     #[test]
+    fn classes_of_characters_are_of_ascii() {
+        for (text, expect) in [
+            (r"\w+\\w", r"[0-9A-Za-z_]+\\w"),
+            (r"[\d.-]\D", r"[[0-9].-][^0-9]"),
+            (r"\bcmd\b[\b]", r"(?-u:\b)cmd(?-u:\b)[\b]"),
+            (r"[^\s]\.é\", r"[^[\t\n\v\f\r\x20]]\.é\"),
+        ] {
+            assert_eq!(of_ascii(text), expect);
+        }
+        let matches = |pattern: &str, text: &str| {
+            regex::Regex::new(&of_ascii(pattern)).expect("compiles").is_match(text)
+        };
+        for (pattern, text, expect) in [
+            (r"^\w$", "_", true),
+            (r"^\w$", "é", false),
+            (r"^[^\w-]$", "é", true),
+            (r"^[^\w-]$", "-", false),
+            (r"^[\s\S]$", "\u{a0}", true),
+            (r"^\s$", "\u{a0}", false),
+            (r"\ba\b", "éaé", true),
+            (r"^.$", "é", true),
+        ] {
+            assert_eq!(matches(pattern, text), expect, "{pattern} {text}");
+        }
+    }
+
+    #[test]
     fn regular_expressions_are_bounded_together() {
         let value = |text: &str| Value { text: text.to_owned(), scalar: Scalar::Text };
         let mut budget = Budget::default();
         let mut read = |text: &str| regex(&value(text), Flags::default(), Place::Whole, &mut budget);
         assert!(read(r"(?=a)").expect_err("refused").message.contains("look-around"));
         assert!(read(r"(a)\1").expect_err("refused").message.contains("backreferences"));
-        assert!(read(r"\w{5000}").expect_err("refused").message.contains("too large"));
+        assert!(read(r"\pL{5000}").expect_err("refused").message.contains("too large"));
         assert!(read(&"a".repeat(5_000)).expect_err("refused").message.contains("more than 4096 bytes"));
         let mut refused = None;
         for _ in 0..200 {
-            refused = read(r"\w{60}").err().or(refused);
+            refused = read(r"\pL{30}").err().or(refused);
         }
         assert!(refused.expect("refused in the end").message.contains("more than 32 MiB"));
     }

@@ -5,7 +5,7 @@
 //! `expression`'s. A document that cannot be armed takes no other with it: what is wrong with it is a warning. Called by
 //! `rules::load`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use arrow::datatypes::Schema;
 use datafusion::logical_expr::Expr;
 use sha2::{Digest, Sha256};
 
-use super::correlation::{self, SigmaCorrelation};
+use super::documents::{NOT_ARMED, SigmaDocument, Verdict, correlated, unread, without_table};
 use super::expression::{self, TEXT_COLUMN, expression};
 use super::filter::SigmaFilter;
 use super::lower::{Lowered, lower};
@@ -25,73 +25,14 @@ use super::yaml;
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
 use crate::normalise::projection::column_path;
 use crate::normalise::schema::SystemColumn;
-use crate::normalise::schema::log_source::{LogSource, Route};
+use crate::normalise::schema::log_source::Route;
 use crate::printable;
 use crate::rules::file::short;
-use crate::rules::meta::RuleMeta;
 use crate::rules::plan::{self, PlannedTable, Tables};
 use crate::rules::{Origin, Rule, RuleLimits, Selection, SqlLimits, bind, claim};
 
 /// Rules that one thread compiles at least: starting a thread takes as long as some rules.
 const THREAD_RULES_MIN: usize = 64;
-
-/// How the message begins of what keeps a document from being armed.
-const NOT_ARMED: &str = "not armed:";
-
-/// A Sigma document, and what became of it.
-#[derive(Debug, Clone)]
-pub struct SigmaDocument {
-    /// Where it stands.
-    pub place: Location,
-    /// What it is.
-    pub kind: SigmaKind,
-    /// Its id; filters may have none.
-    pub id: Option<String>,
-    /// Its title.
-    pub title: String,
-    /// What a rule or a correlation says of itself.
-    pub meta: Option<RuleMeta>,
-    /// Its log source; a correlation has none.
-    pub log_source: LogSource,
-    /// What became of it.
-    pub verdict: Verdict,
-}
-
-/// Sigma's kinds of documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SigmaKind {
-    /// A rule on single events.
-    Rule,
-    /// A filter: what rules are not to alert on.
-    Filter,
-    /// A correlation of rules.
-    Correlation,
-}
-
-/// What became of a Sigma document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It runs, or would if a source fed its tables.
-    Armed {
-        /// The tables that it reads, one for each route of its log source.
-        tables: Vec<String>,
-        /// Sigma's fields without a column: they are read by their paths.
-        by_path: Vec<String>,
-    },
-    /// It could run, and is left out on purpose: its status, its level, or by its id.
-    Off(String),
-    /// Its log source is that of no table.
-    NoTable,
-    /// It cannot run; a diagnostic says why and where.
-    Faulty(String),
-    /// A sound correlation: correlations do not run in this version.
-    Waiting,
-    /// A filter, in effect.
-    Applied {
-        /// So many rules.
-        rules: usize,
-    },
-}
 
 /// The SQL of a Sigma rule on one table.
 #[derive(Debug, Clone)]
@@ -159,14 +100,14 @@ pub(in crate::rules) fn load(
             }
         }
     }
-    correlated(&correlations, &rules, &mut outcome);
+    outcome.documents.extend(correlated(&correlations, &rules, &mut outcome.found));
     // The first with an id has it, whatever becomes of it.
     let mut fresh = Vec::with_capacity(rules.len());
     for rule in rules {
         match claim(ids, &rule.meta.id, rule.place.clone()) {
             None => fresh.push(rule),
             Some(taken) => {
-                outcome.documents.push(document(&rule, Verdict::Faulty(taken.message.clone())));
+                outcome.documents.push(SigmaDocument::rule(&rule, Verdict::Faulty(taken.message.clone())));
                 outcome.found.push(taken.warning());
             }
         }
@@ -182,17 +123,10 @@ pub(in crate::rules) fn load(
         outcome.texts.extend(part.texts);
         outcome.found.extend(part.found);
     }
+    outcome.found.extend(without_table(&outcome.documents));
     for filter in &filters {
         let rules = fresh.iter().filter(|rule| filter.applies_to(rule)).count();
-        outcome.documents.push(SigmaDocument {
-            place: filter.place.clone(),
-            kind: SigmaKind::Filter,
-            id: filter.id.clone(),
-            title: filter.title.clone(),
-            meta: None,
-            log_source: filter.logsource.clone(),
-            verdict: Verdict::Applied { rules },
-        });
+        outcome.documents.push(SigmaDocument::filter(filter, rules));
     }
     for diagnostic in &mut outcome.found {
         if diagnostic.is_error() {
@@ -211,76 +145,6 @@ fn placeholders(selection: &Selection, found: &mut Vec<Diagnostic>) -> Placehold
 
 fn failed(place: Location) -> Diagnostic {
     Diagnostic::new(codes::Q025, "not armed: the planner failed on this document").at(place).warning()
-}
-
-/// The documents of a file that cannot be read, by what was said of them.
-fn unread(file: &Arc<SourceFile>, found: &[Diagnostic]) -> Vec<SigmaDocument> {
-    let ranges = if found.is_empty() { Vec::new() } else { yaml::ranges(&file.text) };
-    let mut faulty: BTreeMap<usize, &Diagnostic> = BTreeMap::new();
-    for diagnostic in found.iter().filter(|diagnostic| diagnostic.message.starts_with(NOT_ARMED)) {
-        let at = diagnostic.location.as_ref().map_or(0, |place| place.span.start);
-        let nth = ranges.iter().rposition(|range| range.start <= at).unwrap_or(0);
-        faulty.entry(nth).or_insert(diagnostic);
-    }
-    let document = |(nth, diagnostic): (usize, &Diagnostic)| {
-        let range = ranges.get(nth).cloned().unwrap_or(0..0);
-        let text = file.text.get(range.clone()).unwrap_or_default();
-        let title = text.lines().find_map(|line| line.strip_prefix("title:")).unwrap_or_default();
-        SigmaDocument {
-            place: diagnostic.location.clone().unwrap_or_else(|| Location::new(file, range)),
-            kind: SigmaKind::Rule,
-            id: None,
-            title: title.trim().to_owned(),
-            meta: None,
-            log_source: LogSource::default(),
-            verdict: Verdict::Faulty(diagnostic.message.trim_start_matches(NOT_ARMED).trim().to_owned()),
-        }
-    };
-    faulty.into_iter().map(document).collect()
-}
-
-fn document(rule: &SigmaRule, verdict: Verdict) -> SigmaDocument {
-    SigmaDocument {
-        place: rule.place.clone(),
-        kind: SigmaKind::Rule,
-        id: Some(rule.meta.id.clone()),
-        title: rule.meta.title.clone(),
-        meta: Some(rule.meta.clone()),
-        log_source: rule.logsource.clone(),
-        verdict,
-    }
-}
-
-/// Checks the correlations, which do not run.
-fn correlated(correlations: &[SigmaCorrelation], rules: &[SigmaRule], outcome: &mut Outcome) {
-    let mut found = Vec::new();
-    correlation::check(
-        &correlations.iter().collect::<Vec<_>>(),
-        &rules.iter().collect::<Vec<_>>(),
-        &mut found,
-    );
-    for correlation in correlations {
-        let own = &correlation.rules_place;
-        let fault = found.iter().find(|diagnostic| {
-            diagnostic.code == codes::G015
-                && diagnostic.location.as_ref().is_some_and(|place| {
-                    Arc::ptr_eq(&place.file, &own.file)
-                        && own.span.start <= place.span.start
-                        && place.span.end <= own.span.end
-                })
-        });
-        let fault = fault.map(|fault| fault.message.trim_start_matches(NOT_ARMED).trim().to_owned());
-        outcome.documents.push(SigmaDocument {
-            place: correlation.place.clone(),
-            kind: SigmaKind::Correlation,
-            id: Some(correlation.meta.id.clone()),
-            title: correlation.meta.title.clone(),
-            meta: Some(correlation.meta.clone()),
-            log_source: LogSource::default(),
-            verdict: fault.map_or(Verdict::Waiting, Verdict::Faulty),
-        });
-    }
-    outcome.found.extend(found);
 }
 
 /// The rows that a route means.
@@ -342,11 +206,11 @@ fn one(rule: &SigmaRule, context: &Context<'_>) -> Outcome {
         if !matches!(verdict, Verdict::Armed { .. } | Verdict::Off(_)) {
             outcome.rules.clear();
         }
-        outcome.documents.push(document(rule, verdict));
+        outcome.documents.push(SigmaDocument::rule(rule, verdict));
         outcome
     }));
     done.unwrap_or_else(|_| Outcome {
-        documents: vec![document(rule, Verdict::Faulty("the planner failed on it".to_owned()))],
+        documents: vec![SigmaDocument::rule(rule, Verdict::Faulty("the planner failed on it".to_owned()))],
         found: vec![failed(rule.place.clone())],
         ..Outcome::default()
     })
@@ -432,6 +296,10 @@ fn made(
     let all = outputs.iter().map(|(_, expr)| expr).chain([&condition]);
     let names: BTreeSet<String> =
         all.flat_map(|expr| expr.column_refs()).map(|column| column.name.clone()).collect();
+    let fields = names.iter().filter(|name| column_path(name).is_some()).count();
+    if fields > input.limits.sql.fields_max {
+        return Err(format!("more than {} fields are read by their paths", input.limits.sql.fields_max));
+    }
     let layout =
         table.layout(names.iter().map(String::as_str)).map_err(|error| plan::plain_message(&error))?;
     let planned = plan::built(condition, outputs, &layout).map_err(|refusal| refusal.1)?;

@@ -313,7 +313,7 @@ impl<'a> Lowering<'a> {
                 let mut tests = self.each(columns, |kind| equal(written, *number, kind));
                 let canonical = number.to_string();
                 #[expect(clippy::cast_precision_loss, reason = "a power of two")]
-                let exact = number.abs() <= SAFE_INTEGER as f64;
+                let exact = number.abs() < SAFE_INTEGER as f64;
                 if exact && canonical != *written {
                     // `0x17` may be written as 23 in the event.
                     let text = |kind| (kind == ColumnType::String).then(|| literal(&canonical));

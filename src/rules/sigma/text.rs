@@ -209,8 +209,11 @@ fn scalar(text: &str, lines: bool) -> String {
             4 | 7 => byte == b'-',
             _ => byte.is_ascii_digit(),
         });
+    let uuid = text.len() == 36
+        && text.matches('-').count() == 4
+        && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if day || (begins && text.chars().all(plain) && !text.ends_with(' ') && !word) {
+    if day || uuid || (begins && text.chars().all(plain) && !text.ends_with(' ') && !word) {
         return text.to_owned();
     }
     let is_line = |line: &str| {

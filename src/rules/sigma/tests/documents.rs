@@ -45,7 +45,7 @@ detection: {s: {a: 1}, condition: s}
         (Some("short"), &["Image".into(), "User".into()][..])
     );
     assert_eq!(rule.logsource.service.as_deref(), Some("security"));
-    assert_eq!(rule.place.file.line_column(rule.place.span.start), (1, 8));
+    assert_eq!(rule.place.file.line_column(rule.place.span.start), (2, 5));
 }
 
 #[test]

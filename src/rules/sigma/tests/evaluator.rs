@@ -1,5 +1,8 @@
 //! Trees on events as JSON: what `expression` does on columns, in the simplest words.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use regex::Regex;
 use serde_json::Value as Json;
@@ -77,7 +80,7 @@ fn passes(cells: &Option<Vec<String>>, test: &Test, event: &Json) -> bool {
             any(&|text| regex.is_match(text))
         }
         Test::Regex { pattern } => {
-            let regex = Regex::new(pattern).expect("compiles");
+            let regex = compiled(pattern);
             any(&|text| regex.is_match(text))
         }
         Test::Cidr(network) => {
@@ -136,5 +139,16 @@ fn regex_of(pattern: &Pattern, cased: bool) -> Regex {
         Part::Dash => "[-/\u{2013}\u{2014}\u{2015}]".to_owned(),
     });
     let flags = if cased { "(?s)" } else { "(?is)" };
-    Regex::new(&format!("{flags}\\A{}\\z", parts.collect::<String>())).expect("compiles")
+    compiled(&format!("{flags}\\A{}\\z", parts.collect::<String>()))
+}
+
+/// Compiled once: rules are looked at with several events.
+fn compiled(pattern: &str) -> Regex {
+    thread_local! {
+        static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        let made = || Regex::new(pattern).expect("compiles");
+        compiled.entry(pattern.to_owned()).or_insert_with(made).clone()
+    })
 }

@@ -365,7 +365,11 @@ fn fits(signs: &[Sign], text: &[char], cased: bool) -> bool {
     }
 }
 
+/// Unicode's simple folding: by it, a dotless i is a letter of its own.
 fn is_same_letter(a: char, b: char) -> bool {
+    if a == 'ı' || b == 'ı' {
+        return a == b;
+    }
     let lower = |c: char| c.to_lowercase().collect::<String>();
     let upper = |c: char| c.to_uppercase().collect::<String>();
     lower(a) == lower(b) || upper(a) == upper(b)

@@ -136,6 +136,7 @@ fn regular_expressions() {
     check(&[
         ("Image|re: ^a.*b$", "Image re ^a.*b$"),
         (r"Image|re: '\\d+\*'", r"Image re \\d+\*"),
+        (r"Image|re: '\d+'", "Image re [0-9]+"),
         ("Image|re|i: a", "Image re (?i)a"),
         ("Image|re|ignorecase|multiline|dotall: a", "Image re (?ims)a"),
         ("Image|re|s|i: a|b", "Image re (?is)a|b"),

@@ -144,6 +144,7 @@ fn item() -> impl Strategy<Value = (String, Json)> {
 
 fn selection() -> impl Strategy<Value = Json> {
     let map = prop::collection::vec(item(), 1..4).prop_map(|items| Json::Object(items.into_iter().collect()));
+    let map = map.boxed();
     let words = prop_oneof![4 => text().prop_map(Json::String), 1 => Just(json!(7)), 1 => Just(json!(true))];
     let keywords = prop::collection::vec(words.clone(), 1..4).prop_map(Json::Array);
     let all = prop::collection::vec(words, 2..4);
@@ -192,7 +193,11 @@ fn yaml(detection: &Json) -> String {
 
 #[test]
 fn trees_hold_where_the_specification_says_that_rules_fire() {
-    let mut runner = TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: Config::default().cases.max(500),
+        failure_persistence: None,
+        ..Config::default()
+    });
     let placeholders = placeholders();
     let mut fired = 0u32;
     let counted = std::cell::RefCell::new(&mut fired);
@@ -212,5 +217,5 @@ fn trees_hold_where_the_specification_says_that_rules_fire() {
     if let Err(error) = ran {
         panic!("{error}");
     }
-    assert!(fired > 500, "only {fired} of 8000 fire: too few to tell anything");
+    assert!(fired > 200, "only {fired} of 2000 or more fire: too few to tell anything");
 }
