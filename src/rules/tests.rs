@@ -3,6 +3,7 @@
 mod extremes;
 mod load;
 mod property;
+mod sigma;
 
 use std::sync::Arc;
 
