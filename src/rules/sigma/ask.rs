@@ -47,16 +47,10 @@ pub(super) enum Ask {
 }
 
 /// What the regular expressions of a file may take together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Budget {
     limits: SqlLimits,
     regex_bytes: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { limits: SqlLimits::default(), regex_bytes: 0 }
-    }
 }
 
 /// What a value asks for; one of these is enough.
@@ -170,7 +164,7 @@ fn time_part(part: TimePart, comparison: Comparison, value: &Value) -> Result<Ve
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let fits = wanted.fract() == 0.0 && (least as f64..=most as f64).contains(&wanted);
     if !fits {
-        return Err(Fault::new(codes::G008, format!("a {name} is never {}", value.text), range));
+        return Err(Fault::new(codes::G008, format!("`{}` is no {name} of a time", value.text), range));
     }
     #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
     let wanted = wanted as i64;
@@ -185,7 +179,7 @@ fn time_part(part: TimePart, comparison: Comparison, value: &Value) -> Result<Ve
         .map(|number| Ask::TimePart(part, number))
         .collect();
     if numbers.is_empty() {
-        return Err(Fault::new(codes::G008, format!("no {name} is so"), range));
+        return Err(Fault::new(codes::G008, format!("there is no such {name}"), range));
     }
     Ok(numbers)
 }

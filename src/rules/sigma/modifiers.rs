@@ -276,11 +276,12 @@ impl Reader<'_> {
                     return Err("write it behind a field's name");
                 }
                 // `expand|cidr` is the one thing that may be written both ways.
-                let expands = self
-                    .seen
-                    .iter()
-                    .all(|(_, seen)| matches!(seen, Modifier::All | Modifier::Neq | Modifier::Expand));
-                if !first && !(modifier == Modifier::Cidr && expands) {
+                let expands = modifier == Modifier::Cidr
+                    && self
+                        .seen
+                        .iter()
+                        .all(|(_, seen)| matches!(seen, Modifier::All | Modifier::Neq | Modifier::Expand));
+                if !(first || expands) {
                     return Err("write it first behind the field's name");
                 }
                 if modifier == Modifier::Exists && !self.seen.is_empty() {

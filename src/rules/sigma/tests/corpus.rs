@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value as Json;
+
 use super::*;
 
 /// A folder with what is in an archive of the test data; none when there is no such data.
@@ -75,4 +77,52 @@ fn the_examples_of_the_specification_are_read() {
         assert_eq!(documents(&file, &mut found).len(), 1, "{}: {found:?}", path.display());
     }
     assert!(found.iter().all(|found| found.message.contains("no id")), "{found:?}");
+}
+
+/// The fields of a Windows event, by Sigma's names.
+fn fields_of(event: &Json) -> Json {
+    // The names of fields have no blanks in Sigma, whatever the event has.
+    let data = event["Event"]["EventData"].as_object().cloned().unwrap_or_default();
+    let mut fields: serde_json::Map<String, Json> =
+        data.into_iter().map(|(name, value)| (name.replace(' ', ""), value)).collect();
+    let system = &event["Event"]["System"];
+    for name in ["EventID", "Channel", "Computer"] {
+        fields.insert(name.to_owned(), system[name].clone());
+    }
+    fields.insert("Provider_Name".to_owned(), system["Provider"]["#attributes"]["Name"].clone());
+    Json::Object(fields)
+}
+
+#[test]
+fn the_public_rules_hold_on_their_own_events() {
+    let (Some(events), Some(rules)) =
+        (unpacked("sigma-regression-dev.tar.xz"), unpacked("sigma-rules.tar.xz"))
+    else {
+        return;
+    };
+    let index = std::fs::read_to_string(events.path().join("index.json")).expect("an index");
+    let index: Vec<Json> = serde_json::from_str(&index).expect("JSON");
+    let mut paths = Vec::new();
+    files(rules.path(), &mut paths);
+    let mut texts = BTreeMap::new();
+    for path in &paths {
+        let text = std::fs::read_to_string(path).expect("reads");
+        let id = text.lines().find_map(|line| line.strip_prefix("id: ")).map(|id| id.trim().to_owned());
+        texts.insert(id.unwrap_or_default(), text);
+    }
+    let mut silent = Vec::new();
+    for entry in &index {
+        let id = entry["rule_id"].as_str().expect("an id");
+        let (documents, mut found) = read(&texts[id]);
+        let [Document::Rule(rule)] = documents.as_slice() else { panic!("{id}: {found:?}") };
+        let lowered = lower(rule, &by_path(), &[], &placeholders(), &mut found).expect("lowers");
+        let file = std::fs::read_to_string(events.path().join(entry["event"].as_str().expect("a path")));
+        let file = file.expect("reads");
+        let events = serde_json::Deserializer::from_str(&file).into_iter::<Json>();
+        let fires = |event: Json| evaluator::holds(&lowered.condition, &fields_of(&event));
+        if !events.into_iter().any(|event| fires(event.expect("JSON"))) {
+            silent.push(format!("{id} {}: {}", entry["title"], show(&lowered.condition)));
+        }
+    }
+    assert!(index.len() > 100 && silent.is_empty(), "{} silent: {silent:#?}", silent.len());
 }
