@@ -74,7 +74,7 @@ fn a_view_is_of_one_format_or_of_several_each_once() {
         ("[\"windows-json\", \"winlogbeet\", \"winlogbeat\"]", vec!["t.toml:6:27 S002"]),
         ("[\"windows-json\", \"windows-json\"]", vec!["t.toml:6:27 S002"]),
         ("[]", vec!["t.toml:6:10 S002"]),
-        ("5", vec!["t.toml:6:10 D006"]),
+        ("5", vec!["t.toml:6:10 D005"]),
     ] {
         assert_eq!(problems(&view(format)), expect, "{format}");
     }
