@@ -73,7 +73,7 @@ mod tests {
         for (condition, expect) in [
             (r#""EventID = 22""#, &[][..]),
             (r#""QueryName LIKE '%a' AND platform IN ('windows')""#, &[]),
-            (r#""EventID = 22 AND Queryname = 'a' AND plattform = 'x'""#, &["s.toml:5:44 Q008"]),
+            (r#""EventID = 22 AND Queryname = 'a' AND plattform = 'x'""#, &["s.toml:5:47 Q008"]),
             (r#""EventID = ""#, &["s.toml:5:20 Q001"]),
             (r#""EventID = 'x'""#, &["s.toml:5:10 Q022"]),
             (r#""now() > event_time""#, &["s.toml:5:10 Q010"]),

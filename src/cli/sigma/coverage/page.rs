@@ -13,6 +13,8 @@ use crate::rules::sigma::coverage::{Coverage, Verdict};
 const WIDTH: (usize, usize) = (60, 160);
 /// Columns of one number, with the blanks before it.
 const NUMBER: usize = 9;
+/// Characters of what is summed, at least.
+const NAME_MIN: usize = 20;
 /// Characters of a bar.
 const BAR: usize = 20;
 
@@ -124,9 +126,12 @@ fn sums(page: &mut String, what: &str, rows: Vec<(String, &Tally)>, width: usize
     columns.retain(|(name, number)| {
         *name == "rules" || *name == "armed" || rows.iter().any(|(_, tally)| number(tally) > 0)
     });
+    while columns.len() > 2 && NAME_MIN + columns.len() * (NUMBER + 1) > width {
+        columns.pop();
+    }
     let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(what.len());
     let numbers = columns.len() * (NUMBER + 1);
-    let name_width = longest.min(width.saturating_sub(numbers).max(20));
+    let name_width = longest.min(width.saturating_sub(numbers));
     let bar = width >= name_width + numbers + BAR + 2;
     let _ = write!(page, "\n{what:<name_width$}");
     for (name, _) in &columns {

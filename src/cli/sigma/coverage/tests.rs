@@ -98,3 +98,53 @@ fn machines_read_all_of_it() {
         assert_eq!(json.pointer(pointer), Some(&expect), "{pointer}\n{json:#}");
     }
 }
+
+#[test]
+fn rules_that_are_loaded_get_their_verdicts() {
+    let document = |name: &str, more: &str, logsource: &str, detection: &str| {
+        let text = format!(
+            "title: {name}\nid: {name}\n{more}logsource:\n    {logsource}\ndetection:\n    s:\n        {detection}\n    condition: s\n"
+        );
+        crate::diagnostic::SourceFile::new(format!("{name}.yml"), text)
+    };
+    let windows = "{product: windows, category: process_creation}";
+    let files = [
+        document("armed", "", windows, "Image|endswith: '\\a.exe'"),
+        document("by-path", "", windows, "GrandParentImage: a"),
+        document("linux", "", "{product: linux, category: process_creation}", "Image: /bin/a"),
+        document("cloud", "", "{product: aws, service: cloudtrail}", "eventName: a"),
+        document("zeek", "", "{product: zeek, service: http}", "Unknown: a"),
+        document("nowhere", "", "{product: cobol}", "a: b"),
+        document("old", "status: deprecated\n", windows, "Image: a"),
+        document("faulty", "", windows, "Image|nonsense: a"),
+    ];
+    let catalog = Catalog::stock().expect("the stock tables");
+    let loaded = rules::load_files(&files, &catalog, &RuleLimits::default());
+    let formats = ["windows-json", "suricata-eve"].into();
+    let report = report(&loaded, &catalog, &formats);
+    let mut found: Vec<(&str, &str)> = report
+        .rules
+        .iter()
+        .map(|rule| (rule.headline.title.trim_end_matches(".yml"), rule.verdict.as_str()))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ("armed", "armed"),
+            ("by-path", "armed_by_path"),
+            ("cloud", "no_source"),
+            ("faulty", "not_supported"),
+            ("linux", "no_source"),
+            ("nowhere", "no_table"),
+            ("old", "off"),
+            ("zeek", "no_field"),
+        ]
+    );
+    let why = |title: &str| report.rules.iter().find(|rule| rule.headline.title == title)?.why.clone();
+    assert_eq!(
+        why("linux").as_deref(),
+        Some("nothing feeds `process_activity` where activity = 'launch' AND platform = 'linux'")
+    );
+    assert_eq!(why("old").as_deref(), Some("its status is deprecated"));
+}
