@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::fault::{Faults, place_of};
 use super::parse::SigmaRule;
-use crate::diagnostic::{Diagnostic, Location, codes, suggest};
+use crate::diagnostic::{Diagnostic, Location, codes};
 use crate::rules::meta::RuleMeta;
 
 /// A correlation.
@@ -105,11 +105,8 @@ pub fn check(correlations: &[&SigmaCorrelation], rules: &[&SigmaRule], found: &m
         for name in &correlation.rules {
             if !known.contains_key(name.as_str()) {
                 let message = format!("there is no rule with the id or name `{name}`");
-                let help = match suggest(name, known.keys().copied()) {
-                    help if help.starts_with("did you mean") => help,
-                    _ => "load the rule beside the correlation, or correct the reference".to_owned(),
-                };
-                faults.refuse(codes::G015, message, place_of(&place.file, &place.span, name), &help);
+                let help = "load the rule beside the correlation, or correct the reference";
+                faults.refuse(codes::G015, message, place_of(&place.file, &place.span, name), help);
             }
         }
         if circular.contains(&at) {

@@ -5,10 +5,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::diagnostic::{Code, Diagnostic, Location, Severity, SourceFile};
+use crate::diagnostic::{self, Code, Diagnostic, Location, Severity, SourceFile};
 
 /// Faults of one document that are told: nobody reads more.
 const FAULTS_MAX: usize = 50;
+/// Characters of a message: names in it may be as long as the file.
+const MESSAGE_CHARS_MAX: usize = 400;
+/// Bytes of a name that others are looked for that are like it, and of those: it takes the product of both.
+const NAME_BYTES_MAX: usize = 64;
+/// Names that are looked at.
+const NAMES_MAX: usize = 500;
 
 /// What is wrong with a part of a document, without its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +38,12 @@ pub(super) struct Faults<'a> {
     file: &'a Arc<SourceFile>,
     found: &'a mut Vec<Diagnostic>,
     count: usize,
+    told: usize,
 }
 
 impl<'a> Faults<'a> {
     pub(super) fn new(file: &'a Arc<SourceFile>, found: &'a mut Vec<Diagnostic>) -> Self {
-        Self { file, found, count: 0 }
+        Self { file, found, count: 0, told: 0 }
     }
 
     /// The file that is read.
@@ -47,6 +54,11 @@ impl<'a> Faults<'a> {
     /// True when the document cannot be armed.
     pub(super) fn any(&self) -> bool {
         self.count > 0
+    }
+
+    /// True when no more will be told.
+    pub(super) fn is_full(&self) -> bool {
+        self.told >= FAULTS_MAX
     }
 
     /// The document is not armed for this reason.
@@ -72,12 +84,34 @@ impl<'a> Faults<'a> {
     }
 
     fn tell(&mut self, fault: Fault, severity: Severity, span: Range<usize>) {
-        if self.count <= FAULTS_MAX {
-            let place = Location::new(self.file, span);
-            let diagnostic = Diagnostic::new(fault.code, fault.message).at(place).help(fault.help);
-            self.found.push(Diagnostic { severity, ..diagnostic });
+        // Why it is not armed is told in any case.
+        let first = self.count == 1 && severity == Severity::Warning;
+        if self.is_full() && !first {
+            return;
         }
+        self.told += 1;
+        let place = Location::new(self.file, span);
+        let diagnostic =
+            Diagnostic::new(fault.code, clipped(fault.message)).at(place).help(clipped(fault.help));
+        self.found.push(Diagnostic { severity, ..diagnostic });
     }
+}
+
+fn clipped(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// As [`diagnostic::suggest`], of what is short enough.
+pub(super) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let short = |name: &&str| name.len() <= NAME_BYTES_MAX;
+    let candidates: Vec<&str> = candidates.into_iter().take(NAMES_MAX).filter(short).collect();
+    if !short(&name) || candidates.is_empty() {
+        return "write one that is known here".to_owned();
+    }
+    diagnostic::suggest(name, candidates)
 }
 
 /// Where a name stands by itself in a part of a file; the whole part when it is not written so.

@@ -78,16 +78,10 @@ impl Lowered {
     fn restrict(&mut self, other: Lowered) {
         let condition = std::mem::replace(&mut self.condition, Condition::All(Vec::new()));
         self.condition = all(vec![condition, other.condition]);
-        for column in other.columns {
-            if !self.columns.contains(&column) {
-                self.columns.push(column);
-            }
-        }
-        for field in other.by_path {
-            if !self.by_path.contains(&field) {
-                self.by_path.push(field);
-            }
-        }
+        let known: HashSet<Column> = self.columns.iter().cloned().collect();
+        let is_new = |column: &Column| !known.contains(column);
+        self.by_path.extend(other.by_path.into_iter().filter(|field| is_new(&Column::Path(field.clone()))));
+        self.columns.extend(other.columns.into_iter().filter(is_new));
     }
 }
 
@@ -291,10 +285,11 @@ impl<'a> Lowering<'a> {
         if !columns.is_empty() {
             return columns;
         }
-        if !self.by_path.iter().any(|known| known == field) {
+        let column = Column::Path(field.to_owned());
+        if self.mention(&column) {
             self.by_path.push(field.to_owned());
         }
-        vec![(Column::Path(field.to_owned()), ColumnType::String)]
+        vec![(column, ColumnType::String)]
     }
 
     /// One of what a value asks for, of one of the columns.
@@ -383,10 +378,13 @@ impl<'a> Lowering<'a> {
         conditions
     }
 
-    fn mention(&mut self, column: &Column) {
-        if self.seen.insert(column.clone()) {
+    /// True when it is the first time.
+    fn mention(&mut self, column: &Column) -> bool {
+        let first = self.seen.insert(column.clone());
+        if first {
             self.columns.push(column.clone());
         }
+        first
     }
 }
 

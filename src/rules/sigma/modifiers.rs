@@ -3,9 +3,9 @@
 //! Owns the names, the order and the combinations of Sigma 2.1. What a value becomes by them is `ask`'s. Called by
 //! `parse::detection`.
 
-use super::fault::Fault;
+use super::fault::{Fault, suggest};
 use super::tree::{Comparison, Place, TimePart};
-use crate::diagnostic::{codes, suggest};
+use crate::diagnostic::codes;
 
 /// All modifiers of a field, in a form that can be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use super::ask::Budget;
 use super::correlation::SigmaCorrelation;
-use super::fault::Faults;
+use super::fault::{Faults, suggest};
 use super::filter::{SigmaFilter, Targets};
 use super::yaml::{self, Content, Node};
-use crate::diagnostic::{Diagnostic, Location, SourceFile, codes, suggest};
+use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
 use crate::normalise::schema::log_source::LogSource;
 use crate::rules::meta::RuleMeta;
 pub(super) use condition::Expression;

@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use rsigma_parser::{ConditionExpr, Quantifier, SelectorPattern, SigmaParserError, parse_condition};
 
-use super::super::fault::{Faults, place_of};
+use super::super::fault::{Faults, place_of, suggest};
 use super::super::yaml::{Content, Node};
-use crate::diagnostic::{codes, suggest};
+use crate::diagnostic::codes;
 
 /// Bytes of one condition.
 const BYTES_MAX: usize = 16 << 10;
@@ -158,7 +158,7 @@ impl Resolver<'_, '_> {
                 Some(at) => Expression::Selection(at),
                 None => {
                     let message = format!("the condition names `{name}`, which is no selection of it");
-                    self.refuse(message, name, suggest(name, self.names.iter().copied()))
+                    self.refuse(message, name, self.like(name))
                 }
             },
             ConditionExpr::Selector { quantifier, pattern } => self.selector(quantifier, pattern),
@@ -176,7 +176,7 @@ impl Resolver<'_, '_> {
         };
         if fits.is_empty() {
             let message = format!("`{written}` fits no selection");
-            return self.refuse(message, written, suggest(written, self.names.iter().copied()));
+            return self.refuse(message, written, self.like(written));
         }
         match quantifier {
             Quantifier::All => Expression::All(fits.into_iter().map(Expression::Selection).collect()),
@@ -190,6 +190,11 @@ impl Resolver<'_, '_> {
                 self.refuse(message, written, format!("write a number from 1 to {}", fits.len()))
             }
         }
+    }
+
+    /// What may have been meant.
+    fn like(&self, name: &str) -> String {
+        if self.faults.is_full() { String::new() } else { suggest(name, self.names.iter().copied()) }
     }
 
     fn indexes(&self, fits: impl Fn(&str) -> bool) -> Vec<usize> {

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use rsigma_parser::{ConditionOperator, CorrelationType, Timespan, parse_condition};
 
 use super::super::correlation::{CorrelationKind, SigmaCorrelation, Threshold};
-use super::super::fault::Faults;
+use super::super::fault::{Faults, suggest};
 use super::super::yaml::{self, Content, Node, Scalar};
 use super::{condition, metadata};
-use crate::diagnostic::{Location, codes, suggest};
+use crate::diagnostic::{Location, codes};
 use crate::normalise::schema::log_source::LogSource;
 
 const TYPES: [(&str, CorrelationKind); 8] = [

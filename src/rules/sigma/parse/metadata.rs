@@ -6,9 +6,9 @@
 use chrono::NaiveDate;
 use uuid::Uuid;
 
-use super::super::fault::Faults;
+use super::super::fault::{Faults, suggest};
 use super::super::yaml::{Content, Node};
-use crate::diagnostic::{codes, suggest};
+use crate::diagnostic::codes;
 use crate::normalise::schema::log_source::LogSource;
 use crate::rules::meta::{RuleLevel, RuleMeta, RuleScope, RuleStatus};
 

@@ -181,5 +181,14 @@ fn of_what_would_take_too_long() {
         assert!(told.len() == 1 && told[0].contains(expect), "{told:?}");
     }
     let many: String = (0..200).map(|number| format!("- f{number}|x: a\n")).collect();
-    assert!(faults(&rule_with(&many)).len() <= 51);
+    assert_eq!(faults(&rule_with(&many)).len(), 50);
+    let long = "x".repeat(300_000);
+    for text in [rule_with(&format!("{long}|{long}: a")), rule_of(&format!("{long}: a\ncondition: y{long}"))]
+    {
+        let told = faults(&text);
+        assert!(told.iter().all(|told| told.len() < 500), "a message is too long");
+    }
+    let names: String = (0..900).map(|at| format!("name_number_{at}: a\n")).collect();
+    let unknown: Vec<String> = (0..900).map(|at| format!("nam_number_{at}")).collect();
+    assert_eq!(faults(&rule_of(&format!("{names}condition: {}", unknown.join(" or ")))).len(), 50);
 }

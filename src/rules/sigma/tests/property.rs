@@ -219,3 +219,79 @@ fn trees_hold_where_the_specification_says_that_rules_fire() {
     }
     assert!(fired > 200, "only {fired} of 2000 or more fire: too few to tell anything");
 }
+
+#[test]
+fn any_text_is_read_or_refused_at_its_place() {
+    let pieces = vec![
+        "title: T\n",
+        "id: t\n",
+        "logsource: {category: c}\n",
+        "detection:\n",
+        "filter:\n",
+        "correlation:\n",
+        "  s:\n",
+        "  s: {Image|re: '",
+        "    Image|contains|all: ",
+        "    '|expand': ",
+        "  rules: any\n",
+        "  type: temporal\n",
+        "  timespan: 1h\n",
+        "  condition: ",
+        "1 of s* and not (",
+        "s or x",
+        "- ",
+        "'",
+        "\"",
+        "%admins%",
+        "\\",
+        "*",
+        "?",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ": ",
+        "\n",
+        "\n\n    ",
+        "---\n",
+        "...\n",
+        "action: global\n",
+        "action: repeat\n",
+        "é",
+        "\u{feff}",
+        "\r\n",
+        "\t",
+        "&a ",
+        "!t ",
+        "| ",
+        "null",
+        "0x1f",
+        "10.0.0.0/8",
+        "10",
+    ];
+    let text = prop::collection::vec(prop::sample::select(pieces), 0..40).prop_map(|pieces| pieces.concat());
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let ran = runner.run(&text, |text| {
+        let sound = format!("{}---\n{text}", rule_with("Image: a"));
+        for text in [&text, &sound] {
+            let (rules, filters, mut found) = rules(text);
+            let filters: Vec<&SigmaFilter> = filters.iter().collect();
+            for rule in &rules {
+                let _ = lower(rule, &route(), &filters, &placeholders(), &mut found);
+            }
+            for diagnostic in &found {
+                let span = diagnostic.location.as_ref().map(|location| location.span.clone());
+                prop_assert!(span.is_some_and(|span| text.get(span).is_some()), "{}", diagnostic);
+                prop_assert!(!diagnostic.is_error(), "{}", diagnostic);
+            }
+        }
+        // What stands behind a sound rule does not take it away.
+        prop_assert!(!rules(&sound).0.is_empty());
+        Ok(())
+    });
+    if let Err(error) = ran {
+        panic!("{error}");
+    }
+}
