@@ -74,7 +74,7 @@ mod tests {
             (r#""EventID = 22""#, &[][..]),
             (r#""QueryName LIKE '%a' AND platform IN ('windows')""#, &[]),
             (r#""EventID = 22 AND Queryname = 'a' AND plattform = 'x'""#, &["s.toml:5:47 Q008"]),
-            (r#""EventID = ""#, &["s.toml:5:20 Q001"]),
+            (r#""EventID = ""#, &["s.toml:5:10 Q001"]),
             (r#""EventID = 'x'""#, &["s.toml:5:10 Q022"]),
             (r#""now() > event_time""#, &["s.toml:5:10 Q010"]),
             // The place of the whole when the text is not as it is written.
