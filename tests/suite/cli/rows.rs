@@ -35,7 +35,7 @@ const READ: &[(&str, &str, &str)] = &[
         "suricata-eve",
         r#"{"timestamp":"never","event_type":"stats"}"#,
         r#"[{"index":0,"table":null,"event_time":null,"time_unread":{"timestamp":"never"},
-             "decisive":{"event_type":"stats"},"accepted":{"event_type":["alert","dns","flow","netflow"]},
+             "decisive":{"event_type":"stats"},"accepted":{"event_type":["alert","dns","flow","http","netflow"]},
              "reason":"no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`"}]"#,
     ),
     // A time that cannot be read is another thing than none.
@@ -50,7 +50,7 @@ const READ: &[(&str, &str, &str)] = &[
         "suricata-eve",
         r#"[{"event_type":"a"},{"event_type":"flow"},{}]"#,
         r#"[{"index":0,"table":null,"event_time":null,"decisive":{"event_type":"a"},
-             "accepted":{"event_type":["alert","dns","flow","netflow"]},
+             "accepted":{"event_type":["alert","dns","flow","http","netflow"]},
              "reason":"no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`"},
             {"index":1,"table":"network_activity","event_time":null,"columns":{"platform":"network"}},
             {"index":2,"table":null,"event_time":null,"decisive":{"event_type":null},
