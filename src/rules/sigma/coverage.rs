@@ -7,9 +7,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::decode::Format;
 use crate::normalise::projection::column_path;
-use crate::normalise::schema::feed::{can_fill, can_match};
+use crate::normalise::schema::feed::{Format, can_fill, can_match};
 use crate::normalise::schema::log_source::{LogSource, Route};
 use crate::normalise::schema::{Table, View};
 use crate::rules::Rule;
