@@ -13,6 +13,7 @@ mod output;
 mod place;
 mod run;
 mod scan;
+mod sigma;
 mod test;
 mod topics;
 
@@ -64,6 +65,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Run the tests inside rules and the case folders of pipelines.
     Test(test::TestArgs),
+    /// Look at Sigma rules: which of them can find anything, and what they are in SQL.
+    Sigma(sigma::SigmaArgs),
     /// List the topics that a pipeline needs; create them.
     Topics(topics::TopicsArgs),
     /// Show rejects, and send them in again.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Scan(args) => scan::main(&args, &terminal),
         Command::Check(args) => check::main(&args, &terminal),
         Command::Test(args) => test::main(&args, &terminal),
+        Command::Sigma(args) => sigma::main(&args, &terminal),
         Command::Topics(args) => topics::main(&args, &terminal),
         Command::Dlq(args) => dlq::main(&args, &terminal),
         Command::Completions(args) => completions::main(&args, &mut Cli::command()),

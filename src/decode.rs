@@ -1,21 +1,24 @@
 //! Bytes of a record → events as slots of wanted fields, or a reject.
 //!
 //! Owns the formats (one file each, listed in [`FORMATS`]), the [`FieldSet`] that tells a decoder which
-//! fields anybody needs, and the outcome for a record that is no event. Decoders are total functions:
+//! fields anybody needs and where they are, and the outcome for a record that is no event. Decoders are total functions:
 //! bounded in size and depth, without panics, whatever the bytes. What fields *mean* (tables, types, time)
 //! is left to `normalise`. Called by `pipeline::engine`.
 
 mod bounds;
+mod fields;
 mod foreign;
 mod json;
 mod suricata_eve;
+mod windows_event_json;
 mod windows_json;
+mod winlogbeat;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
 
 pub use bounds::DecodeLimits;
+pub use fields::{FieldSet, Place, Places, Slot};
 pub use foreign::{Hint, Marks};
 
 /// A source format. A new one is a file here, one line in [`FORMATS`] and a fixture folder.
@@ -28,12 +31,26 @@ pub trait Format: Sync + Send {
     fn time_fields(&self) -> &'static [TimeField];
     /// A field that every event of the format has: one that lacks it may be of another format.
     fn mark(&self) -> &'static str;
+    /// Where it keeps fields, when that is not for each at the path of its own name. Formats of the same events share the
+    /// names, and so the tables' views.
+    fn places(&self) -> Option<Places> {
+        None
+    }
+    /// False for a path that no event of the format has, when its paths show that.
+    fn may_hold(&self, _path: &str) -> bool {
+        true
+    }
     /// A decoder that fills the slots of `fields`.
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder>;
 }
 
 /// All formats.
-pub const FORMATS: &[&dyn Format] = &[&windows_json::WindowsJson, &suricata_eve::SuricataEve];
+pub const FORMATS: &[&dyn Format] = &[
+    &windows_json::WindowsJson,
+    &windows_event_json::WindowsEventJson,
+    &winlogbeat::Winlogbeat,
+    &suricata_eve::SuricataEve,
+];
 
 /// The format of that name.
 pub fn format(name: &str) -> Option<&'static dyn Format> {
@@ -159,96 +176,5 @@ impl RejectCode {
 impl std::fmt::Display for RejectCode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// Index of a wanted field in the values that a decoder emits.
-pub type Slot = usize;
-
-/// The fields that some rule, key, condition or alert needs, as a trie over path segments.
-///
-/// `a.b` finds `{"a":{"b":…}}` and also `{"a.b":…}`: some producers flatten their names. `a.0.b` also finds the `b` of
-/// the first item of the list `a`.
-#[derive(Debug, Clone, Default)]
-pub struct FieldSet {
-    paths: Vec<String>,
-    slots: HashMap<String, Slot>,
-    nodes: Vec<FieldNode>,
-    whole: Option<Slot>,
-}
-
-/// One level of the trie.
-#[derive(Debug, Clone, Default)]
-pub struct FieldNode {
-    /// Key → (slot of the value itself, node for what lies below it).
-    pub children: HashMap<String, (Option<Slot>, Option<usize>)>,
-    /// So many items of a list may be wanted: one more than the highest index among the keys.
-    pub items: usize,
-}
-
-impl FieldSet {
-    /// The path that stands for the whole event as JSON text.
-    pub const WHOLE: &'static str = "$";
-
-    /// An empty set.
-    pub fn new() -> Self {
-        Self { nodes: vec![FieldNode::default()], ..Self::default() }
-    }
-
-    /// The slot of a path, adding it when it is new.
-    pub fn add(&mut self, path: &str) -> Slot {
-        if let Some(slot) = self.slots.get(path) {
-            return *slot;
-        }
-        let slot = self.paths.len();
-        self.paths.push(path.to_owned());
-        self.slots.insert(path.to_owned(), slot);
-        if path == Self::WHOLE {
-            self.whole = Some(slot);
-            return slot;
-        }
-        self.nodes[0].children.entry(path.to_owned()).or_default().0 = Some(slot);
-        let mut node = 0;
-        let mut segments = path.split('.').peekable();
-        while let Some(segment) = segments.next() {
-            let fresh = self.nodes.len();
-            let items = segment.parse::<usize>().map_or(0, |index| index.saturating_add(1));
-            self.nodes[node].items = self.nodes[node].items.max(items);
-            let entry = self.nodes[node].children.entry(segment.to_owned()).or_default();
-            if segments.peek().is_none() {
-                entry.0 = Some(slot);
-            } else {
-                node = *entry.1.get_or_insert(fresh);
-                if node == fresh {
-                    self.nodes.push(FieldNode::default());
-                }
-            }
-        }
-        slot
-    }
-
-    /// How many slots there are.
-    pub fn len(&self) -> usize {
-        self.paths.len()
-    }
-
-    /// True when nothing is wanted.
-    pub fn is_empty(&self) -> bool {
-        self.paths.is_empty()
-    }
-
-    /// The paths, in slot order.
-    pub fn paths(&self) -> &[String] {
-        &self.paths
-    }
-
-    /// The slot of the whole event's text, when somebody wants it.
-    pub fn whole(&self) -> Option<Slot> {
-        self.whole
-    }
-
-    /// A level of the trie; 0 is the root.
-    pub fn node(&self, at: usize) -> &FieldNode {
-        &self.nodes[at]
     }
 }

@@ -1,21 +1,25 @@
-//! Detection rules: SQL files with metadata, verified before they may run.
+//! Detection rules: SQL files with metadata, and Sigma's YAML, verified before they may run.
 //!
 //! Owns reading rule files, refusing what a rule may not do (I-6), and compiling the rest. Which rows go
 //! through a rule, and what becomes of its hits, is `detect`'s. Called by `cli` and `pipeline`.
 //!
 //! ```text
-//! load ── file: find, front matter; metadata: what it says
-//!      ── sql:  lock 1, the syntax tree: one SELECT over one table, names resolved
-//!      ── plan: lock 2, typed expressions: only known kinds, none that data could make fail
-//!      ── bind: compiled for a batch layout, evaluated
+//! load ── file:  find, front matter; metadata: what it says; selection: which of them run
+//!      ── sql:   lock 1, the syntax tree: one SELECT over one table, names resolved
+//!      ── sigma: documents of others, as expressions on the columns of tables
+//!      ── plan:  lock 2, typed expressions: only known kinds, none that data could make fail
+//!      ── bind:  compiled for a batch layout, evaluated
 //! ```
 
 pub mod bind;
 mod file;
 pub mod functions;
+mod log_source;
 pub mod meta;
 mod metadata;
 mod plan;
+pub mod reach;
+pub mod selection;
 mod set;
 pub mod sigma;
 mod sql;
@@ -31,12 +35,17 @@ use datafusion::logical_expr::Expr;
 
 pub use bind::{BindError, BoundRule, EvaluateError, Hits};
 pub use functions::{FunctionDoc, documented};
-use meta::{RuleMeta, RuleStatus};
+pub use log_source::check_log_sources;
+use meta::RuleMeta;
 use plan::{Planned, Tables};
+pub use selection::Selection;
 pub use set::RuleSet;
+pub use sigma::documents::{SigmaDocument, SigmaKind, Verdict};
+pub use sigma::load::SigmaText;
 
 use crate::config::Limits;
 use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};
+use crate::normalise::projection::column_path;
 use crate::normalise::schema::{Catalog, Table};
 
 /// Stack of the thread that reads rules: hostile SQL nests as deep as the caps let it, and the parser, the
@@ -104,6 +113,8 @@ pub struct SqlLimits {
     pub name_chars_max: usize,
     /// Output columns.
     pub outputs_max: usize,
+    /// Different fields that are read by their paths: each is a column of the table's batches.
+    pub fields_max: usize,
 }
 
 impl Default for RuleLimits {
@@ -144,27 +155,42 @@ impl Default for SqlLimits {
             growth_max: 64,
             name_chars_max: 64,
             outputs_max: 256,
+            fields_max: 256,
         }
     }
 }
 
-/// A rule that was found sound.
+/// What a rule was written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Our SQL.
+    Sql,
+    /// Sigma's YAML.
+    Sigma,
+}
+
+/// A rule that was found sound. A Sigma rule is one for each table that its log source is in.
 #[derive(Debug)]
 pub struct Rule {
     /// Its metadata.
     pub meta: RuleMeta,
-    /// `version` of the metadata, or the first 16 hexadecimal digits of the file's SHA-256.
+    /// `version` of the metadata, or the first 16 hexadecimal digits of the file's SHA-256; of a Sigma rule those of its
+    /// text and of the filters that apply to it.
     pub version: String,
     /// Where it was read from.
     pub file: Arc<SourceFile>,
     /// The table that it reads.
     pub table: Arc<Table>,
-    /// The columns that it reads, declared or system ones, by name: what a batch must carry.
+    /// The columns that it reads, declared ones, system ones and paths, by name: what a batch must carry.
     pub columns: Vec<String>,
     /// The output columns, in the order of SELECT.
     pub outputs: Vec<String>,
-    /// False for deprecated and unsupported rules: they are checked, and not run.
+    /// False for rules that are left out on purpose: they are checked, and not run.
     pub enabled: bool,
+    /// Why it is left out.
+    pub off: Option<String>,
+    /// What it was written in.
+    pub origin: Origin,
     planned: Planned,
 }
 
@@ -182,6 +208,10 @@ pub struct Loaded {
     pub rules: Vec<Arc<Rule>>,
     /// How many files there were, sound or not.
     pub files: usize,
+    /// How many of them are Sigma's.
+    pub sigma_files: usize,
+    /// Their documents, and what became of each.
+    pub sigma: Vec<SigmaDocument>,
     /// All that is wrong with all files, by file and place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -193,22 +223,73 @@ impl Loaded {
     }
 }
 
-/// Reads rule files, and the `.sql` files in and below folders. Never stops at the first problem.
+/// Reads rule files, and the `.sql` and Sigma files in and below folders. Never stops at the first problem.
 pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
+    load_with(paths, catalog, limits, &Selection::default())
+}
+
+/// The same with a choice of what runs.
+pub fn load_with(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits, selection: &Selection) -> Loaded {
+    let (files, count, found) = read(paths, limits);
+    let mut loaded = load_files_with(&files, catalog, limits, selection);
+    loaded.files = count;
+    loaded.diagnostics.extend(found);
+    diagnostic::sort(&mut loaded.diagnostics);
+    loaded
+}
+
+/// Sigma rules as SQL rules.
+#[derive(Debug, Default)]
+pub struct SigmaQueries {
+    /// One for each rule and table.
+    pub texts: Vec<SigmaText>,
+    /// Whether all rules are among them.
+    pub complete: bool,
+    /// All that is wrong with all files, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// The SQL of the Sigma rules among these files, those that are left out included.
+pub fn sigma_sql(
+    paths: &[PathBuf],
+    catalog: &Catalog,
+    limits: &RuleLimits,
+    selection: &Selection,
+) -> SigmaQueries {
+    let (files, _, mut found) = read(paths, limits);
+    let loaded = on_large_stack(|| {
+        let files: Vec<_> = files.iter().filter(|file| file::is_sigma(&file.path)).cloned().collect();
+        let tables = Tables::new(catalog).map_err(unplanned)?;
+        let input = sigma::load::Input { tables: &tables, limits, selection, texts: true };
+        Ok(sigma::load::load(&files, &input, &mut HashMap::new()))
+    });
+    let outcome = loaded.unwrap_or_else(|diagnostic| {
+        found.push(*diagnostic);
+        sigma::load::Outcome::default()
+    });
+    let is_told = |document: &SigmaDocument| {
+        document.kind != SigmaKind::Rule
+            || matches!(document.verdict, Verdict::Armed { .. } | Verdict::Off(_))
+    };
+    let complete = outcome.documents.iter().all(is_told) && !outcome.texts.is_empty();
+    found.extend(outcome.found);
+    diagnostic::sort(&mut found);
+    SigmaQueries { texts: outcome.texts, complete, diagnostics: found }
+}
+
+/// The rule files, how many there are, and what cannot be read. An unreadable file of Sigma's takes no rule with it.
+fn read(paths: &[PathBuf], limits: &RuleLimits) -> (Vec<Arc<SourceFile>>, usize, Vec<Diagnostic>) {
     let mut found = Vec::new();
     let mut files = Vec::new();
     let paths = file::find(paths, limits, &mut found);
     for path in &paths {
         match SourceFile::read(path, limits.file_bytes_max) {
             Ok(file) => files.push(file),
+            Err(diagnostic) if file::is_sigma(path) => found.push(diagnostic.warning()),
             Err(diagnostic) => found.push(diagnostic),
         }
     }
-    let mut loaded = load_files(&files, catalog, limits);
-    loaded.files = paths.len();
-    loaded.diagnostics.extend(found);
-    diagnostic::sort(&mut loaded.diagnostics);
-    loaded
+    (files, paths.len(), found)
 }
 
 /// The files that [`load`] reads, and what keeps it from finding more.
@@ -218,46 +299,66 @@ pub fn files(paths: &[PathBuf], limits: &RuleLimits) -> (Vec<PathBuf>, Vec<Diagn
     (files, found)
 }
 
-/// The same for texts that are already in memory.
+/// [`load`] for texts that are already in memory.
 pub fn load_files(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
-    let load = || load_here(files, catalog, limits);
+    load_files_with(files, catalog, limits, &Selection::default())
+}
+
+/// The same with a choice of what runs.
+pub fn load_files_with(
+    files: &[Arc<SourceFile>],
+    catalog: &Catalog,
+    limits: &RuleLimits,
+    selection: &Selection,
+) -> Loaded {
+    let loaded = on_large_stack(|| {
+        let tables = Tables::new(catalog).map_err(unplanned)?;
+        Ok(load_here(files, &tables, limits, selection))
+    });
+    loaded.unwrap_or_else(|diagnostic| Loaded {
+        files: files.len(),
+        diagnostics: vec![*diagnostic],
+        ..Loaded::default()
+    })
+}
+
+fn unplanned(error: datafusion::common::DataFusionError) -> Box<Diagnostic> {
+    Box::new(Diagnostic::new(codes::Q025, format!("the tables cannot be planned: {error}")))
+}
+
+/// Runs it on a thread of its own.
+fn on_large_stack<T: Send>(
+    run: impl FnOnce() -> Result<T, Box<Diagnostic>> + Send,
+) -> Result<T, Box<Diagnostic>> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("rules".into())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, load)
+            .spawn_scoped(scope, run)
             .map(std::thread::ScopedJoinHandle::join);
         match thread {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(_)) => Loaded {
-                files: files.len(),
-                rules: Vec::new(),
-                diagnostics: vec![Diagnostic::new(codes::Q025, "reading the rules failed unexpectedly")],
-            },
-            Err(error) => Loaded {
-                files: files.len(),
-                rules: Vec::new(),
-                diagnostics: vec![Diagnostic::new(
-                    codes::D001,
-                    format!("no thread to read the rules on: {error}"),
-                )],
-            },
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => {
+                Err(Box::new(Diagnostic::new(codes::Q025, "reading the rules failed unexpectedly")))
+            }
+            Err(error) => {
+                let message = format!("no thread to read the rules on: {error}");
+                Err(Box::new(Diagnostic::new(codes::D001, message)))
+            }
         }
     })
 }
 
-fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) -> Loaded {
+fn load_here(
+    files: &[Arc<SourceFile>],
+    tables: &Tables,
+    limits: &RuleLimits,
+    selection: &Selection,
+) -> Loaded {
     let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
-    let tables = match Tables::new(catalog) {
-        Ok(tables) => tables,
-        Err(error) => {
-            let message = format!("the tables cannot be planned: {error}");
-            loaded.diagnostics.push(Diagnostic::new(codes::Q025, message));
-            return loaded;
-        }
-    };
     let mut ids: HashMap<String, Location> = HashMap::new();
-    for file in files {
+    let (sigma, sql): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|file| file::is_sigma(&file.path));
+    for file in &sql {
         let mut found = Vec::new();
         // A planner that panics on one rule must not take the others with it (I-5).
         let rule = catch_unwind(AssertUnwindSafe(|| {
@@ -265,7 +366,7 @@ fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) 
             if let Some(document) = read.document.as_ref().filter(|document| !document.spans.is_lost("/id")) {
                 found.extend(claim(&mut ids, &document.value.id, document.spans.value("/id")));
             }
-            compile(read, &tables, limits, &mut found)
+            compile(read, tables, limits, selection, &mut found)
         }));
         let rule = rule.unwrap_or_else(|_| {
             let message = "the planner failed on this rule";
@@ -279,6 +380,13 @@ fn load_here(files: &[Arc<SourceFile>], catalog: &Catalog, limits: &RuleLimits) 
         }
         loaded.diagnostics.extend(first_problems(file, found));
     }
+    let input = sigma::load::Input { tables, limits, selection, texts: false };
+    let outcome = sigma::load::load(&sigma, &input, &mut ids);
+    loaded.rules.extend(outcome.rules.into_iter().map(Arc::new));
+    loaded.diagnostics.extend(selection.strangers(ids.keys().map(String::as_str)));
+    loaded.sigma_files = sigma.len();
+    loaded.sigma = outcome.documents;
+    loaded.diagnostics.extend(outcome.found);
     diagnostic::sort(&mut loaded.diagnostics);
     loaded
 }
@@ -312,6 +420,7 @@ fn compile(
     read: file::RuleFile,
     tables: &Tables,
     limits: &RuleLimits,
+    selection: &Selection,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Rule> {
     let start = Location::new(&read.file, read.sql.start..read.sql.start);
@@ -324,11 +433,20 @@ fn compile(
     metadata::check(&read, outputs.as_deref(), table.map(|table| &*table.table), found);
     let (query, outputs, table) = (query?, outputs?, table?);
     let columns: Vec<String> = query.columns.iter().cloned().collect();
+    let paths: Vec<String> = columns.iter().filter_map(|column| column_path(column)).collect();
+    let schema = match table.with_paths(&paths) {
+        Ok(schema) => schema,
+        Err(error) => {
+            let message = format!("the fields cannot be planned: {}", plan::plain_message(&error));
+            found.push(Diagnostic::new(codes::Q025, message).at(start));
+            return None;
+        }
+    };
     let condition_place = Location::new(&read.file, query.condition.1.clone());
-    let planned = plan::plan(&read.file, query, table, found)?;
+    let planned = plan::plan(&read.file, query, &schema, found)?;
 
     // A trial on no rows finds what only the compiler of expressions knows, before the stream does.
-    let layout = table.schema.inner();
+    let layout = schema.inner();
     let trial = bind::bind("trial", &planned, layout).and_then(|bound| {
         let batch = RecordBatch::new_empty(Arc::clone(layout));
         bound.evaluate(&batch).map_err(|error| error.source)?;
@@ -341,8 +459,11 @@ fn compile(
         return None;
     }
     let meta = read.document?.value;
+    let off = selection.off(&meta);
     Some(Rule {
-        enabled: !matches!(meta.status, RuleStatus::Deprecated | RuleStatus::Unsupported),
+        enabled: off.is_none(),
+        off,
+        origin: Origin::Sql,
         meta,
         version: read.version,
         file: read.file,

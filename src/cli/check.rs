@@ -13,7 +13,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::load::unfed;
 use crate::printable;
 use crate::record::wall_clock;
-use crate::rules::{self, RuleLimits};
+use crate::rules::{self, Loaded, Origin, RuleLimits, Verdict};
 
 /// Find all problems in rules, pipelines, schemas and configuration.
 #[derive(Debug, clap::Args)]
@@ -48,12 +48,43 @@ pub struct CheckArgs {
 
 #[derive(Default)]
 struct Seen {
-    /// Rule files, and those of them that are sound.
+    /// SQL rule files, and those of them that are sound.
     files: usize,
     rules: usize,
+    /// Sigma documents.
+    sigma: SigmaSeen,
     pipelines: usize,
     tables: usize,
     found: Vec<Diagnostic>,
+}
+
+/// Sigma documents by what became of them.
+#[derive(Debug, Default, Clone, Copy)]
+struct SigmaSeen {
+    documents: usize,
+    armed: usize,
+    off: usize,
+    without_table: usize,
+    waiting: usize,
+    faulty: usize,
+}
+
+impl Seen {
+    fn count(&mut self, loaded: &Loaded) {
+        self.files += loaded.files.saturating_sub(loaded.sigma_files);
+        self.rules += loaded.rules.iter().filter(|rule| rule.origin == Origin::Sql).count();
+        for document in &loaded.sigma {
+            let counted = match document.verdict {
+                Verdict::Armed { .. } | Verdict::Applied { .. } => &mut self.sigma.armed,
+                Verdict::Off(_) => &mut self.sigma.off,
+                Verdict::NoTable => &mut self.sigma.without_table,
+                Verdict::Waiting => &mut self.sigma.waiting,
+                Verdict::Faulty(_) => &mut self.sigma.faulty,
+            };
+            *counted += 1;
+            self.sigma.documents += 1;
+        }
+    }
 }
 
 /// Checks and prints; `Problems` when there is an error.
@@ -103,10 +134,10 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
         }),
     };
     seen.tables = catalog.tables().len();
+    seen.found.extend(rules::check_log_sources(&catalog, &limits));
     if !rules.is_empty() {
         let loaded = rules::load(&rules, &catalog, &limits);
-        seen.files += loaded.files;
-        seen.rules += loaded.rules.len();
+        seen.count(&loaded);
         seen.found.extend(loaded.diagnostics);
     }
     for path in &pipelines {
@@ -125,9 +156,9 @@ fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
     // What is wrong with the pipeline must not hide what is wrong with its rules.
     let Some(pipeline) = Pipeline::look_at(path, &mut seen.found) else { return };
     let faulty = seen.found[before..].iter().any(Diagnostic::is_error);
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, limits);
-    seen.files += loaded.files;
-    seen.rules += loaded.rules.len();
+    let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, limits, &pipeline.selection);
+    seen.found.extend(rules::check_log_sources(&pipeline.catalog, limits));
+    seen.count(&loaded);
     seen.found.extend(loaded.diagnostics);
     if !faulty {
         seen.found.extend(no_rule(&pipeline));
@@ -161,6 +192,14 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
         let document = serde_json::json!({
             "rule_files": seen.files,
             "rules": seen.rules,
+            "sigma": {
+                "documents": seen.sigma.documents,
+                "armed": seen.sigma.armed,
+                "off": seen.sigma.off,
+                "without_table": seen.sigma.without_table,
+                "waiting": seen.sigma.waiting,
+                "faulty": seen.sigma.faulty,
+            },
             "pipelines": seen.pipelines,
             "tables": seen.tables,
             "diagnostics": seen.found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
@@ -175,6 +214,21 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
         plural(seen.rules, "rule")
     } else {
         format!("{}, {} sound", plural(seen.files, "rule file"), seen.rules)
+    };
+    let rules = match seen.sigma {
+        SigmaSeen { documents: 0, .. } => rules,
+        sigma => {
+            let not = [
+                (sigma.off, "left out"),
+                (sigma.without_table, "without a table"),
+                (sigma.waiting, "waiting for correlations"),
+                (sigma.faulty, "that cannot be armed"),
+            ];
+            let not = not.iter().filter(|(count, _)| *count > 0);
+            let not: Vec<String> = not.map(|(count, what)| format!(", {count} {what}")).collect();
+            let documents = plural(sigma.documents, "Sigma document");
+            format!("{rules}, {documents} ({} armed{})", sigma.armed, not.concat())
+        }
     };
     let what = [(seen.pipelines, "pipeline"), (seen.tables, "table")];
     let what = what.map(|(count, what)| plural(count, what)).join(", ");

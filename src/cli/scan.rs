@@ -59,7 +59,7 @@ pub struct ScanArgs {
     /// Rules: files and folders. Without --pipeline. `--output rows` reads none.
     #[arg(long, num_args = 1.., conflicts_with = "pipeline")]
     rules: Vec<PathBuf>,
-    /// A format (windows-json, suricata-eve), or with --pipeline the id of one of its sources.
+    /// A format (windows-json, windows-event-json, winlogbeat, suricata-eve), or with --pipeline the id of one of its sources.
     #[arg(long)]
     source: String,
     /// The organisation that the records belong to. Without --pipeline.
@@ -124,7 +124,12 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         rows.report(began)?;
         return Ok(Outcome::Done);
     }
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, &RuleLimits::from(&config.limits));
+    let loaded = rules::load_with(
+        &pipeline.rules,
+        &pipeline.catalog,
+        &RuleLimits::from(&config.limits),
+        &pipeline.selection,
+    );
     let compiled = super::run::compiled(pipeline, loaded)?;
     let bar = progress(args, terminal);
     let mut scan = Scan {

@@ -22,7 +22,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed};
 use crate::printable;
 use crate::rules::meta::{Expect, Given, RuleTest};
-use crate::rules::{self, Rule, RuleLimits, RuleSet};
+use crate::rules::{self, Origin, Rule, RuleLimits, RuleSet, Selection};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
 
@@ -79,14 +79,16 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             Some(folder) => Catalog::load(folder)?,
             None => Catalog::stock()?,
         };
-        rule_tests(&paths, &Arc::new(catalog), &limits, terminal, &mut report)?;
+        rule_tests(&paths, &Arc::new(catalog), &Selection::default(), &limits, terminal, &mut report)?;
     }
     for folder in pipelines {
         let pipeline = Pipeline::load(folder)?;
         if let Some(problem) = no_rule(&pipeline) {
             return Err(problem.into());
         }
-        let rules = rule_tests(&pipeline.rules, &pipeline.catalog, &limits, terminal, &mut report)?;
+        let selection = &pipeline.selection;
+        let rules =
+            rule_tests(&pipeline.rules, &pipeline.catalog, selection, &limits, terminal, &mut report)?;
         run_cases(&pipeline, &rules, &limits, args.bless, &mut report);
     }
     let found = if report.failed.is_empty() { Outcome::Done } else { Outcome::Problems };
@@ -115,17 +117,19 @@ fn print(args: &TestArgs, report: &Report) -> Result<(), CliError> {
 fn rule_tests(
     paths: &[PathBuf],
     catalog: &Arc<Catalog>,
+    selection: &Selection,
     limits: &Limits,
     terminal: &Terminal,
     report: &mut Report,
 ) -> Result<Vec<Arc<Rule>>, CliError> {
-    let loaded = rules::load(paths, catalog, &RuleLimits::from(limits));
+    let loaded = rules::load_with(paths, catalog, &RuleLimits::from(limits), selection);
     if loaded.has_errors() {
         return Err(loaded.diagnostics.into());
     }
     terminal.warn(&loaded.diagnostics);
     for rule in &loaded.rules {
-        report.without += usize::from(rule.meta.tests.is_empty());
+        // Those of others have none.
+        report.without += usize::from(rule.origin == Origin::Sql && rule.meta.tests.is_empty());
         for test in &rule.meta.tests {
             let name = format!("{}: {}", rule.file.path.display(), test.name);
             let name = printable::line(&name, MESSAGE_COLUMNS_MAX);

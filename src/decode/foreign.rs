@@ -18,25 +18,23 @@ struct Shape {
     marks: &'static [&'static [&'static str]],
 }
 
-const FLATTEN: &str = "flatten it to windows-json (docs/getting-started.md)";
-
 const SHAPES: &[Shape] = &[
     Shape {
         name: "Winlogbeat's nested JSON",
-        format: None,
-        advice: FLATTEN,
+        format: Some("winlogbeat"),
+        advice: "should the source's format be `winlogbeat`?",
         marks: &[&["winlog.event_id"], &["winlog.channel"], &["winlog.event_data"]],
     },
     Shape {
         name: "Windows event XML turned into JSON",
-        format: None,
-        advice: FLATTEN,
+        format: Some("windows-event-json"),
+        advice: "should the source's format be `windows-event-json`?",
         marks: &[&["Event.System"], &["Event.EventData"]],
     },
     Shape {
         name: "Wazuh's JSON",
         format: None,
-        advice: FLATTEN,
+        advice: "flatten it to windows-json (docs/getting-started.md)",
         marks: &[&["data.win.system"], &["data.win.eventdata"], &["win.system"], &["win.eventdata"]],
     },
     Shape {
@@ -110,10 +108,10 @@ impl Marks {
         let shapes = others.flat_map(|(at, shape)| shape.marks.iter().map(move |marks| (at, *marks)));
         Self {
             declared: format.name(),
-            own: (format.mark(), fields.add(format.mark())),
-            text: fields.add(TEXT_FIELD),
+            own: (format.mark(), fields.add_exact(format.mark())),
+            text: fields.add_exact(TEXT_FIELD),
             shapes: shapes
-                .map(|(at, marks)| (at, marks.iter().map(|path| fields.add(path)).collect()))
+                .map(|(at, marks)| (at, marks.iter().map(|path| fields.add_exact(path)).collect()))
                 .collect(),
         }
     }

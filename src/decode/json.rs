@@ -4,23 +4,28 @@
 //! document is built. A key given twice: the last one counts, as in most parsers. Used by all formats
 //! whose records are JSON.
 
+mod listed;
 mod parts;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::Arc;
 
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
 use super::bounds::{self, DecodeLimits};
+use super::fields::Listed;
 use super::{FieldSet, Reject, RejectCode, Value, foreign};
 
 /// Decodes JSON records into the slots of a field set.
 pub struct JsonDecoder {
-    fields: FieldSet,
+    fields: Arc<FieldSet>,
     limits: DecodeLimits,
     buffers: Buffers,
     scratch: Vec<u8>,
+    spots: Vec<Value<'static>>,
+    /// Slots, where they are not the spots.
     slots: Vec<Value<'static>>,
 }
 
@@ -28,10 +33,11 @@ impl JsonDecoder {
     /// A decoder for these fields.
     pub fn new(fields: &FieldSet, limits: DecodeLimits) -> Self {
         Self {
-            fields: fields.clone(),
+            fields: Arc::new(fields.clone()),
             limits,
             buffers: Buffers::default(),
             scratch: Vec::new(),
+            spots: Vec::new(),
             slots: Vec::new(),
         }
     }
@@ -39,7 +45,9 @@ impl JsonDecoder {
 
 impl super::Decoder for JsonDecoder {
     fn decode(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
-        self.record(payload, emit).map_err(|reject| foreign::explained(reject, payload))
+        let decoded =
+            if self.fields.is_direct() { self.record(payload, emit) } else { self.picked(payload, emit) };
+        decoded.map_err(|reject| foreign::explained(reject, payload))
     }
 
     fn parts(&self, payload: &[u8]) -> Vec<Range<usize>> {
@@ -48,6 +56,20 @@ impl super::Decoder for JsonDecoder {
 }
 
 impl JsonDecoder {
+    /// Of a format that may keep a field in several places.
+    fn picked(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
+        let fields = Arc::clone(&self.fields);
+        let mut kept = std::mem::take(&mut self.slots);
+        let decoded = self.record(payload, &mut |spots| {
+            let mut slots = recycle(std::mem::take(&mut kept));
+            fields.pick(spots, &mut slots);
+            emit(&slots);
+            kept = recycle(slots);
+        });
+        self.slots = kept;
+        decoded
+    }
+
     fn record(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
         let text = bounds::text(payload, &self.limits)?;
         self.scratch.clear();
@@ -55,9 +77,9 @@ impl JsonDecoder {
         // Parsing unescapes strings in place, so it works on a copy; the original stays evidence.
         match parse(&mut self.scratch, &mut self.buffers) {
             Ok(tape) => {
-                let mut slots = recycle(std::mem::take(&mut self.slots));
-                let result = events(&tape, &self.fields, &self.limits, text, &mut slots, emit);
-                self.slots = recycle(slots);
+                let mut spots = recycle(std::mem::take(&mut self.spots));
+                let result = events(&tape, &self.fields, &self.limits, text, &mut spots, emit);
+                self.spots = recycle(spots);
                 result
             }
             Err(error) if text.contains('\n') => self.lines(text, emit).map_err(|lines| {
@@ -91,16 +113,16 @@ impl JsonDecoder {
                     }
                     at(reject)
                 })?;
-                let mut slots = recycle(std::mem::take(&mut self.slots));
+                let mut spots = recycle(std::mem::take(&mut self.spots));
                 let result = match pass {
                     // All that could reject a line, before any event is emitted.
                     0 => check_depth(&tape.0, self.limits.depth_max).and_then(|()| match tape.0.first() {
                         Some(Node::Object { .. }) => Ok(1),
                         other => Err(no_event(other)),
                     }),
-                    _ => events(&tape, &self.fields, &self.limits, line, &mut slots, emit),
+                    _ => events(&tape, &self.fields, &self.limits, line, &mut spots, emit),
                 };
-                self.slots = recycle(slots);
+                self.spots = recycle(spots);
                 index += result.map_err(at)?;
             }
             check_count(index as usize, &self.limits)?;
@@ -186,18 +208,18 @@ fn events<'t>(
     fields: &FieldSet,
     limits: &DecodeLimits,
     text: &str,
-    slots: &mut Vec<Value<'t>>,
+    spots: &mut Vec<Value<'t>>,
     emit: &mut dyn FnMut(&[Value<'_>]),
 ) -> Result<u32, Reject> {
     let nodes = &tape.0;
     check_depth(nodes, limits.depth_max)?;
     match nodes.first() {
         Some(Node::Object { .. }) => {
-            event(nodes, 0, fields, slots);
+            event(nodes, 0, fields, spots);
             if let Some(whole) = fields.whole() {
-                slots[whole] = Value::Text(Cow::Owned(text.to_owned()));
+                spots[whole] = Value::Text(Cow::Owned(text.to_owned()));
             }
-            emit(slots);
+            emit(spots);
             Ok(1)
         }
         Some(Node::Array { len, .. }) => {
@@ -211,11 +233,11 @@ fn events<'t>(
             }
             at = 1;
             for _ in 0..*len {
-                event(nodes, at, fields, slots);
+                event(nodes, at, fields, spots);
                 if let Some(whole) = fields.whole() {
-                    slots[whole] = Value::Text(Cow::Owned(render(nodes, at)));
+                    spots[whole] = Value::Text(Cow::Owned(render(nodes, at)));
                 }
-                emit(slots);
+                emit(spots);
                 at += span(nodes, at);
             }
             u32::try_from(*len).map_err(|_| no_event(None))
@@ -249,15 +271,24 @@ fn check_depth(nodes: &[Node<'_>], depth_max: usize) -> Result<(), Reject> {
     Ok(())
 }
 
-fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, slots: &mut Vec<Value<'t>>) {
-    slots.clear();
-    slots.resize(fields.len(), Value::Missing);
-    object(nodes, at, fields, 0, slots);
+fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, spots: &mut Vec<Value<'t>>) {
+    spots.clear();
+    spots.resize(fields.spots(), Value::Missing);
+    object(nodes, at, fields, 0, spots);
+    if let Some(text) = fields.text() {
+        let mut lines = String::new();
+        write_values(nodes, at, &mut lines);
+        lines.pop();
+        spots[text] = Value::Text(Cow::Owned(lines));
+    }
 }
 
 /// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by `check_depth`.
-fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, slots: &mut [Value<'t>]) {
+fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, spots: &mut [Value<'t>]) {
     let wanted = fields.node(level);
+    if let Some(listed) = &wanted.listed {
+        listed::take(nodes, at, listed, spots);
+    }
     match nodes.get(at) {
         Some(Node::Object { len, .. }) => {
             let first = at + 1;
@@ -266,18 +297,21 @@ fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, sl
             let mut met = 0u64;
             for _ in 0..*len {
                 let Some(Node::String(key)) = nodes.get(at) else { return };
-                if let Some((slot, below)) = wanted.children.get(*key) {
-                    if let Some(slot) = slot {
-                        slots[*slot] = scalar(nodes, at + 1);
+                if let Some((spot, below)) = wanted.children.get(*key) {
+                    if let Some(spot) = spot {
+                        spots[*spot] = scalar(nodes, at + 1);
                     }
                     if let Some(below) = below {
                         let bit = 1 << (below % 64);
                         if met & bit != 0 && is_repeated(nodes, first, at, key) {
-                            forget(fields, *below, slots);
+                            forget(fields, *below, spots);
                         }
                         met |= bit;
-                        object(nodes, at + 1, fields, *below, slots);
+                        object(nodes, at + 1, fields, *below, spots);
                     }
+                }
+                if let Some(any) = wanted.any {
+                    object(nodes, at + 1, fields, any, spots);
                 }
                 at += 1 + span(nodes, at + 1);
             }
@@ -285,12 +319,12 @@ fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, sl
         Some(Node::Array { len, .. }) => {
             let mut at = at + 1;
             for item in 0..wanted.items.min(*len) {
-                if let Some((slot, below)) = wanted.children.get(&item.to_string()) {
-                    if let Some(slot) = slot {
-                        slots[*slot] = scalar(nodes, at);
+                if let Some((spot, below)) = wanted.children.get(&item.to_string()) {
+                    if let Some(spot) = spot {
+                        spots[*spot] = scalar(nodes, at);
                     }
                     if let Some(below) = below {
-                        object(nodes, at, fields, *below, slots);
+                        object(nodes, at, fields, *below, spots);
                     }
                 }
                 at += span(nodes, at);
@@ -312,15 +346,22 @@ fn is_repeated(nodes: &[Node<'_>], first: usize, end: usize, key: &str) -> bool 
     false
 }
 
-/// Empties the slots below a level: what an earlier value of the same key left there does not count.
-fn forget(fields: &FieldSet, level: usize, slots: &mut [Value<'_>]) {
-    for (slot, below) in fields.node(level).children.values() {
-        if let Some(slot) = slot {
-            slots[*slot] = Value::Missing;
+/// Empties the spots below a level: what an earlier value of the same key left there does not count.
+fn forget(fields: &FieldSet, level: usize, spots: &mut [Value<'_>]) {
+    let node = fields.node(level);
+    for (spot, below) in node.children.values() {
+        if let Some(spot) = spot {
+            spots[*spot] = Value::Missing;
         }
         if let Some(below) = below {
-            forget(fields, *below, slots);
+            forget(fields, *below, spots);
         }
+    }
+    if let Some(any) = node.any {
+        forget(fields, any, spots);
+    }
+    for spot in node.listed.iter().flat_map(Listed::spots) {
+        spots[spot] = Value::Missing;
     }
 }
 
@@ -388,6 +429,40 @@ fn write_value(nodes: &[Node<'_>], at: usize, out: &mut String) {
             }
             out.push('}');
         }
+    }
+}
+
+/// All strings, numbers and booleans of a value, each on a line, in the order of the document. `check_depth` bounds the
+/// recursion.
+fn write_values(nodes: &[Node<'_>], at: usize, out: &mut String) {
+    match nodes.get(at) {
+        None | Some(Node::Static(StaticNode::Null)) => {}
+        Some(Node::String(_) | Node::Static(_)) => {
+            write_plain(nodes, at, out);
+            out.push('\n');
+        }
+        Some(Node::Array { len, .. }) => {
+            let mut at = at + 1;
+            for _ in 0..*len {
+                write_values(nodes, at, out);
+                at += span(nodes, at);
+            }
+        }
+        Some(Node::Object { len, .. }) => {
+            let mut at = at + 1;
+            for _ in 0..*len {
+                write_values(nodes, at + 1, out);
+                at += 1 + span(nodes, at + 1);
+            }
+        }
+    }
+}
+
+/// A text as it is, anything else as JSON.
+fn write_plain(nodes: &[Node<'_>], at: usize, out: &mut String) {
+    match nodes.get(at) {
+        Some(Node::String(text)) => out.push_str(text),
+        _ => write_value(nodes, at, out),
     }
 }
 

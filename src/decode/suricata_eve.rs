@@ -24,6 +24,11 @@ impl Format for SuricataEve {
         "event_type"
     }
 
+    fn may_hold(&self, path: &str) -> bool {
+        // Suricata writes its keys without capitals.
+        !path.bytes().any(|byte| byte.is_ascii_uppercase())
+    }
+
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
         Box::new(JsonDecoder::new(fields, limits))
     }

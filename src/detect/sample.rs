@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::run;
 use crate::normalise::columns::{ColumnBuilder, cell};
 use crate::normalise::given::{self, Fault};
-use crate::normalise::projection::Projection;
+use crate::normalise::projection::{Projection, column_path};
 use crate::normalise::schema::ColumnType;
 use crate::normalise::time::ZoneOffset;
 use crate::rules::Rule;
@@ -50,8 +50,11 @@ pub fn run(rule: &Rule, rows: &[Map<String, Json>]) -> Result<Vec<Map<String, Js
 fn column(name: &str, kind: ColumnType, rows: &[Map<String, Json>]) -> arrow::array::ArrayRef {
     let mut builder = ColumnBuilder::new(kind);
     let mut scratch = String::new();
+    // Paths are keys of an event, where cases differ.
+    let is_path = column_path(name).is_some();
+    let same = |key: &str| key == name || (!is_path && key.eq_ignore_ascii_case(name));
     for row in rows {
-        let given = row.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let given = row.iter().find(|(key, _)| same(key)).map(|(_, value)| value);
         let value = given::value(given);
         builder.push(&cell(&value, kind, ZoneOffset::UTC, &mut scratch));
     }

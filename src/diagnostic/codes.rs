@@ -1,7 +1,7 @@
 //! Every diagnostic code, in one list; `docs/diagnostics.md` is generated from it.
 //!
 //! A code never changes its meaning. A new one goes to the end of its letter: D documents (syntax and
-//! shape of any file), C configuration, S schemas, P pipelines, R rule metadata, Q rule SQL, T tests.
+//! shape of any file), C configuration, S schemas, P pipelines, R rule metadata, Q rule SQL, T tests, G Sigma.
 
 /// A stable code and what it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,13 +37,15 @@ codes! {
     C006 "A file that TLS needs holds no certificate or key in PEM."
 
     S001 "A table or a column is declared twice."
-    S002 "A view names a format that is not known."
+    S002 "A view names no format, one that is not known, or one twice."
     S003 "A view's condition cannot be read."
     S004 "A view fills a column that the table does not have."
-    S005 "A column has the name of a system column."
+    S005 "A column has the name of a system column, or the form of one that reads a path."
     S006 "A transformation or a value does not fit the column's type."
     S007 "An OCSF path does not begin with an attribute that evidence may hold, leads to none that takes the column, or clashes with another."
     S008 "An observable does not fit the column's type."
+    S009 "A log source is declared twice, or names neither category, product nor service."
+    S010 "A log source names a table or a column that does not exist."
 
     P001 "Something that the pipeline names does not exist."
     P002 "An identifier is used twice."
@@ -57,6 +59,8 @@ codes! {
     P010 "A header that alerts are to get cannot be added."
     P011 "Alerts and rejects go to the same topic."
     P012 "Two topics differ only in `.` and `_`, which Kafka takes for one name in its metrics."
+    P013 "The pipeline disables a rule that is not there."
+    P014 "The choice of rules contradicts itself."
 
     R001 "The rule has no front matter, or it is not closed."
     R002 "Two rules have the same id."
@@ -104,6 +108,24 @@ codes! {
     T002 "A test expects something that the rule cannot return."
     T003 "A row that a test gives has a column that the rule's table does not have, or a value that does not fit it."
     T004 "A case has no input, or a file that belongs to no source of the pipeline."
+
+    G001 "The YAML of a Sigma document cannot be read, is nested too deeply or too large, or has anchors, aliases or tags."
+    G002 "A Sigma document lacks something that it must have, or has it in a form that it cannot have."
+    G003 "Metadata of a Sigma document are not as the specification says; the document is used without them."
+    G004 "The condition of a Sigma rule cannot be read."
+    G005 "The condition of a Sigma rule names a selection that the rule does not have, or a pattern that fits none."
+    G006 "A modifier of Sigma is not known."
+    G007 "Modifiers of Sigma do not go together, or not in this order."
+    G008 "A value of a Sigma rule does not fit its modifiers, or is none."
+    G009 "A regular expression of a Sigma rule is invalid or too large, or has look-around or back-references."
+    G010 "A network of a Sigma rule is none."
+    G011 "A placeholder of a Sigma rule has no values."
+    G012 "A Sigma document, or a file of them, is larger than what is read."
+    G013 "A Sigma rule uses something that is not a part of Sigma 2.1: an aggregation in its condition, or items of lists."
+    G014 "Correlations are checked, and do not run in this version."
+    G015 "A correlation refers to a rule that is not there, or to itself."
+    G016 "The values of placeholders cannot be read."
+    G017 "No table holds the log source of a Sigma rule."
 }
 
 const INTRODUCTION: &str = "\
@@ -121,11 +143,12 @@ Errors must be corrected before a start; warnings are things that work, but prob
 const LETTERS: &[(char, &str)] = &[
     ('D', "Documents: syntax and shape of any file"),
     ('C', "Configuration"),
-    ('S', "Schemas: the declarations of tables"),
+    ('S', "Schemas: the declarations of tables and of Sigma's log sources"),
     ('P', "Pipelines"),
     ('R', "Metadata of rules"),
     ('Q', "SQL of rules"),
     ('T', "Tests of rules"),
+    ('G', "Sigma: rules of others, in YAML. What is not armed is told as a warning; the others run"),
 ];
 
 /// `docs/diagnostics.md`.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json};
 
 use super::columns::{Cell, cell};
+use super::projection::column_path;
 use super::schema::{ColumnType, SystemColumn, Table};
 use super::time::ZoneOffset;
 use crate::decode::{self, Value};
@@ -69,11 +70,12 @@ pub fn format_fault(name: Option<&str>) -> Option<(String, String)> {
     }
 }
 
-/// The type of a column, declared or of the system; SQL does not tell cases apart.
+/// The type of a column: declared, of the system, or a field by its path. SQL does not tell cases of names apart.
 fn kind(table: &Table, name: &str) -> Option<ColumnType> {
     let declared = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
     let system = || SystemColumn::ALL.iter().find(|entry| entry.1.eq_ignore_ascii_case(name));
-    declared.map(|column| column.kind).or_else(|| system().map(|entry| entry.2))
+    let path = || column_path(name).map(|_| ColumnType::String);
+    declared.map(|column| column.kind).or_else(|| system().map(|entry| entry.2)).or_else(path)
 }
 
 /// A value as a decoder would have brought it.
@@ -109,6 +111,8 @@ mod tests {
             (json!({"event_time": "soon"}), vec![("event_time", true)]),
             (json!({"record_offset": [1]}), vec![("record_offset", true)]),
             (json!({"ProcessId": "x", "Nothing": 1}), vec![("Nothing", false), ("ProcessId", true)]),
+            (json!({"field('a.b')": "x", "field('c')": [1], "event_text": "x"}), vec![]),
+            (json!({"field('')": "x", "field(a)": 1}), vec![("field('')", false), ("field(a)", false)]),
         ] {
             let rows = [Map::new(), row.as_object().expect("an object").clone()];
             let found = faults(table, &rows);

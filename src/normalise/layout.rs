@@ -1,19 +1,21 @@
 //! The declared views of one format, compiled: slots instead of paths, rows instead of promises.
 //!
-//! Owns which views an event matches and how their columns are filled. Bytes are `decode`'s; what a column
+//! Owns which views an event matches; how one column is filled is `fill`'s. Bytes are `decode`'s; what a column
 //! type takes is `columns`'; where rows collect is [`TableBuilder`]'s. Called by `pipeline::engine` for every
 //! event, and once more with all columns for the few events that become evidence.
 
-use std::borrow::Cow;
+mod fill;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::columns::{Cell, ColumnBuilder, cell};
+use self::fill::{CompiledFill, compile, fill_cell};
+use super::columns::{Cell, ColumnBuilder};
 use super::condition::{Condition, with_text};
 use super::projection::{ProjectedColumn, Projection, TableProjection};
-use super::schema::{ColumnType, Fill, SystemColumn};
+use super::schema::{ColumnType, SystemColumn};
 use super::time::{self, ZoneOffset};
 use crate::decode::{FieldSet, Format, Hint, Marks, Slot, Value};
 use crate::record::TimeMicros;
@@ -125,15 +127,6 @@ struct CompiledView {
     fills: Vec<CompiledFill>,
 }
 
-#[derive(Debug)]
-enum CompiledFill {
-    System(SystemColumn),
-    First { slots: Vec<Slot>, map: BTreeMap<String, String>, otherwise: Option<Value<'static>> },
-    Join { slots: Vec<Slot>, separator: String },
-    Sum { slots: Vec<Slot> },
-    Constant(Value<'static>),
-}
-
 /// A part of the event that some condition looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Discriminator {
@@ -159,7 +152,7 @@ impl Layout {
     /// Compiles the views of `format`. View indices depend only on the catalogue and the set of tables, so
     /// they agree between the rules' projection and the full one over the same tables.
     pub fn new(projection: &Projection, format: &dyn Format) -> Self {
-        let mut fields = FieldSet::new();
+        let mut fields = FieldSet::of(format);
         let times = format.time_fields().iter().map(|time| (fields.add(time.path), time.utc)).collect();
         let mut views = Vec::new();
         let mut discriminators = Vec::new();
@@ -171,8 +164,12 @@ impl Layout {
                     .columns
                     .iter()
                     .map(|(column, _)| match column {
+                        ProjectedColumn::System(SystemColumn::EventText) => {
+                            CompiledFill::field(FieldSet::TEXT, &mut fields)
+                        }
                         ProjectedColumn::System(system) => CompiledFill::System(*system),
                         ProjectedColumn::Declared(at) => compile(&view.fills[*at], &mut fields),
+                        ProjectedColumn::Path(path) => CompiledFill::field(path, &mut fields),
                     })
                     .collect();
                 views.push(CompiledView { table, condition, fills });
@@ -347,32 +344,6 @@ fn shown(value: &Value<'_>) -> serde_json::Value {
     }
 }
 
-fn compile(fill: &Fill, fields: &mut FieldSet) -> CompiledFill {
-    match fill {
-        Fill::First { paths, map, otherwise } => CompiledFill::First {
-            slots: paths.iter().map(|path| fields.add(path)).collect(),
-            map: map.clone(),
-            otherwise: otherwise.clone().map(|text| Value::Text(Cow::Owned(text))),
-        },
-        Fill::Join { paths, separator } => CompiledFill::Join {
-            slots: paths.iter().map(|path| fields.add(path)).collect(),
-            separator: separator.clone(),
-        },
-        Fill::Sum { paths } => {
-            CompiledFill::Sum { slots: paths.iter().map(|path| fields.add(path)).collect() }
-        }
-        Fill::Constant(value) => CompiledFill::Constant(match value {
-            serde_json::Value::Bool(flag) => Value::Bool(*flag),
-            serde_json::Value::Number(number) => match number.as_i64() {
-                Some(number) => Value::Int(number),
-                None => number.as_f64().map_or(Value::Null, Value::Double),
-            },
-            serde_json::Value::String(text) => Value::Text(Cow::Owned(text.clone())),
-            _ => Value::Null,
-        }),
-    }
-}
-
 fn discriminate(condition: &Condition<Slot>, found: &mut Vec<Discriminator>) {
     let mut note = |discriminator| {
         if !found.contains(&discriminator) {
@@ -389,91 +360,6 @@ fn discriminate(condition: &Condition<Slot>, found: &mut Vec<Discriminator>) {
             }
         }
         Condition::Not(inner) => discriminate(inner, found),
-    }
-}
-
-/// Makes the cell of one column and hands it to `take`: the cell may borrow from the event or the scratch.
-fn fill_cell<R>(
-    fill: &CompiledFill,
-    kind: ColumnType,
-    slots: &[Value<'_>],
-    context: Option<&EventContext<'_>>,
-    zone: ZoneOffset,
-    scratch: &mut String,
-    take: impl FnOnce(&Cell<'_>) -> R,
-) -> R {
-    match fill {
-        CompiledFill::System(system) => take(&context.map_or(Cell::Null, |c| system_cell(*system, c))),
-        CompiledFill::Constant(value) => take(&cell(value, kind, zone, scratch)),
-        CompiledFill::First { slots: from, map, otherwise } => {
-            let first = from.iter().map(|slot| &slots[*slot]).find(|value| value.is_present());
-            if map.is_empty() {
-                let value = first.or(otherwise.as_ref()).unwrap_or(&Value::Missing);
-                return take(&cell(value, kind, zone, scratch));
-            }
-            let mapped = first.and_then(|value| with_text(value, |text| map.get(text))).flatten();
-            match mapped {
-                Some(text) => {
-                    let value = Value::Text(Cow::Borrowed(text.as_str()));
-                    take(&cell(&value, kind, zone, scratch))
-                }
-                None => {
-                    let value = otherwise.as_ref().or(first).unwrap_or(&Value::Missing);
-                    take(&cell(value, kind, zone, scratch))
-                }
-            }
-        }
-        CompiledFill::Join { slots: from, separator } => {
-            let mut joined = String::new();
-            for slot in from {
-                with_text(&slots[*slot], |text| {
-                    if !joined.is_empty() {
-                        joined.push_str(separator);
-                    }
-                    joined.push_str(text);
-                });
-            }
-            let value = if joined.is_empty() { Value::Missing } else { Value::Text(Cow::Owned(joined)) };
-            take(&cell(&value, kind, zone, scratch))
-        }
-        CompiledFill::Sum { slots: from } => match sum(from, slots, zone, scratch) {
-            Ok(total) => {
-                let value = total.map_or(Value::Missing, Value::Int);
-                take(&cell(&value, kind, zone, scratch))
-            }
-            Err(()) => take(&Cell::Unfit),
-        },
-    }
-}
-
-/// The sum of those that are there; one that is no whole number, or a sum beyond 64 bits, spoils it.
-fn sum(
-    from: &[Slot],
-    slots: &[Value<'_>],
-    zone: ZoneOffset,
-    scratch: &mut String,
-) -> Result<Option<i64>, ()> {
-    let mut total: Option<i64> = None;
-    for slot in from {
-        match cell(&slots[*slot], ColumnType::Int, zone, scratch) {
-            Cell::Int(number) => total = Some(total.unwrap_or(0).checked_add(number).ok_or(())?),
-            Cell::Null => {}
-            _ => return Err(()),
-        }
-    }
-    Ok(total)
-}
-
-fn system_cell<'a>(system: SystemColumn, context: &EventContext<'a>) -> Cell<'a> {
-    match system {
-        SystemColumn::OrgId => Cell::Text(context.org_id),
-        SystemColumn::Source => Cell::Text(context.source),
-        SystemColumn::EventTime => Cell::Time(context.event_time),
-        SystemColumn::IngestTime => context.ingest_time.map_or(Cell::Null, Cell::Time),
-        SystemColumn::Topic => Cell::Text(context.topic),
-        SystemColumn::Partition => Cell::Int(i64::from(context.partition)),
-        SystemColumn::Offset => Cell::Int(context.offset),
-        SystemColumn::EventIndex => Cell::Int(i64::from(context.index)),
     }
 }
 

@@ -1,10 +1,11 @@
-//! Tables as they are declared in `schemas/tables/*.toml`, and the catalogue of all of them.
+//! Tables as they are declared in `schemas/tables/*.toml`, and the catalogue of all of them with Sigma's log sources.
 //!
-//! Owns the file format, its checks, and the stock tables compiled into the binary. How a declared view is
+//! Owns the file format, its checks, and the stock tables compiled into the binary. Log sources are [`log_source`]'s. How a declared view is
 //! carried out on events is left to `normalise::layout`. Called by `rules` (which tables and columns exist),
 //! `normalise::layout`, and `cli`.
 
 mod build;
+pub mod feed;
 mod file;
 pub mod log_source;
 pub mod ocsf;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::build::build;
 use self::file::TableFile;
+use self::log_source::LogSources;
 use super::condition::Condition;
 use crate::diagnostic::{Diagnostic, SourceFile, codes};
 use crate::document;
@@ -26,18 +28,28 @@ use crate::document;
 /// The stock tables: one line each.
 const STOCK: &[(&str, &str)] = &[
     ("authentication", include_str!("../../schemas/tables/authentication.toml")),
+    ("cloud_api_activity", include_str!("../../schemas/tables/cloud_api_activity.toml")),
     ("detection_finding_in", include_str!("../../schemas/tables/detection_finding_in.toml")),
     ("dns_activity", include_str!("../../schemas/tables/dns_activity.toml")),
     ("file_activity", include_str!("../../schemas/tables/file_activity.toml")),
+    ("http_activity", include_str!("../../schemas/tables/http_activity.toml")),
+    ("linux_audit", include_str!("../../schemas/tables/linux_audit.toml")),
     ("module_activity", include_str!("../../schemas/tables/module_activity.toml")),
     ("network_activity", include_str!("../../schemas/tables/network_activity.toml")),
     ("process_access", include_str!("../../schemas/tables/process_access.toml")),
     ("process_activity", include_str!("../../schemas/tables/process_activity.toml")),
+    ("raw_log", include_str!("../../schemas/tables/raw_log.toml")),
     ("registry_activity", include_str!("../../schemas/tables/registry_activity.toml")),
     ("script_activity", include_str!("../../schemas/tables/script_activity.toml")),
+    ("sensor_event", include_str!("../../schemas/tables/sensor_event.toml")),
     ("windows_event", include_str!("../../schemas/tables/windows_event.toml")),
     ("windows_security", include_str!("../../schemas/tables/windows_security.toml")),
 ];
+
+/// Folder of the tables, in a schemas folder.
+const TABLES: &str = "tables";
+/// Folder of the log sources of Sigma rules, in a schemas folder.
+const SIGMA: &str = "sigma";
 
 /// A schema file larger than this is refused.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -161,6 +173,8 @@ pub struct Column {
     pub ocsf: Option<Vec<String>>,
     /// The observable it is.
     pub observable: Option<Observable>,
+    /// Its values may be lists, as JSON text (`["a","b"]`): of a Sigma rule, one item that passes is enough.
+    pub list: bool,
 }
 
 /// How a column is filled from an event.
@@ -250,6 +264,8 @@ pub enum SystemColumn {
     Offset,
     /// Index of the event within the record.
     EventIndex,
+    /// All values of the event.
+    EventText,
 }
 
 impl SystemColumn {
@@ -263,6 +279,7 @@ impl SystemColumn {
         (Self::Partition, "record_partition", ColumnType::Int, "Partition of the record."),
         (Self::Offset, "record_offset", ColumnType::Int, "Offset of the record."),
         (Self::EventIndex, "event_index", ColumnType::Int, "Index of the event within the record, from 0."),
+        (Self::EventText, "event_text", ColumnType::String, "All values of the event, each on a line."),
     ];
 
     /// The system column of that name.
@@ -271,23 +288,29 @@ impl SystemColumn {
     }
 }
 
-/// All tables.
+/// All tables, and which of them hold the log sources of Sigma rules.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     tables: Vec<Arc<Table>>,
+    log_sources: Arc<LogSources>,
     /// Tables whose files could not be read at all, by the names of the files.
     unread: Vec<String>,
 }
 
 impl Catalog {
-    /// The tables compiled into the binary.
+    /// The tables and log sources compiled into the binary.
     pub fn stock() -> Result<Self, Vec<Diagnostic>> {
-        Self::from_files(
+        let mut catalog = Self::from_files(
             STOCK.iter().map(|(name, text)| SourceFile::new(format!("schemas/tables/{name}.toml"), *text)),
-        )
+        )?;
+        let mut found = Vec::new();
+        catalog.declare(&log_source::stock(), &mut found);
+        if found.is_empty() { Ok(catalog) } else { Err(found) }
     }
 
-    /// The tables of a folder with a `tables/` folder in it; all that is wrong with all of them at once.
+    /// The tables of a folder with a `tables/` folder in it, and the log sources of its `sigma/` folder; all that is
+    /// wrong with all of them at once. Without `sigma/` they are the stock ones, as far as the folder has the tables and
+    /// columns that they name.
     pub fn load(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         let mut found = Vec::new();
         let catalog = Self::look_at(folder, &mut found);
@@ -297,7 +320,7 @@ impl Catalog {
     /// The same as far as it can be read, to look at rules with: nothing may run on it when there are faults.
     pub fn look_at(folder: &Path, found: &mut Vec<Diagnostic>) -> Self {
         let mut catalog = Self::default();
-        let paths = Self::files(folder).unwrap_or_else(|diagnostic| {
+        let paths = file::find(&folder.join(TABLES)).unwrap_or_else(|diagnostic| {
             found.push(diagnostic);
             // With no table at all, a rule's table is not known for that reason alone.
             catalog.unread.push("*".to_owned());
@@ -313,15 +336,49 @@ impl Catalog {
             }
         }
         catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        let own = folder.join(SIGMA);
+        if own.is_dir() {
+            let paths = file::find(&own).unwrap_or_else(|diagnostic| {
+                found.push(diagnostic);
+                Vec::new()
+            });
+            let mut files = Vec::new();
+            for path in paths {
+                match SourceFile::read(&path, FILE_BYTES_MAX) {
+                    Ok(file) => files.push(file),
+                    Err(diagnostic) => found.push(diagnostic),
+                }
+            }
+            catalog.declare(&files, found);
+        } else {
+            catalog.log_sources = Arc::new(LogSources::read_as_far(&log_source::stock(), &catalog));
+        }
         catalog
     }
 
-    /// The files that declare the tables of a folder.
+    /// The files that declare the tables and log sources of a folder.
     pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
-        file::find(&folder.join("tables"))
+        let mut files = file::find(&folder.join(TABLES))?;
+        let own = folder.join(SIGMA);
+        if own.is_dir() {
+            files.extend(file::find(&own)?);
+        }
+        Ok(files)
     }
 
-    /// Tables from texts; all that is wrong with all of them at once.
+    /// Takes the log sources of these files.
+    fn declare(&mut self, files: &[Arc<SourceFile>], found: &mut Vec<Diagnostic>) {
+        self.log_sources = Arc::new(LogSources::read(files, self, found));
+    }
+
+    /// The same tables with the log sources of these texts; all that is wrong with these at once.
+    pub fn with_log_sources(mut self, files: &[Arc<SourceFile>]) -> Result<Self, Vec<Diagnostic>> {
+        let mut found = Vec::new();
+        self.declare(files, &mut found);
+        if found.is_empty() { Ok(self) } else { Err(found) }
+    }
+
+    /// Tables from texts, without log sources; all that is wrong with all of them at once.
     pub fn from_files(files: impl IntoIterator<Item = Arc<SourceFile>>) -> Result<Self, Vec<Diagnostic>> {
         let mut catalog = Self::default();
         let mut found = Vec::new();
@@ -358,6 +415,11 @@ impl Catalog {
     /// All tables, by name.
     pub fn tables(&self) -> &[Arc<Table>] {
         &self.tables
+    }
+
+    /// Where the events of Sigma's log sources are.
+    pub fn log_sources(&self) -> &LogSources {
+        &self.log_sources
     }
 
     /// A table by name.

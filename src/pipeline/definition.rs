@@ -6,6 +6,7 @@
 
 mod file;
 mod headers;
+mod select;
 mod topics;
 
 use std::collections::HashSet;
@@ -23,11 +24,12 @@ use crate::document::{self, Document};
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::record::OrgId;
+use crate::rules::Selection;
 use crate::sink::route::TopicTemplate;
 use crate::source::pattern;
 use topics::{Claim, Written};
 
-pub use file::{OrganisationFile, PipelineFile, RejectsFile, SinkFile, SourceFileEntry, Start};
+pub use file::{OrganisationFile, PipelineFile, RejectsFile, SelectFile, SinkFile, SourceFileEntry, Start};
 
 /// A pipeline file larger than this is refused.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -99,6 +101,8 @@ pub struct Pipeline {
     pub rejects: TopicTemplate,
     /// Files and folders with rules.
     pub rules: Vec<PathBuf>,
+    /// Which of them run.
+    pub selection: Selection,
     /// Folder with test cases.
     pub cases: PathBuf,
     /// The tables.
@@ -178,6 +182,7 @@ impl Pipeline {
             alert_headers: Vec::new(),
             rejects: TopicTemplate::fixed("dead-letters"),
             rules,
+            selection: Selection::default(),
             cases: PathBuf::new(),
             catalog,
         })
@@ -306,6 +311,7 @@ fn check(
         rejects: rejects.unwrap_or_else(|| TopicTemplate::fixed("invalid")),
         // A path that is not there has been told above.
         rules: file.rules.iter().map(|path| folder.join(path)).filter(|path| path.exists()).collect(),
+        selection: select::selection(document, folder, found),
         cases: folder.join(&file.cases),
         catalog: Arc::new(catalog),
     }

@@ -3,13 +3,14 @@
 //! Owns the one way that `run` and a reload share, so that both refuse the same; `check` looks with the same parts.
 //! Called by `cli::run` and `pipeline::reload`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::definition::Pipeline;
 use super::engine::Compiled;
 use crate::diagnostic::{self, Diagnostic, Location, codes};
-use crate::rules::{self, Rule, RuleLimits, RuleSet};
+use crate::rules::{self, Origin, Rule, RuleLimits, RuleSet};
 
 /// A pipeline that may run.
 pub struct Sound {
@@ -25,7 +26,8 @@ pub struct Sound {
 pub fn load(path: &Path, limits: &RuleLimits) -> Result<Sound, Vec<Diagnostic>> {
     let mut found = Vec::new();
     let Some(pipeline) = Pipeline::look_at(path, &mut found) else { return Err(found) };
-    let loaded = rules::load(&pipeline.rules, &pipeline.catalog, limits);
+    let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, limits, &pipeline.selection);
+    found.extend(rules::check_log_sources(&pipeline.catalog, limits));
     found.extend(loaded.diagnostics);
     diagnostic::sort(&mut found);
     found.dedup_by(|a, b| a.to_string() == b.to_string());
@@ -43,17 +45,35 @@ pub fn load(path: &Path, limits: &RuleLimits) -> Result<Sound, Vec<Diagnostic>> 
     Ok(Sound { compiled, warnings: found, unfed })
 }
 
-/// Rules whose table no source of the pipeline feeds: they can never alert.
+/// Rules whose table no source of the pipeline feeds: they can never alert. Of Sigma's, which come by the thousand and
+/// for all sorts of machines, how many they are by table.
 pub fn unfed(pipeline: &Pipeline, rules: &[Arc<Rule>]) -> Vec<Diagnostic> {
     let formats = pipeline.formats();
-    let unfed = rules.iter().filter(|rule| !formats.iter().any(|format| rule.table.is_fed_by(format)));
-    unfed
-        .map(|rule| {
-            let message = format!(
-                "no source of the pipeline `{}` feeds the table `{}`: the rule can never alert",
-                pipeline.name, rule.table.name
-            );
-            Diagnostic::new(codes::R007, message).at(Location::new(&rule.file, 0..0)).warning()
-        })
-        .collect()
+    let is_fed = |rule: &Rule| formats.iter().any(|format| rule.table.is_fed_by(format));
+    let fed: BTreeSet<&str> =
+        rules.iter().filter(|rule| is_fed(rule)).map(|rule| rule.meta.id.as_str()).collect();
+    let mut found = Vec::new();
+    let mut sigma: BTreeMap<&str, usize> = BTreeMap::new();
+    for rule in rules.iter().filter(|rule| !is_fed(rule)) {
+        if rule.origin == Origin::Sigma {
+            if rule.enabled && !fed.contains(rule.meta.id.as_str()) {
+                *sigma.entry(&rule.table.name).or_default() += 1;
+            }
+            continue;
+        }
+        let message = format!(
+            "no source of the pipeline `{}` feeds the table `{}`: the rule can never alert",
+            pipeline.name, rule.table.name
+        );
+        found.push(Diagnostic::new(codes::R007, message).at(Location::new(&rule.file, 0..0)).warning());
+    }
+    found.extend(sigma.into_iter().map(|(table, count)| {
+        let rules = if count == 1 { "1 Sigma rule".to_owned() } else { format!("{count} Sigma rules") };
+        let message = format!(
+            "no source of the pipeline `{}` feeds the table `{table}`: {rules} can never alert",
+            pipeline.name
+        );
+        Diagnostic::new(codes::R007, message).help("`noroshi sigma coverage` lists them").warning()
+    }));
+    found
 }

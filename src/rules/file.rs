@@ -1,7 +1,7 @@
 //! Rule files: which there are, and the metadata at their head.
 //!
-//! Owns finding files in folders, and the front matter. What the metadata says is checked by `rules::metadata`, the SQL
-//! behind it by `rules::sql`. Called by `rules::load`.
+//! Owns finding files in folders, and the front matter of SQL. What the metadata says is checked by `rules::metadata`,
+//! the SQL behind it by `rules::sql`; what is in Sigma's files is `rules::sigma`'s. Called by `rules::load`.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,17 @@ pub(super) struct RuleFile {
     pub(super) sql: Range<usize>,
 }
 
-/// The `.sql` files among and below `paths`, each once, in the order of their names.
+/// Names of the files that rules are in end so.
+const EXTENSIONS: [&str; 3] = ["sql", "yml", "yaml"];
+
+/// True for the name of a file with Sigma documents.
+pub(super) fn is_sigma(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("yml") || extension.eq_ignore_ascii_case("yaml")
+    })
+}
+
+/// The rule files among and below `paths`, each once, in the order of their names.
 pub(super) fn find(paths: &[PathBuf], limits: &RuleLimits, found: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut empty = Vec::new();
@@ -52,7 +62,8 @@ pub(super) fn find(paths: &[PathBuf], limits: &RuleLimits, found: &mut Vec<Diagn
     }
     for path in empty {
         let message = format!("no rule is in {} or below", path.display());
-        let problem = Diagnostic::new(codes::R008, message).help("rules are files whose names end in .sql");
+        let problem = Diagnostic::new(codes::R008, message)
+            .help("rules are files whose names end in .sql, and Sigma's in .yml");
         // Beside others, an empty folder may be meant for later.
         found.push(if files.is_empty() { problem } else { problem.warning() });
     }
@@ -98,7 +109,10 @@ fn folder(
         // Links are followed: a mounted ConfigMap is made of them, folders included.
         if entry.is_dir() {
             folder(&entry, depth + 1, limits, files, found);
-        } else if entry.extension().is_some_and(|extension| extension == "sql") {
+        } else if entry
+            .extension()
+            .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known))
+        {
             if entry.is_file() {
                 files.push(entry);
                 continue;

@@ -5,6 +5,7 @@
 //! tomorrow (I-6). Our own functions have a file each below. Called by `rules::sql` (which names exist),
 //! `rules::plan` (the planner's functions) and the reference page's generator.
 
+mod any;
 mod cidr_match;
 mod json_get;
 
@@ -38,6 +39,8 @@ pub(crate) enum Arguments {
     Cidr(usize),
     /// A path such as `a.b.0`.
     JsonPath(usize),
+    /// A pattern of LIKE.
+    Like(usize),
 }
 
 /// A function that rules may call.
@@ -69,6 +72,13 @@ pub struct FunctionDoc {
     pub text: &'static str,
 }
 
+/// Looks like a function and is none: `rules::sql` makes a column of it.
+pub(crate) const FIELD: FunctionDoc = FunctionDoc {
+    name: "field",
+    signature: "field('a.b.0') → string",
+    text: "The event's field at a path, also one that the table has no column for: a text as it is, a number or boolean as its text, an object or list as JSON; NULL when it is missing or null. The path must be a literal.",
+};
+
 macro_rules! functions {
     ($($name:literal $signature:literal $text:literal $arguments:expr, $udf:expr;)*) => {
         static ALLOWED: &[Function] = &[$(Function {
@@ -83,11 +93,15 @@ macro_rules! functions {
 }
 
 use Arguments::{
-    Any, Cidr, JsonPath, Literals, Positive, Regex, RegexReplace, Replace, ShortLiteral, Substring,
+    Any, Cidr, JsonPath, Like, Literals, Positive, Regex, RegexReplace, Replace, ShortLiteral, Substring,
 };
 
 // Sorted by name: `named` searches it by halves.
 functions! {
+    "any_cidr_match" "any_cidr_match(address, network) → boolean" "cidr_match, of an address or of a JSON list such as '[\"10.0.0.1\",\"192.0.2.7\"]': one item that passes is enough. The same holds for the other any_ functions; lists in the list count as well." Cidr(1), any::any_cidr_match();
+    "any_ilike" "any_ilike(text, pattern) → boolean" "ILIKE, of a text or of one item of a JSON list. The pattern must be a literal." Like(1), any::any_ilike();
+    "any_like" "any_like(text, pattern) → boolean" "LIKE, of a text or of one item of a JSON list. The pattern must be a literal." Like(1), any::any_like();
+    "any_regexp_like" "any_regexp_like(text, pattern) → boolean" "regexp_like, of a text or of one item of a JSON list. The pattern must be a literal; flags stand in it: (?i)." Regex { pattern: 1, flags: usize::MAX }, any::any_regexp_like();
     "ascii" "ascii(text) → int" "Code point of the first character." Any, string::ascii();
     "bit_length" "bit_length(text) → int" "Length in bits." Any, string::bit_length();
     "btrim" "btrim(text [, characters]) → string" "Removes characters (spaces) from both ends." Any, string::btrim();
@@ -161,20 +175,27 @@ pub(crate) fn names() -> &'static [&'static str] {
 
 /// Every function that rules may call, by name.
 pub fn documented() -> Vec<FunctionDoc> {
-    ALLOWED
-        .iter()
-        .filter(|function| function.documented)
-        .map(|function| FunctionDoc {
-            name: function.name,
-            signature: function.signature,
-            text: function.text,
-        })
-        .collect()
+    let documented = ALLOWED.iter().filter(|function| function.documented);
+    let functions = documented.map(|function| FunctionDoc {
+        name: function.name,
+        signature: function.signature,
+        text: function.text,
+    });
+    let mut all: Vec<FunctionDoc> = functions.chain([FIELD]).collect();
+    all.sort_by_key(|function| function.name);
+    all
 }
 
 /// Our own functions, for a DataFusion session of somebody else: the oracle of tests and benches.
-pub fn own() -> [Arc<ScalarUDF>; 2] {
-    [cidr_match::udf(), json_get::udf()]
+pub fn own() -> [Arc<ScalarUDF>; 6] {
+    [
+        any::any_cidr_match(),
+        any::any_ilike(),
+        any::any_like(),
+        any::any_regexp_like(),
+        cidr_match::udf(),
+        json_get::udf(),
+    ]
 }
 
 /// The reference page of the functions, in Markdown.

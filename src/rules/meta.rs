@@ -25,6 +25,9 @@ pub enum RuleLevel {
 }
 
 impl RuleLevel {
+    /// All, from the lowest.
+    pub const ALL: &[Self] = &[Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// The name as written in rules.
     pub fn as_str(self) -> &'static str {
         match self {

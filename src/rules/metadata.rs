@@ -144,7 +144,7 @@ fn check_expect(spans: &Spans, at: usize, test: &RuleTest, outputs: &[String], f
     }
 }
 
-/// `attack.` and a technique, a group, a software, a mitigation, a campaign or a tactic.
+/// `attack.` and a technique, a group, a software, a mitigation, a campaign, a data source or a tactic.
 fn is_attack_tag(tag: &str) -> bool {
     let Some(name) = tag.strip_prefix("attack.") else { return false };
     let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
@@ -153,6 +153,7 @@ fn is_attack_tag(tag: &str) -> bool {
         match (kind, rest.split_once('.')) {
             ("t", Some((technique, sub))) => digits(technique, 4) && digits(sub, 3),
             ("t" | "g" | "s" | "m" | "c", None) => digits(rest, 4),
+            ("d", None) => rest.strip_prefix('s').is_some_and(|rest| digits(rest, 4)),
             _ => false,
         }
     };
@@ -201,6 +202,8 @@ mod tests {
             ("attack.g0016", true),
             ("attack.s0002", true),
             ("attack.ta0006", true),
+            ("attack.ds0005", true),
+            ("attack.ds05", false),
             ("attack.bogus", false),
             ("attack.t59", false),
             ("attack.t1059.1", false),

@@ -10,6 +10,7 @@ mod backslash;
 mod misfit;
 mod tables;
 mod types;
+mod verify;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,15 +18,13 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, ScalarValue, TableReference, plan_err};
+use datafusion::common::{DFSchemaRef, DataFusionError, ScalarValue, TableReference, plan_err};
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, Operator, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
@@ -33,13 +32,15 @@ use sqlparser::ast;
 
 use backslash::loses_backslash;
 pub(super) use misfit::plain_message;
-use types::{cast_never_fails, is_plain, type_name};
+use types::{is_plain, type_name};
+use verify::{depth, verify};
 
 pub(super) use tables::{PlannedTable, Tables};
 
 use super::PROBLEMS_MAX;
+use super::SqlLimits;
 use super::functions;
-use super::sql::CheckedQuery;
+use super::sql::{self, CheckedQuery};
 use crate::diagnostic::{Code, Diagnostic, Location, SourceFile, codes};
 
 /// The planner's whole world: our functions, no tables, no variables.
@@ -117,11 +118,6 @@ impl ContextProvider for World {
 /// simplifier may undo the balance that `sql::expression` gave to chains.
 const PLANNED_DEPTH_MAX: usize = 128;
 
-/// Months of an interval, a thousand years: a sum of a time and a few of them stays inside of the calendar.
-const INTERVAL_MONTHS_MAX: u32 = 12_000;
-/// Days of an interval, as many.
-const INTERVAL_DAYS_MAX: u32 = 366_000;
-
 /// What a rule evaluates: typed, simplified, verified.
 #[derive(Debug, Clone)]
 pub(super) struct Planned {
@@ -130,15 +126,15 @@ pub(super) struct Planned {
     pub(super) outputs: Vec<(String, Expr)>,
 }
 
-/// Plans a checked query; nothing comes back when there is an error.
+/// Plans a checked query over a layout with all columns that it reads; nothing comes back when there is an error.
 pub(super) fn plan(
     file: &Arc<SourceFile>,
     query: CheckedQuery,
-    table: &PlannedTable,
+    schema: &DFSchemaRef,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Planned> {
     let before = found.len();
-    let mut planning = Planning { file, schema: &table.schema, found };
+    let mut planning = Planning { file, schema, found };
     let mut outputs = Vec::with_capacity(query.outputs.len());
     for (name, expr, place) in query.outputs {
         if let Some(expr) = planning.expression(expr, &place)
@@ -156,14 +152,69 @@ pub(super) fn plan(
     Some(Planned { condition: condition?, outputs })
 }
 
+/// The same for a condition and outputs that were built as expressions; the columns are those of `schema`.
+pub(super) fn built(
+    condition: Expr,
+    outputs: Vec<(String, Expr)>,
+    schema: &DFSchemaRef,
+) -> Result<Planned, Refusal> {
+    let condition = settled(condition, schema)?;
+    match (condition.get_type(schema), &condition) {
+        (Ok(DataType::Boolean | DataType::Null), Expr::Literal(ScalarValue::Boolean(Some(true)), _)) => {
+            let help = "the rule would alert on each event; say what is suspicious";
+            return Err(Refusal(codes::Q027, "the condition always holds".into(), help));
+        }
+        (Ok(DataType::Boolean | DataType::Null), Expr::Literal(..)) => {
+            return Err(Refusal(codes::Q027, "the condition never holds".into(), ""));
+        }
+        (Ok(DataType::Boolean | DataType::Null), _) => {}
+        (Ok(kind), _) => {
+            let message = format!("the condition is no truth value, but {}", type_name(&kind));
+            return Err(Refusal(codes::Q022, message, "compare it with something"));
+        }
+        (Err(error), _) => return Err(Refusal::misfit(error)),
+    }
+    let mut planned = Vec::with_capacity(outputs.len());
+    for (name, expr) in outputs {
+        let expr = if matches!(expr, Expr::Column(_)) { expr } else { settled(expr, schema)? };
+        match expr.get_type(schema) {
+            Ok(kind) if is_plain(&kind) => planned.push((name, expr)),
+            Ok(_) => {
+                let message = format!("an alert cannot show the type of `{name}`");
+                return Err(Refusal(codes::Q022, message, ""));
+            }
+            Err(error) => return Err(Refusal::misfit(error)),
+        }
+    }
+    Ok(Planned { condition, outputs: planned })
+}
+
+/// The condition that a declaration of ours puts on a table's rows, in the SQL of rules; why it is none when it is none.
+pub(super) fn condition(
+    sql: &str,
+    tables: &Tables,
+    table: &PlannedTable,
+    limits: &SqlLimits,
+) -> Result<Expr, String> {
+    let text = format!("SELECT event_time FROM {} WHERE {sql}", table.name());
+    let file = SourceFile::new("a log source", text);
+    let mut found = Vec::new();
+    let query = sql::check(&file, 0..file.text.len(), tables, limits, &mut found);
+    let refused = || found.first().map_or_else(String::new, |first| first.message.clone());
+    let query = query.ok_or_else(refused)?;
+    let layout = table.layout(query.columns.iter().map(String::as_str));
+    let layout = layout.map_err(|error| plain_message(&error))?;
+    typed(query.condition.0, &layout).map_err(|refusal| refusal.1)
+}
+
 struct Planning<'a> {
     file: &'a Arc<SourceFile>,
     schema: &'a DFSchemaRef,
     found: &'a mut Vec<Diagnostic>,
 }
 
-/// Why an expression was refused.
-struct Refusal(Code, String, &'static str);
+/// Why an expression was refused: the code, what is wrong, and what to do or nothing.
+pub(super) struct Refusal(pub(super) Code, pub(super) String, pub(super) &'static str);
 
 impl Refusal {
     /// Types that do not fit, as the planner says it.
@@ -282,6 +333,11 @@ fn typed(expr: ast::Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
     let options = ParserOptions::new().with_enable_ident_normalization(false);
     let planner = SqlToRel::new_with_options(&*WORLD, options);
     let expr = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(Refusal::misfit)?;
+    settled(expr, schema)
+}
+
+/// The second half of the lock, which every expression passes however it was made: typed, simplified, verified.
+fn settled(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::clone(schema))
         .with_config_options(Arc::clone(&WORLD.options))
@@ -297,114 +353,6 @@ fn typed(expr: ast::Expr, schema: &DFSchemaRef) -> Result<Expr, Refusal> {
         return Err(Refusal(codes::Q005, message, help));
     }
     Ok(expr)
-}
-
-fn depth(expr: &Expr) -> usize {
-    let mut deepest = 0;
-    // The closure never fails.
-    let _ = expr.apply_children(|child| {
-        deepest = deepest.max(depth(child));
-        Ok(TreeNodeRecursion::Continue)
-    });
-    deepest + 1
-}
-
-/// The allow-list of planned expressions, and the refusal of those that a value of an event could make fail.
-fn verify(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
-    let mut refusal = None;
-    let walked = expr.apply(|node| {
-        refusal = verify_node(node, schema).err();
-        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    match (refusal, walked) {
-        (Some(refusal), _) => Err(refusal),
-        (None, Err(error)) => Err(Refusal(codes::Q025, plain_message(&error), "")),
-        (None, Ok(_)) => Ok(()),
-    }
-}
-
-fn verify_node(node: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
-    let kind = |expr: &Expr| expr.get_type(schema).map_err(Refusal::misfit);
-    match node {
-        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(length)), _)
-            if length.months.unsigned_abs() > INTERVAL_MONTHS_MAX
-                || length.days.unsigned_abs() > INTERVAL_DAYS_MAX =>
-        {
-            let help = "write INTERVAL '5 minutes', or compare with a TIMESTAMP";
-            Err(Refusal(codes::Q022, "an interval of more than 1000 years".into(), help))
-        }
-        Expr::Column(_) | Expr::Literal(..) | Expr::Like(_) | Expr::Between(_) | Expr::InList(_) => Ok(()),
-        Expr::Not(_)
-        | Expr::IsNull(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsTrue(_)
-        | Expr::IsNotTrue(_)
-        | Expr::IsFalse(_)
-        | Expr::IsNotFalse(_)
-        | Expr::IsUnknown(_)
-        | Expr::IsNotUnknown(_) => Ok(()),
-        Expr::Alias(_) | Expr::Case(_) | Expr::TryCast(_) => Ok(()),
-        Expr::Negative(inner) => match kind(inner)? {
-            // The smallest integer has no positive counterpart.
-            DataType::Int64 | DataType::Int32 => {
-                Err(Refusal(codes::Q022, "negation fails on the smallest number".into(), "write 0 - x"))
-            }
-            _ => Ok(()),
-        },
-        Expr::BinaryExpr(BinaryExpr { left: _, op: Operator::Divide | Operator::Modulo, right }) => {
-            if kind(right)?.is_integer() && !never_zero(right) {
-                let help = "divide by NULLIF(x, 0), or by a number";
-                return Err(Refusal(codes::Q022, "a division by zero would stop the rule".into(), help));
-            }
-            Ok(())
-        }
-        Expr::BinaryExpr(_) => Ok(()),
-        Expr::Cast(Cast { expr, field }) => {
-            let (from, to) = (kind(expr)?, field.data_type());
-            if let Expr::Literal(value, _) = expr.as_ref() {
-                let message = format!("{value} cannot be read as {}", type_name(to));
-                return Err(Refusal(codes::Q022, message, "write a literal of the column's type"));
-            }
-            if cast_never_fails(&from, to) {
-                return Ok(());
-            }
-            let message = format!(
-                "{} is converted to {}, and would stop the rule at the first value that is none",
-                type_name(&from),
-                type_name(to)
-            );
-            let help = match from {
-                DataType::Duration(_) | DataType::Interval(_) => misfit::INTERVALS,
-                _ => "compare with a literal of the same type, or write TRY_CAST(x AS …), which gives NULL",
-            };
-            Err(Refusal(codes::Q022, message, help))
-        }
-        Expr::ScalarFunction(ScalarFunction { func, .. }) => {
-            let ours = WORLD.functions.values().any(|known| Arc::ptr_eq(known, func) || known == func);
-            if ours {
-                Ok(())
-            } else {
-                let message = format!("the planner brought in the function {}", func.name());
-                Err(Refusal(codes::Q025, message, ""))
-            }
-        }
-        other => Err(Refusal(codes::Q025, format!("the planner made {} of it", other.variant_name()), "")),
-    }
-}
-
-fn never_zero(divisor: &Expr) -> bool {
-    match divisor {
-        Expr::Literal(value, _) => {
-            // -1 as well: the smallest integer divided by it does not fit.
-            let unfit = |number: i64| value == &ScalarValue::Int64(Some(number));
-            !value.is_null() && !unfit(0) && !unfit(-1)
-        }
-        Expr::ScalarFunction(ScalarFunction { func, args }) => {
-            let zero = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Int64(Some(0)), _));
-            func.name() == "nullif" && args.get(1).is_some_and(zero)
-        }
-        _ => false,
-    }
 }
 
 fn span(file: &Arc<SourceFile>, expr: &ast::Expr) -> Option<Range<usize>> {

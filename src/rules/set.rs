@@ -1,5 +1,6 @@
 //! The rules that run together: immutable, with a version of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -11,6 +12,8 @@ use super::file::short;
 #[derive(Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
+    /// For each rule the index of the first one with its id.
+    firsts: Vec<usize>,
     version: String,
 }
 
@@ -25,7 +28,16 @@ impl RuleSet {
             digest.update([0]);
         }
         let version = short(&digest.finalize());
-        Self { rules, version }
+        let mut ids: HashMap<&str, usize> = HashMap::new();
+        let firsts =
+            rules.iter().enumerate().map(|(at, rule)| *ids.entry(&rule.meta.id).or_insert(at)).collect();
+        Self { rules, firsts, version }
+    }
+
+    /// The first rule with the id of this one. A Sigma rule whose log source is in several tables is a rule for each of
+    /// them, and all of them are one rule to whoever reads its alerts.
+    pub fn first(&self, rule: usize) -> usize {
+        self.firsts.get(rule).copied().unwrap_or(rule)
     }
 
     /// The rules.

@@ -10,6 +10,24 @@
 //! ```
 //!
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
-//! Called by `rules::load`.
+//! `load` puts them together. Called by `rules::load`.
 
+mod ask;
+pub mod correlation;
+pub mod coverage;
+pub mod documents;
+pub(in crate::rules) mod expression;
+mod fault;
+pub mod filter;
+pub mod load;
+pub mod lower;
+mod modifiers;
+pub mod parse;
+mod pattern;
+pub mod placeholders;
+pub(in crate::rules) mod text;
 pub mod tree;
+mod yaml;
+
+#[cfg(test)]
+mod tests;

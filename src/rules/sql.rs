@@ -2,13 +2,14 @@
 //!
 //! Owns parsing under caps, the allow-list of clauses, and names: every column is resolved here to the one
 //! that the table declares, so that the planner never guesses. Expressions are [`expression`]'s, arguments of
-//! functions [`arguments`]'. Types are `rules::plan`'s. Called by `rules::load`.
+//! functions [`arguments`]', fields without a column [`field`]'s. Types are `rules::plan`'s. Called by `rules::load`.
 //!
 //! The tree is taken apart without `..`: a clause that a later version of the parser learns does not compile
 //! here until somebody has decided about it.
 
 mod arguments;
 mod expression;
+mod field;
 mod outputs;
 mod parse;
 mod patterns;
@@ -38,7 +39,7 @@ pub(super) struct CheckedQuery {
     pub(super) condition: (Expr, Range<usize>),
     /// The output columns: name, expression and place.
     pub(super) outputs: Vec<(String, Expr, Range<usize>)>,
-    /// The columns that the condition or an output reads.
+    /// The columns that the condition or an output reads, those of paths among them.
     pub(super) columns: BTreeSet<String>,
 }
 

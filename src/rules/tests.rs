@@ -3,6 +3,7 @@
 mod extremes;
 mod load;
 mod property;
+mod sigma;
 
 use std::sync::Arc;
 
@@ -13,15 +14,19 @@ use arrow::datatypes::{Field, Schema};
 
 use super::sql::tests::{CATALOG, load_sql};
 use super::*;
+use crate::normalise::projection::column_path;
 use crate::normalise::schema::{ColumnType, SystemColumn};
 
-/// A batch of a stock table with some columns filled from text and the others NULL.
+/// A batch of a stock table with some columns filled and the others NULL; columns of paths are those that are filled.
 fn batch(table: &str, rows: usize, filled: &[(&str, ArrayRef)]) -> RecordBatch {
     let table = CATALOG.table(table).expect("table");
     let declared = table.columns.iter().map(|column| (column.name.as_str(), column.kind));
     let system = SystemColumn::ALL.iter().map(|(_, name, kind, _)| (*name, *kind));
+    let paths = filled.iter().map(|(name, _)| *name).filter(|name| column_path(name).is_some());
+    let paths = paths.map(|name| (name, ColumnType::String));
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = declared
         .chain(system)
+        .chain(paths)
         .map(|(name, kind): (&str, ColumnType)| {
             let column = filled.iter().find(|(filled, _)| *filled == name);
             let column =
@@ -61,6 +66,9 @@ fn processes() -> RecordBatch {
             ),
             ("ProcessId", Arc::new(Int64Array::from(vec![Some(4), Some(0), None, Some(-7)]))),
             ("User", texts(&[Some("SYSTEM"), Some("root"), Some("system"), None])),
+            ("event_text", texts(&[Some("a\nwhoami\n4"), None, Some("[7]"), Some("")])),
+            ("field('user.roles.0')", texts(&[Some("Admin"), None, Some("7"), Some("{\"a\":[1]}")])),
+            ("field('it''s')", texts(&[None, Some("x"), None, None])),
             (
                 "event_time",
                 Arc::new(
@@ -141,6 +149,14 @@ const GOOD: &[(&str, &[u32])] = &[
     ("cidr_match(CommandLine, '10.0.0.0/8')", &[3]),
     ("NOT cidr_match(CommandLine, '192.168.0.0/16')", &[3]),
     ("json_get(CommandLine, 'a.b.1') = 'x'", &[2]),
+    ("field('user.roles.0') = 'Admin'", &[0]),
+    ("FIELD('user.roles.0') ILIKE 'admin' AND Image IS NOT NULL", &[0]),
+    ("field('user.roles.0') IS NULL", &[1]),
+    ("TRY_CAST(field('user.roles.0') AS BIGINT) > 6", &[2]),
+    ("json_get(field('user.roles.0'), 'a.0') = '1'", &[3]),
+    ("field('it''s') = 'x' OR field('user.roles.0') ~ '^A(d|x)'", &[0, 1]),
+    ("field('user.roles.0') IN ('7', User)", &[2]),
+    ("event_text ILIKE '%WHOAMI%'", &[0]),
     ("TRY_CAST(CommandLine AS BIGINT) IS NULL", &[0, 1, 2, 3]),
     ("CAST(ProcessId AS VARCHAR) = '-7'", &[3]),
     ("ProcessId::DOUBLE < -6.5", &[3]),
@@ -199,6 +215,35 @@ fn outputs_are_the_selected_columns_of_the_rows_that_hit() {
     {
         assert!(shown.contains(expect), "{shown}");
     }
+}
+
+#[test]
+fn a_field_without_a_column_is_read_by_its_path() {
+    let sql = "SELECT field('user.roles.0'), field('it''s') AS its, lower(e.User) AS u FROM process_activity e \
+               WHERE FIELD('user.roles.0') <> 'a' OR field('it''s') = 'x'";
+    let rule = Arc::clone(&load_sql(sql).rules[0]);
+    assert_eq!(rule.columns, ["User", "field('it''s')", "field('user.roles.0')"]);
+    assert_eq!(rule.outputs, ["field('user.roles.0')", "its", "u"]);
+    let found = hits(sql, &processes()).expect("hits");
+    assert_eq!(found.rows, [0, 1, 2, 3]);
+    let shown = arrow::util::pretty::pretty_format_batches(&[found.output]).expect("table").to_string();
+    assert!(shown.contains("| Admin                 |     | system |"), "{shown}");
+    // A batch of the engine carries the column, and one without it is told.
+    let projection = crate::normalise::projection::Projection::of(&rule.table, &rule.columns);
+    assert!(rule.bind(&projection.schema).is_ok());
+    let error = rule.bind(&batch("process_activity", 0, &[]).schema()).expect_err("misses the columns");
+    assert!(error.to_string().contains("`field('it''s')`"), "{error}");
+}
+
+#[test]
+fn the_fields_that_one_rule_reads_are_bounded() {
+    let load = |count: usize| {
+        let terms: Vec<String> = (0..count).map(|n| format!("field('f{n}') = 'x'")).collect();
+        load_sql(&format!("SELECT Image FROM process_activity WHERE {}", terms.join(" OR ")))
+    };
+    assert_eq!(load(256).rules.len(), 1);
+    let refused: Vec<&str> = load(300).diagnostics.iter().map(|d| d.code.id).collect();
+    assert_eq!(refused, ["Q005"]);
 }
 
 #[test]

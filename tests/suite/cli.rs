@@ -4,6 +4,7 @@ mod check;
 mod outputs;
 mod rows;
 mod scan;
+mod sigma_rules;
 mod tests;
 
 use std::fs;

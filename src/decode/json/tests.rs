@@ -76,6 +76,34 @@ fn items_of_lists_are_found_by_their_number() {
 }
 
 #[test]
+fn the_text_of_an_event_is_its_values_without_keys_in_their_order() {
+    let mut fields = FieldSet::new();
+    fields.add("b");
+    let text = fields.add(FieldSet::TEXT);
+    let mut decoder = JsonDecoder::new(&fields, limits());
+    for (record, expect) in [
+        (
+            r#"{"a":"x","b":{"c":[1,"\u0041",null,{"d":true}],"e":"two\nlines"},"f":2.5}"#,
+            "x\n1\nA\ntrue\ntwo\nlines\n2.5",
+        ),
+        (r#"{"a":1,"a":2}"#, "1\n2"),
+        (r#"{"a":18446744073709551615,"b":1e300}"#, "18446744073709551615\n1e300"),
+        (r#"{"a":""}"#, ""),
+        ("{}", ""),
+    ] {
+        let mut found = String::new();
+        let decoded = decoder.decode(record.as_bytes(), &mut |slots| found = format!("{:?}", slots[text]));
+        assert_eq!(decoded, Ok(1), "{record}");
+        assert_eq!(found, format!("Text({expect:?})"), "{record}");
+    }
+    let mut found = Vec::new();
+    let decoded =
+        decoder.decode(b"[{\"a\":1},{\"a\":2}]", &mut |slots| found.push(format!("{:?}", slots[text])));
+    assert_eq!(decoded, Ok(2));
+    assert_eq!(found, ["Text(\"1\")", "Text(\"2\")"]);
+}
+
+#[test]
 fn one_record_can_hold_several_events() {
     for record in ["[{\"a\":1},{\"a\":2}]", "{\"a\":1}\n{\"a\":2}\n", "{\"a\":1}\r\n\r\n{\"a\":2}"] {
         let events = decode(record.as_bytes()).expect(record);

@@ -115,3 +115,67 @@ fn evidence_rows_have_every_column_with_its_type() {
         .expect("decodes");
     assert_eq!(serde_json::Value::from(row), serde_json::json!([1, "logon", "success", "x"]));
 }
+
+#[test]
+fn columns_of_paths_and_of_all_values_are_filled_from_the_event() {
+    let (shown, _) = rows(
+        &["code", "field('a.b')", "field('Name')", "event_text"],
+        &[
+            r#"{"Channel":"Security","EventID":1,"Name":"x","a":{"b":[1,{"c":null}]},"t":true,"d":1.5}"#,
+            r#"{"Channel":"Security","EventID":2,"a":{"b":null},"Name":false}"#,
+            r#"{"Other":"o","a.b":2}"#,
+        ],
+    );
+    let expect = "\
++------+-----------------------------+------------------+----------------+
+| code | event_text                  | field('Name')    | field('a.b')   |
++------+-----------------------------+------------------+----------------+
+| 1    | Security                    | x                | [1,{c:null}]   |
+|      | 1                           |                  |                |
+|      | x                           |                  |                |
+|      | 1                           |                  |                |
+|      | true                        |                  |                |
+|      | 1.5                         |                  |                |
+| 2    | Security                    | false            |                |
+|      | 2                           |                  |                |
+|      | false                       |                  |                |
+| 2    | o                           |                  | 2              |
+|      | 2                           |                  |                |
++------+-----------------------------+------------------+----------------+";
+    let squeeze = |text: &str| text.replace([' ', '-', '"'], "");
+    assert_eq!(squeeze(&shown), squeeze(expect), "{shown}");
+}
+
+/// A view of several formats: the same rows from events that name their fields differently.
+#[test]
+fn the_same_view_reads_formats_that_share_their_names() {
+    let several = TABLE.replace(
+        "format = \"windows-json\"",
+        "format = [\"windows-json\", \"windows-event-json\", \"winlogbeat\"]",
+    );
+    let catalog = Catalog::from_files([SourceFile::new("t.toml", several)]).expect("table");
+    let columns = ["user", "code", "outcome", "event_text", "field('Extra')"].map(str::to_owned);
+    let projection = Projection::new(&catalog, [("logon", columns.as_slice())]);
+    for (format, record) in [
+        ("windows-json", r#"{"Channel":"Security","EventID":1,"Domain":"P","Name":"x","Extra":[7]}"#),
+        (
+            "windows-event-json",
+            r##"{"Event":{"System":{"Channel":"Security","EventID":{"#text":1}},"EventData":{"Domain":"P","Name":"x","Extra":[7]}}}"##,
+        ),
+        (
+            "winlogbeat",
+            r#"{"winlog":{"channel":"Security","event_id":1,"event_data":{"Domain":"P","Name":"x","Extra":[7]}}}"#,
+        ),
+    ] {
+        let format = decode::format(format).expect("format");
+        let mut layout = Layout::new(&projection, format);
+        let mut decoder = format.decoder(layout.fields(), decode::DecodeLimits::default());
+        let mut found = Vec::new();
+        let decoded = decoder.decode(record.as_bytes(), &mut |slots| {
+            found.extend(layout.read(slots, ZoneOffset::UTC).into_iter().map(|row| row.values));
+        });
+        assert_eq!(decoded, Ok(1));
+        let expect = serde_json::json!([[1, "Security\n1\nP\nx\n7", "[7]", "success", "P\\x"]]);
+        assert_eq!(serde_json::json!(found), expect, "{}", format.name());
+    }
+}

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use super::file::{ColumnFile, FillFile, TableFile, ViewFile};
+use super::file::{ColumnFile, FillFile, FormatsFile, TableFile, ViewFile};
 use super::{Column, ColumnType, Fill, SystemColumn, Table, View, ocsf};
 use crate::decode::{self, Value};
 use crate::diagnostic::{Diagnostic, codes, suggest};
 use crate::document::{Document, Spans, pointer_segment};
 use crate::normalise::columns::{Cell, cell};
 use crate::normalise::condition::Condition;
+use crate::normalise::projection::column_path;
 use crate::normalise::time::{ZoneOffset, parse_text};
 
 /// The table, as far as it can be read.
@@ -24,7 +25,7 @@ pub(super) fn build(document: &Document<TableFile>, found: &mut Vec<Diagnostic>)
     }
     clashes(&columns, spans, found);
     let views = file.view.iter().enumerate();
-    let views = views.filter_map(|(at, entry)| view(at, entry, file, &columns, spans, found)).collect();
+    let views = views.flat_map(|(at, entry)| view(at, entry, file, &columns, spans, found)).collect();
     Table {
         name: file.table.clone(),
         class_uid: file.class_uid,
@@ -49,6 +50,10 @@ fn column(
                 .at(spans.key(&pointer)),
         );
     }
+    if column_path(name).is_some() {
+        let message = format!("`{name}` is how rules read a field of the event by its path");
+        found.push(Diagnostic::new(codes::S005, message).at(spans.key(&pointer)));
+    }
     if let Some(twin) = others.iter().find(|other| other.name.eq_ignore_ascii_case(name)) {
         let message =
             format!("`{name}` and `{}` differ only in case; SQL does not tell them apart", twin.name);
@@ -63,6 +68,12 @@ fn column(
             found.push(Diagnostic::new(codes::S007, message).at(place).help(help));
         }
         let observable = column.observable;
+        if column.list && column.r#type != ColumnType::String {
+            let message = format!("`{name}` cannot hold lists: they are text");
+            let help = format!("make it of type {}", ColumnType::String.name());
+            let place = spans.value(&format!("{pointer}/list"));
+            found.push(Diagnostic::new(codes::S006, message).at(place).help(help));
+        }
         if let Some((message, help)) = observable.and_then(|o| ocsf::misfit_observable(o, column.r#type)) {
             let place = spans.value(&format!("{pointer}/observable"));
             found.push(Diagnostic::new(codes::S008, message).at(place).help(help));
@@ -75,6 +86,7 @@ fn column(
         category: column.category,
         ocsf: path,
         observable: column.observable,
+        list: column.list,
     }
 }
 
@@ -99,6 +111,7 @@ fn clashes(columns: &[Column], spans: &Spans, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// One view for each of its formats.
 fn view(
     at: usize,
     view: &ViewFile,
@@ -106,18 +119,10 @@ fn view(
     columns: &[Column],
     spans: &Spans,
     found: &mut Vec<Diagnostic>,
-) -> Option<View> {
+) -> Vec<View> {
     let pointer = |key: &str| format!("/view/{at}/{key}");
     let lost = |key: &str| spans.is_lost(&pointer(key));
-    let format = decode::format(&view.format);
-    if format.is_none() && !lost("format") {
-        let names = decode::FORMATS.iter().map(|format| format.name());
-        found.push(
-            Diagnostic::new(codes::S002, format!("the format `{}` is not known", view.format))
-                .at(spans.value(&pointer("format")))
-                .help(suggest(&view.format, names)),
-        );
-    }
+    let formats = formats(&view.format, &pointer("format"), spans, found);
     let condition = match Condition::parse(&view.r#where) {
         Ok(condition) => Some(condition),
         Err(_) if lost("where") => None,
@@ -143,11 +148,52 @@ fn view(
         let pointer = pointer(&format!("fill/{}", pointer_segment(&column.name)));
         found.extend(misfits(fill, column, &pointer, spans));
     }
-    let fills = columns.iter();
-    let fills = fills
-        .map(|column| view.fill.get(&column.name).map_or_else(|| own_name(&column.name), fill))
-        .collect();
-    Some(View { format: format?.name(), condition: condition?, fills })
+    let filled = |column: &Column| view.fill.get(&column.name).map_or_else(|| own_name(&column.name), fill);
+    let fills: Vec<Fill> = columns.iter().map(filled).collect();
+    let Some(condition) = condition else { return Vec::new() };
+    let view = |format| View { format, condition: condition.clone(), fills: fills.clone() };
+    formats.into_iter().map(view).collect()
+}
+
+/// The formats that a view names, each once.
+fn formats(
+    file: &FormatsFile,
+    pointer: &str,
+    spans: &Spans,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<&'static str> {
+    let named: Vec<(&str, String)> = match file {
+        FormatsFile::One(name) => vec![(name, pointer.to_owned())],
+        FormatsFile::Several(names) => {
+            names.iter().enumerate().map(|(at, name)| (name.as_str(), format!("{pointer}/{at}"))).collect()
+        }
+    };
+    if named.is_empty() {
+        let message = "the view is of no format";
+        found.push(Diagnostic::new(codes::S002, message).at(spans.value(pointer)).help("name at least one"));
+    }
+    let mut formats = Vec::new();
+    for (name, pointer) in named {
+        let refused = match decode::format(name) {
+            Some(format) if formats.contains(&format.name()) => {
+                let message = format!("the format `{name}` is named twice");
+                Diagnostic::new(codes::S002, message).help("each event would make two rows")
+            }
+            Some(format) => {
+                formats.push(format.name());
+                continue;
+            }
+            // What cannot be read as text was told.
+            None if spans.is_lost(&pointer) => continue,
+            None => {
+                let known = decode::FORMATS.iter().map(|format| format.name());
+                let message = format!("the format `{name}` is not known");
+                Diagnostic::new(codes::S002, message).help(suggest(name, known))
+            }
+        };
+        found.push(refused.at(spans.value(&pointer)));
+    }
+    formats
 }
 
 /// The values that are written down for a column and do not fit it.

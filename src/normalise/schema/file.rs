@@ -59,19 +59,32 @@ pub(super) struct ColumnFile {
     /// The OCSF observable that the value is.
     #[serde(default)]
     pub(super) observable: Option<Observable>,
+    /// Its values may be lists, as JSON text: a Sigma rule asks whether one of the items passes.
+    #[serde(default)]
+    pub(super) list: bool,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ViewFile {
-    /// Name of a source format.
-    pub(super) format: String,
+    /// A source format, or several whose events have the same fields.
+    pub(super) format: FormatsFile,
     /// Condition over the event's fields: `=`, `<>`, `IN`, `IS [NOT] NULL`, `AND`, `OR`, `NOT`. Text is compared
     /// without regard to ASCII case, numbers also with their text.
     pub(super) r#where: String,
     /// How columns are filled; a column that is not named takes the field of its own name.
     #[serde(default)]
     pub(super) fill: BTreeMap<String, FillFile>,
+}
+
+/// The formats of a view.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum FormatsFile {
+    /// Name of a source format.
+    One(String),
+    /// Names of source formats.
+    Several(Vec<String>),
 }
 
 /// How a column is filled.

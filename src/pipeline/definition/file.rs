@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::alert::Tlp;
+use crate::rules::meta::{RuleLevel, RuleStatus};
 
 /// `pipeline.toml`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -19,12 +20,19 @@ pub struct PipelineFile {
     /// What it is for.
     #[serde(default)]
     pub description: Option<String>,
-    /// Folder with `tables/`, relative to this file. Default: the tables built into the program.
+    /// Folder with `tables/` and, for Sigma's log sources, `sigma/`, relative to this file. Default: those built into the
+    /// program.
     #[serde(default)]
     pub schemas: Option<String>,
     /// Files and folders with rules, relative to this file.
     #[serde(default = "default_rules")]
     pub rules: Vec<String>,
+    /// Which of the rules run. Default: all but deprecated and unsupported ones.
+    #[serde(default)]
+    pub select: SelectFile,
+    /// Folder with the values of Sigma's placeholders, relative to this file: `NAME.txt` for `%NAME%`, a value a line.
+    #[serde(default)]
+    pub values: Option<String>,
     /// Folder with test cases, relative to this file.
     #[serde(default = "default_cases")]
     pub cases: String,
@@ -48,6 +56,27 @@ fn default_rules() -> Vec<String> {
 
 fn default_cases() -> String {
     "cases".into()
+}
+
+/// `[select]`
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SelectFile {
+    /// Rules of this level and those above it: informational, low, medium, high, critical.
+    #[serde(default)]
+    pub level_min: Option<RuleLevel>,
+    /// Rules of these levels.
+    #[serde(default)]
+    pub levels: Option<Vec<RuleLevel>>,
+    /// Rules with these statuses: stable, test, experimental, deprecated, unsupported.
+    #[serde(default)]
+    pub statuses: Option<Vec<RuleStatus>>,
+    /// Deprecated rules as well.
+    #[serde(default)]
+    pub deprecated: bool,
+    /// Not these, by their ids.
+    #[serde(default)]
+    pub disabled: Vec<String>,
 }
 
 /// An organisation.

@@ -322,3 +322,44 @@ fn a_password_that_belongs_into_the_configuration_is_not_shown() {
         assert!(shown.contains("pipeline.toml:1:") && !shown.contains("canary"), "{line}: {shown}");
     }
 }
+
+#[test]
+fn which_rules_run_is_chosen() {
+    use crate::rules::meta::{RuleLevel, RuleStatus};
+    let pipeline = |select: &str| load(&format!("values = 'values'\n{GOOD}[select]\n{select}"));
+    // The folder of values is not there.
+    let at_values = "p/pipeline.toml:1:10: /nowhere/p/values is no folder [P001]; \
+        make it, with a file NAME.txt for each placeholder %NAME%";
+    for (select, expect) in [
+        ("level_min = 'high'", &[][..]),
+        (
+            "level_min = 'high'\nlevels = ['low']",
+            &["p/pipeline.toml:21:1: `level_min` and `levels` are both given [P014]; \
+               give one of them: the levels by name, or the lowest"],
+        ),
+        (
+            "levels = []\nstatuses = []",
+            &[
+                "p/pipeline.toml:20:10: with no `levels` no rule runs [P014]; leave the key out to have all",
+                "p/pipeline.toml:21:12: with no `statuses` no rule runs [P014]; leave the key out to have all",
+            ],
+        ),
+        (
+            "disabled = ['a-1', 'b', 'A-1']",
+            &["p/pipeline.toml:20:25: the rule `A-1` is disabled twice [P002]"],
+        ),
+    ] {
+        let found = pipeline(select).expect_err("no values");
+        let expect: Vec<&str> = [at_values].iter().chain(expect).copied().collect();
+        assert_eq!(found, expect, "{select}");
+    }
+    let of = |select: &str| load(&format!("{GOOD}[select]\n{select}")).expect(select).selection;
+    let chosen =
+        of("level_min = 'high'\nstatuses = ['stable', 'test']\ndeprecated = true\ndisabled = ['A-1']");
+    assert_eq!(chosen.levels, Some([RuleLevel::High, RuleLevel::Critical].into()));
+    assert_eq!(chosen.statuses, Some(vec![RuleStatus::Stable, RuleStatus::Test]));
+    assert!(chosen.deprecated && chosen.disabled.contains_key("a-1"));
+    assert_eq!(of("levels = ['low', 'high']").levels, Some([RuleLevel::Low, RuleLevel::High].into()));
+    let none = load(GOOD).expect("loads").selection;
+    assert!(none.levels.is_none() && none.statuses.is_none() && !none.deprecated && none.values.is_none());
+}

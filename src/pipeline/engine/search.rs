@@ -280,9 +280,11 @@ impl Engine {
             }
             batches.push(Some(batch));
         }
-        pending.sort_unstable_by_key(|hit| (hit.event, hit.rule, hit.view, hit.row));
-        // An event that is several rows of one table is still one event: one alert a rule.
-        pending.dedup_by_key(|hit| (hit.event, hit.rule));
+        let first = |hit: &Pending| compiled.rules.first(hit.rule as usize);
+        pending.sort_unstable_by_key(|hit| (hit.event, first(hit), hit.rule, hit.view, hit.row));
+        // An event that is several rows of one table, or of several that one rule reads, is still one event: one alert a
+        // rule.
+        pending.dedup_by_key(|hit| (hit.event, first(hit)));
         Matched { batches, pending, next: 0, shown: Shown::default() }
     }
 

@@ -1,5 +1,7 @@
 //! The engine: findings and tallies, whatever the batching.
 
+mod routes;
+
 use std::path::Path;
 
 use super::*;

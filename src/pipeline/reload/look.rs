@@ -77,11 +77,12 @@ struct Known {
     content: [u8; 32],
 }
 
-/// Where rules and tables are, by a `pipeline.toml` of this content.
+/// Where rules, tables and values are, by a `pipeline.toml` of this content.
 struct Roots {
     content: Option<[u8; 32]>,
     rules: Vec<PathBuf>,
     schemas: Option<PathBuf>,
+    values: Option<PathBuf>,
 }
 
 /// Looks at the files of one pipeline.
@@ -124,6 +125,9 @@ impl Looker {
                     Ok(tables) => files.extend(tables),
                     Err(fault) => faults.push(fault),
                 }
+            }
+            if let Some(values) = &roots.values {
+                files.extend(texts(values));
             }
             let (rules, more) = rules::files(&roots.rules, &self.limits);
             files.extend(rules);
@@ -186,8 +190,18 @@ impl Looker {
         let folder = self.pipeline.parent().map(Path::to_owned).unwrap_or_default();
         let rules = document.value.rules.iter().map(|path| folder.join(path)).collect();
         let schemas = document.value.schemas.as_ref().map(|path| folder.join(path));
-        Some(Roots { content, rules, schemas })
+        let values = document.value.values.as_ref().map(|path| folder.join(path));
+        Some(Roots { content, rules, schemas, values })
     }
+}
+
+/// The files with values of placeholders, by name.
+fn texts(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort();
+    paths
 }
 
 /// With its length before it: `ab` and `c` are not `a` and `bc`.

@@ -50,7 +50,8 @@ impl Network {
         Ok(Self { bits, mask })
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether an address lies in it.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         mapped(address) & self.mask == self.bits
     }
 }

@@ -13,7 +13,7 @@ use super::expression::null;
 use super::expression::shortened;
 use super::{Checker, single};
 use crate::diagnostic::{codes, nearest};
-use crate::rules::functions::{self, Arguments, Network};
+use crate::rules::functions::{self, Arguments, FIELD, Network};
 
 /// Would read a clock, a random source, a file, a setting or the session.
 const IMPURE: &[&str] = &[
@@ -201,13 +201,19 @@ impl Checker<'_> {
             self.refuse(codes::Q018, format!("the table function `{lower}` is refused"), name_at, help);
             return null();
         }
+        if lower == FIELD.name {
+            let plain = null_treatment.is_none() && parameters == FunctionArguments::None;
+            return self.field(plain.then_some(&args), at, span);
+        }
         let Some(known) = functions::named(&lower) else {
             let help = match INSTEAD.iter().find(|(name, _)| *name == lower) {
                 Some((_, help)) => (*help).to_owned(),
-                None => match nearest(&lower, functions::names().iter().copied()).as_slice() {
-                    [] => "docs/functions.md lists what rules may call".to_owned(),
-                    near => format!("did you mean `{}`?", near.join("` or `")),
-                },
+                None => {
+                    match nearest(&lower, functions::names().iter().copied().chain([FIELD.name])).as_slice() {
+                        [] => "docs/functions.md lists what rules may call".to_owned(),
+                        near => format!("did you mean `{}`?", near.join("` or `")),
+                    }
+                }
             };
             let message = format!("the function `{lower}` is not on the list of those that rules may call");
             self.refuse(codes::Q009, message, name_at, help);
@@ -382,6 +388,11 @@ impl Checker<'_> {
                         }
                         None => self.must_be_literal(function, value),
                     }
+                }
+            }
+            Arguments::Like(at) => {
+                if let Some(value) = values.get(at) {
+                    self.like(false, value, None);
                 }
             }
             Arguments::JsonPath(at) => {

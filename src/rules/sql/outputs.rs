@@ -12,6 +12,7 @@ use sqlparser::ast::{
 
 use super::{Checker, single};
 use crate::diagnostic::codes;
+use crate::normalise::projection::column_path;
 use crate::normalise::schema::SystemColumn;
 use crate::printable;
 
@@ -41,7 +42,7 @@ impl Checker<'_> {
                     let written: String = expr.to_string().chars().take(self.limits.name_chars_max).collect();
                     let expr = self.expression(expr, 0);
                     let name = match &expr {
-                        Expr::Identifier(ident) => ident.value.clone(),
+                        Expr::Identifier(ident) if column_path(&ident.value).is_none() => ident.value.clone(),
                         _ => written,
                     };
                     add(self, name, expr, at);

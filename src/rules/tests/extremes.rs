@@ -5,6 +5,10 @@ use super::*;
 /// One output for each function, over columns that hold the extremes of their types.
 #[rustfmt::skip]
 const CALLS: &[(&str, &str)] = &[
+    ("any_cidr_match", "any_cidr_match(Image, '::/0')"),
+    ("any_ilike", "any_ilike(Image, '%a_')"),
+    ("any_like", "any_like(Image, '%a_')"),
+    ("any_regexp_like", "any_regexp_like(Image, '(?i)^a+$')"),
     ("ascii", "ascii(Image)"),
     ("bit_length", "bit_length(Image)"),
     ("btrim", "btrim(Image, User)"),

@@ -16,7 +16,7 @@ fn text_literal() -> impl Strategy<Value = String> {
 
 fn text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
-        3 => prop::sample::select(vec!["Image", "CommandLine", "USER"]).prop_map(str::to_owned),
+        3 => prop::sample::select(vec!["Image", "CommandLine", "USER", "field('x.y')"]).prop_map(str::to_owned),
         1 => text_literal(),
     ];
     leaf.prop_recursive(2, 4, 2, |inner| {
@@ -93,7 +93,7 @@ fn condition() -> impl Strategy<Value = String> {
     })
 }
 
-type Row = (Option<String>, Option<String>, Option<String>, Option<i64>, Option<i64>);
+type Row = (Option<String>, Option<String>, Option<String>, Option<i64>, Option<i64>, Option<String>);
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let text = || {
@@ -103,7 +103,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
         )
     };
     let number = || prop::option::weighted(0.8, prop_oneof![4 => -3..4i64, 1 => any::<i64>()]);
-    prop::collection::vec((text(), text(), text(), number(), number()), 0..20)
+    prop::collection::vec((text(), text(), text(), number(), number(), text()), 0..20)
 }
 
 fn to_batch(rows: &[Row]) -> RecordBatch {
@@ -119,6 +119,7 @@ fn to_batch(rows: &[Row]) -> RecordBatch {
             ("User", text(|row| row.2.as_deref())),
             ("ProcessId", number(|row| row.3)),
             ("event_index", number(|row| row.4)),
+            ("field('x.y')", text(|row| row.5.as_deref())),
             // The row's number rides along in a column that no condition reads.
             ("record_offset", Arc::new((0..rows.len() as i64).collect::<Int64Array>())),
         ],
@@ -164,7 +165,7 @@ fn rules_hit_the_rows_that_plain_datafusion_selects() {
         };
         let plain_sql = format!(
             "SELECT record_offset FROM process_activity WHERE {}",
-            condition.replace("USER", "\"User\"")
+            condition.replace("USER", "\"User\"").replace("field('x.y')", "\"field('x.y')\"")
         );
         let expect = runtime.block_on(plain(&plain_sql, &batch));
         let Some(expect) = expect else { return Ok(()) };

@@ -106,13 +106,13 @@ fn exit_codes_tell_problems_from_wrong_use() {
     let folder = folder();
     let empty = Folder::new(&[]);
     for (folder, args, code, part) in [
-        (&folder, &["rules/j-sound.sql"][..], 0, "1 rule, 0 pipelines, 12 tables: no problems"),
+        (&folder, &["rules/j-sound.sql"][..], 0, "1 rule, 0 pipelines, 17 tables: no problems"),
         (&folder, &["rules/h-like.sql"], 0, "1 warning"),
         (
             &folder,
             &["rules/j-sound.sql", "rules/a-column.sql"],
             1,
-            "2 rule files, 1 sound, 0 pipelines, 12 tables: 1 error",
+            "2 rule files, 1 sound, 0 pipelines, 17 tables: 1 error",
         ),
         (&folder, &["pipelines"], 1, "error[R008]: no rule is in pipelines or below"),
         (&folder, &["rules/j-sound.sql", "pipelines"], 0, "warning[R008]"),

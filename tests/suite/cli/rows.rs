@@ -13,7 +13,7 @@ const READ: &[(&str, &str, &str)] = &[
         "windows-json",
         r#"{"EventTime":"2026-11-23 10:00:00","Hostname":"WS-014","Channel":"Security","EventID":4688,"NewProcessName":"C:\\a.exe","NewProcessId":"0x1f4"}"#,
         r#"[{"index":0,"table":"process_activity","event_time":"2026-11-23T01:00:00Z","columns":{
-              "Computer":"WS-014","EventID":4688,"Image":"C:\\a.exe","ProcessId":500,"activity":"launch"}},
+              "Computer":"WS-014","EventID":4688,"Image":"C:\\a.exe","ProcessId":500,"activity":"launch","platform":"windows"}},
             {"index":0,"table":"windows_security","event_time":"2026-11-23T01:00:00Z","columns":{
               "Channel":"Security","Computer":"WS-014","EventID":4688,"NewProcessName":"C:\\a.exe"}}]"#,
     ),
@@ -22,20 +22,20 @@ const READ: &[(&str, &str, &str)] = &[
         "windows-json",
         r#"{"UtcTime":"2026-10-03 01:00:00.123","Channel":"Microsoft-Windows-Sysmon/Operational","EventID":"1","ProcessId":"many"}"#,
         r#"[{"index":0,"table":"process_activity","event_time":"2026-10-03T01:00:00.123Z",
-             "columns":{"EventID":1,"activity":"launch"},"unfit":["ProcessId"]}]"#,
+             "columns":{"EventID":1,"activity":"launch","platform":"windows"},"unfit":["ProcessId"]}]"#,
     ),
     (
         "suricata-eve",
         r#"{"timestamp":"2026-10-03T10:00:00.000001+0900","event_type":"dns","dns":{"type":"query","rrname":"a.example"}}"#,
         r#"[{"index":0,"table":"dns_activity","event_time":"2026-10-03T01:00:00.000001Z","columns":{
-              "QueryName":"a.example","activity":"query","query":"a.example"}}]"#,
+              "QueryName":"a.example","activity":"query","platform":"network","query":"a.example"}}]"#,
     ),
     // In no table: what decides about tables, and what the event has there.
     (
         "suricata-eve",
         r#"{"timestamp":"never","event_type":"stats"}"#,
         r#"[{"index":0,"table":null,"event_time":null,"time_unread":{"timestamp":"never"},
-             "decisive":{"event_type":"stats"},"accepted":{"event_type":["alert","dns","flow","netflow"]},
+             "decisive":{"event_type":"stats"},"accepted":{"event_type":["alert","dns","flow","http","netflow"]},
              "reason":"no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`"}]"#,
     ),
     // A time that cannot be read is another thing than none.
@@ -43,16 +43,16 @@ const READ: &[(&str, &str, &str)] = &[
         "windows-json",
         r#"{"EventTime":"03/10/2026 at noon","Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1}"#,
         r#"[{"index":0,"table":"process_activity","event_time":null,"time_unread":{"EventTime":"03/10/2026 at noon"},
-             "columns":{"EventID":1,"activity":"launch"}}]"#,
+             "columns":{"EventID":1,"activity":"launch","platform":"windows"}}]"#,
     ),
     // One record, three events; and one that is taken as a whole or not at all.
     (
         "suricata-eve",
         r#"[{"event_type":"a"},{"event_type":"flow"},{}]"#,
         r#"[{"index":0,"table":null,"event_time":null,"decisive":{"event_type":"a"},
-             "accepted":{"event_type":["alert","dns","flow","netflow"]},
+             "accepted":{"event_type":["alert","dns","flow","http","netflow"]},
              "reason":"no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`"},
-            {"index":1,"table":"network_activity","event_time":null,"columns":{}},
+            {"index":1,"table":"network_activity","event_time":null,"columns":{"platform":"network"}},
             {"index":2,"table":null,"event_time":null,"decisive":{"event_type":null},
              "reason":"no table takes the event: it has no `event_type`, as events of suricata-eve have"}]"#,
     ),

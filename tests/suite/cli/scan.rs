@@ -209,7 +209,7 @@ fn what_cannot_be_scanned_is_two_and_says_why() {
     let torn = gzip(&lines());
     folder.write("torn.gz", &torn[..torn.len() / 2]);
     for (args, expect) in [
-        (&["scan", "--rules", "shell.sql", "--source", "syslog", "a"][..], "windows-json, suricata-eve"),
+        (&["scan", "--rules", "shell.sql", "--source", "syslog", "a"][..], "winlogbeat, suricata-eve"),
         (&["scan", "--rules", "broken.sql", "--source", "windows-json", "a"], "R001"),
         (&["scan", "--rules", "none.sql", "--source", "windows-json", "a"], "none.sql"),
         (&["scan", "--rules", "shell.sql", "--source", "windows-json", "none"], "cannot read none"),

@@ -11,6 +11,7 @@ use arrow::array::{
 use arrow::datatypes::{Field, Schema};
 use noroshi::detect::{run::object, sample};
 use noroshi::diagnostic::{Diagnostic, SourceFile, codes};
+use noroshi::normalise::projection::column_path;
 use noroshi::normalise::schema::{Catalog, ColumnType, SystemColumn, UTC};
 use noroshi::rules::meta::Given;
 use noroshi::rules::{Rule, RuleLimits, load_files};
@@ -82,7 +83,8 @@ fn batch(rule: &Rule) -> RecordBatch {
         .map(|(shift, name)| {
             let declared = rule.table.column(name).map(|at| rule.table.columns[at].kind);
             let system = SystemColumn::named(name).map(|(_, kind)| kind);
-            let kind = declared.or(system).expect("a column of the table");
+            let path = column_path(name).map(|_| ColumnType::String);
+            let kind = declared.or(system).or(path).expect("a column of the table");
             (Field::new(name, kind.arrow(), true), column(kind, shift))
         })
         .unzip();

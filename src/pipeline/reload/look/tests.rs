@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-const PIPELINE: &str = "rules = [\"rules\"]\nschemas = \"schemas\"\n";
+const PIPELINE: &str = "rules = [\"rules\"]\nschemas = \"schemas\"\nvalues = \"values\"\n";
 
 struct Stage {
     folder: tempfile::TempDir,
@@ -17,7 +17,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        for inner in ["rules/deep", "schemas/tables"] {
+        for inner in ["rules/deep", "schemas/tables", "schemas/sigma", "values"] {
             fs::create_dir_all(folder.path().join(inner)).expect("a folder");
         }
         let looker = Looker::new(folder.path(), RuleLimits::default());
@@ -57,6 +57,9 @@ fn what_is_a_change_and_what_is_none() {
             |s| fs::rename(s.path("rules/a.sql"), s.path("rules/z.sql")).expect("renames"),
             true,
         ),
+        ("a log source is added", |s| s.write("schemas/sigma/s.toml", "s"), true),
+        ("a value is added", |s| s.write("values/servers.txt", "srv"), true),
+        ("something else lies among the values", |s| s.write("values/README.md", "read me"), false),
         ("a table is edited", |s| s.write("schemas/tables/t.toml", "T"), true),
         ("the pipeline is edited", |s| s.write("pipeline.toml", &format!("# \n{PIPELINE}")), true),
         (

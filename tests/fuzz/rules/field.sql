@@ -1,0 +1,1 @@
+SELECT field('a.b'), field('it''s') AS its FROM process_activity WHERE field('a.0') ILIKE '%x%' OR event_text LIKE '%y%' OR field('n') = '4'

@@ -1,0 +1,170 @@
+//! Sigma rules beside SQL rules: the same alerts, the SQL of a rule, and what is said of a broken one.
+
+use serde_json::Value;
+
+use super::{Folder, started};
+
+/// A Sigma rule on process creations, and the SQL that says the same.
+const PAIRS: &[(&str, &str, &str)] = &[
+    (
+        "00000000-0000-4000-8000-000000000001",
+        "
+    selection:
+        Image|endswith: '\\cmd.exe'
+    condition: selection",
+        "Image ILIKE '%\\\\cmd.exe'",
+    ),
+    (
+        "00000000-0000-4000-8000-000000000002",
+        "
+    selection:
+        Image|contains|all:
+            - 'c:\\'
+            - powershell
+    filter:
+        CommandLine|contains|windash: ' -help'
+    condition: selection and not filter",
+        "Image ILIKE '%c:\\\\%' AND Image ILIKE '%powershell%' AND (CommandLine ~ '(?i) [-/–—―]help') IS NOT TRUE",
+    ),
+    (
+        "00000000-0000-4000-8000-000000000003",
+        "
+    selection_a:
+        Image|re: '\\\\cmd\\.exe$'
+    selection_b:
+        ParentImage: null
+    selection_c:
+        ProcessId|gt: 100
+    condition: 2 of selection_*",
+        "(Image LIKE '%\\\\cmd.exe' AND ParentImage IS NULL) OR (ProcessId > 100 AND (ParentImage IS NULL OR \
+         Image LIKE '%\\\\cmd.exe'))",
+    ),
+];
+
+fn yaml(id: &str, detection: &str) -> String {
+    format!(
+        "title: The rule {id}\nid: {id}\nstatus: test\nlevel: high\nauthor: Somebody\nlicense: DRL-1.1\n\
+         logsource:\n    category: process_creation\n    product: windows\ndetection:{detection}\n"
+    )
+}
+
+fn sql(id: &str, condition: &str) -> String {
+    format!(
+        "/*---\nid: {id}\ntitle: The rule {id}\nstatus: test\nlevel: high\n---*/\n\
+         SELECT Image FROM process_activity WHERE {condition}\n"
+    )
+}
+
+fn events() -> String {
+    let with =
+        |image: &str, more: &str| started(image).replace("\"EventID\":1,", &format!("\"EventID\":1,{more}"));
+    let events = [
+        with(r"C:\Windows\System32\cmd.exe", ""),
+        with(r"C:\Windows\System32\CMD.EXE", r#""ProcessId":101,"ParentImage":"C:\\x.exe","#),
+        with(r"C:\Windows\System32\cmd.exe", r#""ProcessId":101,"ParentImage":"C:\\x.exe","#),
+        with(r"C:\PowerShell.exe", r#""CommandLine":"powershell /HELP","#),
+        with(r"C:\PowerShell.exe", r#""CommandLine":"powershell -enc","#),
+        with(r"C:\PowerShell.exe", ""),
+        with(r"C:\Windows\explorer.exe", r#""ProcessId":"500","#),
+    ];
+    events.join("\n") + "\n"
+}
+
+/// Rule and record of each alert.
+fn hits(folder: &Folder, rules: &str) -> Vec<(String, i64)> {
+    let done =
+        folder.run(&["scan", "--rules", rules, "--source", "windows-json", "--org", "power", "events"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let mut hits: Vec<(String, i64)> = done
+        .out
+        .lines()
+        .map(|line| {
+            let alert: Value = serde_json::from_str(line).expect("JSON");
+            let id = alert["rule_id"].as_str().expect("an id").to_owned();
+            (id, alert["record"].as_i64().expect("a record"))
+        })
+        .collect();
+    hits.sort();
+    hits
+}
+
+fn folder() -> Folder {
+    let folder = Folder::new(&[("events", &events())]);
+    for (id, detection, condition) in PAIRS {
+        folder.write(&format!("sigma/deep/{id}.yml"), yaml(id, detection).as_bytes());
+        folder.write(&format!("sql/{id}.sql"), sql(id, condition).as_bytes());
+    }
+    folder
+}
+
+#[test]
+fn a_sigma_folder_gives_the_alerts_of_the_same_rules_in_sql() {
+    let folder = folder();
+    let expect = hits(&folder, "sql");
+    for (id, ..) in PAIRS {
+        let of_it = expect.iter().filter(|(rule, _)| rule == id).count();
+        assert!(of_it > 0 && of_it < 7, "{id} tells nothing apart: {expect:?}");
+    }
+    assert_eq!(hits(&folder, "sigma"), expect);
+}
+
+#[test]
+fn the_sql_of_a_rule_is_a_rule() {
+    let folder = folder();
+    let expect = hits(&folder, "sigma");
+    for (id, ..) in PAIRS {
+        let done = folder.run(&["sigma", "sql", &format!("sigma/deep/{id}.yml")]);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        folder.write(&format!("made/{id}.sql"), done.out.as_bytes());
+    }
+    let done = folder.run(&["check", "made"]);
+    assert_eq!(done.code, Some(0), "{}", done.out);
+    assert!(done.out.contains("3 rules"), "{}", done.out);
+    assert_eq!(hits(&folder, "made"), expect);
+}
+
+#[test]
+fn alerts_say_who_wrote_the_rule_and_under_which_licence() {
+    let folder = folder();
+    let args = [
+        "scan",
+        "--rules",
+        "sigma",
+        "--source",
+        "windows-json",
+        "--org",
+        "power",
+        "--output",
+        "ocsf",
+        "events",
+    ];
+    let done = folder.run(&args);
+    let alert: Value = serde_json::from_str(done.out.lines().next().expect("an alert")).expect("JSON");
+    let rule = &alert["unmapped"]["noroshi"]["rule"];
+    assert_eq!((&rule["author"], &rule["license"]), (&"Somebody".into(), &"DRL-1.1".into()), "{rule}");
+    assert_eq!((&rule["level"], &rule["status"]), (&"high".into(), &"test".into()), "{rule}");
+}
+
+#[test]
+fn a_broken_document_is_told_and_the_others_run() {
+    let folder = folder();
+    let expect = hits(&folder, "sigma");
+    let bad = |modifier: &str| {
+        yaml("00000000-0000-4000-8000-00000000000f", "\n    s:\n        Image|x: a\n    condition: s")
+            .replace("|x", modifier)
+    };
+    folder.write("sigma/a.yml", b"title: [\nid: x\n");
+    folder.write("sigma/b.yml", bad("|endwith").as_bytes());
+    folder.write(
+        "sigma/c.yml",
+        PAIRS.first().map(|(id, detection, _)| yaml(id, detection)).expect("one").as_bytes(),
+    );
+    let done = folder.run(&["check", "sigma"]);
+    assert_eq!(done.code, Some(0), "{}", done.out);
+    for part in ["sigma/a.yml:", "sigma/b.yml:12:", "endswith", "R002"] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    assert!(!done.out.contains("error"), "{}", done.out);
+    // The copy of the first rule comes before it.
+    assert_eq!(hits(&folder, "sigma"), expect);
+}
