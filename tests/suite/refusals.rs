@@ -1,6 +1,8 @@
 //! What the brokers refuse for good: a record too large for its topic, a topic without rights, a topic that is not there.
 //! The others go on, and nothing is lost or double (I-1, I-2).
 
+mod pace;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -148,53 +150,6 @@ fn what_is_refused_while_others_are_being_sent_is_found() {
     // The search for it is one of halves; what stands still in between would take minutes.
     let refused = log.matches("A transaction call failed").count();
     assert!((2..60).contains(&refused), "{refused} refusals: {log}");
-}
-
-/// A backlog of small records for a topic that takes no batches as large as theirs. Batches are made smaller, nobody is
-/// rejected, and a record that is too large by itself is still found among the others.
-#[test]
-fn a_topic_that_takes_small_batches_only_rejects_nobody_and_is_refused_seldom() {
-    const RECORDS: usize = 5_000;
-    let Some(broker) = broker() else { return };
-    let setup = Setup::new(broker, &repository(RULE), "earliest");
-    let alerts = format!("{}.small", setup.id);
-    broker.create_topic_with(&alerts, 3, &[("max.message.bytes", "20000")]);
-    outputs(&setup, &alerts, &setup.rejects.clone());
-    let topic = setup.topic("power");
-    let mut running = setup.run(broker, 1, &[]);
-    let address = running.http();
-    // Refused epochs are counted among the aborted ones.
-    let refused = || {
-        let metrics = get(&address, "/metrics").1;
-        let line = metrics.lines().find(|line| line.starts_with("noroshi_epochs_total{outcome=\"aborted\"}"));
-        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
-    };
-    let total = |records: usize| i64::try_from(records).expect("few");
-    let record = |number: usize| Record::new(0, event(number, 1_000));
-    broker.produce(&topic, (0..RECORDS).map(record));
-    running.runs_until("the backlog is committed", || setup.committed(broker) == total(RECORDS));
-    let at_first = refused();
-    // 1,000,000 bytes are halved six times.
-    assert!((1..=6).contains(&at_first), "{at_first} refusals\n{}", running.log());
-
-    // From now on it is as if the topic were any other.
-    broker.produce(&topic, (RECORDS..2 * RECORDS).map(record));
-    running.runs_until("the next is committed", || setup.committed(broker) == total(2 * RECORDS));
-    assert_eq!(refused(), at_first, "{}", running.log());
-    assert!(broker.committed_now(&setup.rejects).is_empty());
-
-    let fat = Record::new(0, event(2 * RECORDS, 48_000));
-    broker.produce(&topic, [fat].into_iter().chain((1..100).map(|number| record(2 * RECORDS + number))));
-    running.runs_until("all is committed", || setup.committed(broker) == total(2 * RECORDS + 100));
-    let found = broker.read_committed(&alerts, 2 * RECORDS + 99, WAIT_MAX);
-    let place = (topic.clone(), 0, total(2 * RECORDS));
-    let places = alerted(&found);
-    assert_eq!((places.len(), places.contains(&place)), (2 * RECORDS + 99, false));
-    let rejected = broker.committed_now(&setup.rejects);
-    let ids: Vec<_> = rejected.iter().map(|reject| header(reject, "noroshi-reject-id")).collect();
-    assert_eq!(ids, [Some(format!("{topic}/0/{}", 2 * RECORDS))]);
-    let (status, log) = running.terminate();
-    assert_eq!(status.code(), Some(0), "{log}");
 }
 
 /// When not even a dead letter without any bytes is taken, nothing is skipped: the process stops and says why.
