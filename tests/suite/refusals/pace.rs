@@ -61,7 +61,7 @@ fn a_topic_that_takes_small_batches_only_rejects_nobody_and_is_refused_seldom() 
 fn what_is_not_delivered_in_time_is_published_in_smaller_epochs() {
     const RECORDS: usize = 24;
     /// Of 8 s, for each request: twelve of them fit, and twenty-four do not.
-    const ANSWER_MS: u64 = 500;
+    const ANSWER_MS: u64 = 400;
     let Some(broker) = broker() else { return };
     let Some((behind, address)) = &broker.proxy else { return };
     let _turn = turn();
@@ -87,7 +87,7 @@ fn what_is_not_delivered_in_time_is_published_in_smaller_epochs() {
     running.runs_until("all input is committed", || setup.committed(broker) == total);
     assert!(proxy.is_armed(), "it has not become faster");
     let aborted = aborted(&http);
-    assert!((1..=2).contains(&aborted), "{aborted} epochs were aborted\n{}", running.log());
+    assert!((1..=3).contains(&aborted), "{aborted} epochs were aborted\n{}", running.log());
     assert!(running.log().contains("records were not delivered in time"), "{}", running.log());
     let found = broker.read_committed(&alerts, RECORDS, WAIT_MAX);
     assert_eq!((found.len(), alerted(&found).len()), (RECORDS, RECORDS));
