@@ -420,13 +420,13 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             (source.records, source.bytes) = read.get(&at).copied().unwrap_or_default();
         }
         let left = self.refusals.leaves(read.values().map(|(records, _)| records).sum(), &outputs);
-        let apart = left.apart;
+        let Left { apart, batches_halved, .. } = left;
         self.flight = Some(Flight { tally, notes, since, left });
         self.last = number;
         let stamp = |birth| Stamp { epoch: number, birth, ..self.me.clone() }.to_string();
         let births = offsets.iter().map(|(topic, partition, _)| self.source.birth(topic, *partition));
         let stamps = births.map(stamp).collect();
-        self.sink.submit(Epoch { number, outputs, offsets, stamps, group, apart });
+        self.sink.submit(Epoch { number, outputs, offsets, stamps, group, apart, batches_halved });
         match self.open.waiting() {
             0 => None,
             // It is full from the beginning: nothing is read before these are through.

@@ -22,6 +22,9 @@ use crate::sink::{Cause, Ended, Epoch, EpochEnd, Output, Sink};
 pub(super) const LIMITS: CarryLimits =
     CarryLimits { try_for_ms: 4_500, replace_for_ms: 6_000, slow_ms: 1_000, replace_tainted: true };
 
+/// What a batch of outputs holds at most, in bytes, when it is not halved.
+const BATCH_BYTES: usize = 64_000;
+
 /// A call under way.
 #[derive(Debug)]
 struct Calling {
@@ -41,6 +44,8 @@ pub(super) struct Producing {
     asked: bool,
     /// Whether records may have arrived, or not.
     in_doubt: bool,
+    /// How often its batches are halved.
+    batches_halved: u32,
     /// What the broker refused in the call under way.
     cause: Option<Cause>,
     /// Why it is tainted, and since when the client's counters show it.
@@ -90,6 +95,20 @@ impl Producing {
     }
 }
 
+/// As many in a batch as fit, and at least one.
+fn batches(outputs: Vec<Rc<Output>>, bytes_max: usize) -> Vec<Vec<Rc<Output>>> {
+    let (mut all, mut bytes) = (Vec::<Vec<_>>::new(), 0);
+    for output in outputs {
+        let its = output.value.as_ref().map_or(0, Vec::len);
+        bytes += its;
+        match all.last_mut().filter(|_| bytes <= bytes_max) {
+            Some(batch) => batch.push(output),
+            None => (bytes, _) = (its, all.push(vec![output])),
+        }
+    }
+    all
+}
+
 impl State {
     /// The first producer of a lane: before anything else is done.
     pub(super) fn initialise(&mut self, lane: LaneId) {
@@ -128,8 +147,8 @@ impl State {
                         holder,
                         topic: Arc::clone(&topic),
                     });
-                    let together = if epoch.apart { 1 } else { outputs.len().max(1) };
-                    for outputs in outputs.chunks(together) {
+                    let most = if epoch.apart { 0 } else { BATCH_BYTES >> sink.batches_halved };
+                    for outputs in batches(outputs, most) {
                         let next = sink.next.entry(Arc::clone(&topic)).or_default();
                         let from = *next;
                         *next += outputs.len() as u64;
@@ -138,7 +157,7 @@ impl State {
                             holder,
                             topic: Arc::clone(&topic),
                             from,
-                            outputs: Rc::new(outputs.to_vec()),
+                            outputs: Rc::new(outputs),
                         });
                     }
                 }
@@ -341,7 +360,7 @@ impl State {
                 self.called(lane, Verdict::Fatal, "denied");
             }
             Answer::TooLarge(topic) => {
-                (sink.in_doubt, sink.cause) = (true, Some(Cause::Record(topic)));
+                (sink.in_doubt, sink.cause) = (true, Some(Cause::Size(topic)));
                 self.called(lane, Verdict::Fatal, "too large");
             }
             Answer::InvalidState | Answer::OutOfOrder if calling.call == Call::Produce => {
@@ -406,7 +425,7 @@ impl State {
                     EpochEnd::Fenced(_) => "epoch fenced",
                     EpochEnd::Failed(_) => "epoch failed",
                     EpochEnd::Refused(refusal) => match &refusal.cause {
-                        Cause::Record(_) => "refused for a record",
+                        Cause::Record(_) | Cause::Size(_) => "refused for a record",
                         Cause::Topic(_) => "refused for a topic",
                         Cause::TooSlow => "refused for its time",
                     },
@@ -450,13 +469,21 @@ impl Sink<GroupId> for SimSink {
         let replace_tainted = state.mutation != Some(Mutation::NoTaint);
         let limits = CarryLimits { replace_tainted, slow_ms: state.plan.answer_ms, ..LIMITS };
         let sink = &mut state.lives[self.lane].sink;
-        let left = std::mem::take(&mut sink.left);
+        let mut left = std::mem::take(&mut sink.left);
+        let halved = epoch.batches_halved;
+        let others = std::mem::replace(&mut sink.batches_halved, halved) != halved;
+        if others {
+            left.taint.get_or_insert_with(|| "other batches".to_owned());
+        }
         let seen = sink.seen_taint(now);
         let tainted = left.taint.is_some() || seen.is_some();
         let mut known = Known { verdict: Verdict::Ok, why: "", cause: None, taint: seen };
         sink.carry = Some(Carry::new(epoch, left, &mut known, now, limits));
         if tainted && replace_tainted {
             state.cover("tainted producer replaced");
+        }
+        if others {
+            state.cover(if halved == 0 { "batches as large as before" } else { "batches halved" });
         }
         let soon = state.rng.below(3);
         state.after(soon, Event::Call(self.lane));

@@ -49,6 +49,8 @@ const SOMETIMES: &[&str] = &[
     "refused for a topic",
     "refused for its time",
     "tainted producer replaced",
+    "batches halved",
+    "batches as large as before",
     // In lanes.
     "partial seal",
     "source paused",

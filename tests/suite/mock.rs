@@ -139,6 +139,7 @@ impl Stage {
             stamps: vec!["stamp".into()],
             group,
             apart: false,
+            batches_halved: 0,
         });
     }
 

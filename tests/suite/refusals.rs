@@ -1,6 +1,8 @@
 //! What the brokers refuse for good: a record too large for its topic, a topic without rights, a topic that is not there.
 //! The others go on, and nothing is lost or double (I-1, I-2).
 
+mod pace;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -135,10 +135,16 @@ fn deliver(
     until: Instant,
 ) -> Result<(), Failure> {
     let (mut look_at, mut looks) = (Instant::now() + GONE_AFTER, 0);
+    let mut given_up = false;
     while producer.in_flight_count() > 0 {
         let now = Instant::now();
         if now >= until {
             return Err(too_slow("records were not delivered in time"));
+        }
+        if !given_up && producer.context().report().is_refused() {
+            // What follows it in its partition may wait for it for ever, and nothing of the transaction will be visible.
+            given_up = true;
+            producer.purge(PurgeConfig::default().queue().inflight());
         }
         if now >= look_at {
             let gone = look(producer, topics(epoch), &mut BTreeSet::new()).err();

@@ -42,7 +42,7 @@ impl Replayer {
     /// Initialises the producer. From its return on, no earlier run can add a mark any more: what it had open is aborted,
     /// what it had committed can be read.
     pub fn start(settings: &ProducerSettings) -> Result<Self, SinkError> {
-        let producer = create(settings, Instant::now() + settings.replace_for)?;
+        let producer = create(settings, 0, Instant::now() + settings.replace_for)?;
         Ok(Self { producer, try_for: settings.try_for })
     }
 

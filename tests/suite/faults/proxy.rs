@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// `EndTxn`: a commit or an abort.
 pub const END_TRANSACTION: i16 = 26;
+/// `Produce`: records.
+pub const PRODUCE: i16 = 0;
 /// `OffsetFetch`: what has the group committed?
 pub const FETCH_OFFSETS: i16 = 9;
 /// A frame larger than this is none.
