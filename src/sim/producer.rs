@@ -18,6 +18,8 @@ use crate::sink::carry::{Calls, Carry, CarryLimits, Failure, Left, Step};
 use crate::sink::transaction::{Call, Verdict};
 use crate::sink::{Cause, Ended, Epoch, EpochEnd, Output, Sink};
 
+mod refused;
+
 /// A transaction is tried for so long, and a new producer may take so long.
 pub(super) const LIMITS: CarryLimits =
     CarryLimits { try_for_ms: 4_500, replace_for_ms: 6_000, slow_ms: 1_000, replace_tainted: true };
@@ -43,6 +45,8 @@ pub(super) struct Producing {
     in_doubt: bool,
     /// What the broker refused in the call under way.
     cause: Option<Cause>,
+    /// Whether it has refused something in this call: then nothing more is enqueued.
+    refused: bool,
     /// Why it is tainted, and since when the client's counters show it.
     taint: Option<(&'static str, Millis)>,
     carry: Option<Carry<GroupId>>,
@@ -335,15 +339,10 @@ impl State {
                 self.note(|| format!("lane {lane}: {refusal:?}"));
                 self.called(lane, Verdict::Abort, "the group has gone on");
             }
-            // Records that never arrived: their sequence goes on with a new epoch.
-            Answer::Denied(topic) => {
-                (sink.in_doubt, sink.cause) = (true, Some(Cause::Topic(topic)));
-                self.called(lane, Verdict::Fatal, "denied");
-            }
-            Answer::TooLarge(topic) => {
-                (sink.in_doubt, sink.cause) = (true, Some(Cause::Record(topic)));
-                self.called(lane, Verdict::Fatal, "too large");
-            }
+            Answer::Denied(topic) => self.refused(lane, Cause::Topic(topic)),
+            Answer::TooLarge(topic) => self.refused(lane, Cause::Record(topic)),
+            // What follows a refused batch goes down with it.
+            Answer::OutOfOrder if sink.refused => self.done(lane),
             Answer::InvalidState | Answer::OutOfOrder if calling.call == Call::Produce => {
                 sink.in_doubt = true;
                 self.called(lane, Verdict::Abort, "not in a transaction");
@@ -369,10 +368,12 @@ impl State {
     fn done(&mut self, lane: LaneId) {
         let Some(calling) = &mut self.lives[lane].sink.calling else { return };
         calling.requests.pop_front();
-        if calling.requests.is_empty() {
-            self.called(lane, Verdict::Ok, "");
-        } else {
+        if !calling.requests.is_empty() {
             self.send(lane);
+        } else if self.lives[lane].sink.refused {
+            self.called(lane, Verdict::Fatal, "refused");
+        } else {
+            self.called(lane, Verdict::Ok, "");
         }
     }
 
@@ -381,6 +382,7 @@ impl State {
         let now = self.now;
         let Some(Calling { call, .. }) = self.lives[lane].sink.calling.take() else { return };
         self.lives[lane].sink.token += 1;
+        self.lives[lane].sink.refused = false;
         self.note(|| format!("lane {lane}: {call:?} → {verdict:?} {why}"));
         if self.crashes_at(lane, call, Point::After) {
             return;

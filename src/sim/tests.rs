@@ -48,6 +48,9 @@ const SOMETIMES: &[&str] = &[
     "refused for a record",
     "refused for a topic",
     "refused for its time",
+    "refused while others are enqueued",
+    "sent beside what is refused",
+    "refused without a name",
     "tainted producer replaced",
     // In lanes.
     "partial seal",
