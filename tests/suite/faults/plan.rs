@@ -36,7 +36,7 @@ pub enum Kind {
     KillBroker,
     /// The rights to the topic of alerts, the transactional ids or the group are taken away, and given back.
     Forbid,
-    /// The right to one organisation's own topic of alerts is taken away, and given back.
+    /// The right to one organisation's own topic of alerts is taken away, and given back; or it is deleted, and made anew.
     Park,
     /// A process with a running one's name and a wrong password.
     WrongPassword,

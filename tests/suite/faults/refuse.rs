@@ -29,7 +29,7 @@ pub fn forbid(round: &mut Round<'_>, at: usize, random: &mut Random) {
 }
 
 /// It ends by itself and says why; nobody starts it again as long as it cannot run.
-fn ends(round: &mut Round<'_>, at: usize, said: &str) {
+fn ends(round: &mut Round<'_>, at: usize, said: [&str; 2]) {
     round.unattended = true;
     round.work_until("it ends for what is refused", Some(at), |round| {
         let running = &mut round.processes[at].running;
@@ -37,7 +37,7 @@ fn ends(round: &mut Round<'_>, at: usize, said: &str) {
             return false;
         }
         let (code, log) = (running.wait().code(), running.log());
-        if code == REFUSED && log.contains(said) {
+        if code == REFUSED && said.iter().any(|said| log.contains(said)) {
             return true;
         }
         // It may have been fenced for what came before.
@@ -47,15 +47,22 @@ fn ends(round: &mut Round<'_>, at: usize, said: &str) {
     });
 }
 
-/// The right to one organisation's own topic: it waits, the others go on.
-pub fn park(round: &mut Round<'_>, at: usize, random: &mut Random) {
+/// The right to one organisation's own topic, or the topic itself: it waits, the others go on.
+pub fn park(round: &mut Round<'_>, random: &mut Random) {
     let which = random.next(ORGANISATIONS.len());
     let (organisation, topic) = (ORGANISATIONS[which], round.outputs()[which].clone());
-    round.note(organisation);
+    let deleted = random.next(2) == 0;
+    round.note(format!("{organisation}: {}", if deleted { "topic deleted" } else { "right taken away" }));
     let user = user(round).user;
     let input = round.setup.topic(organisation);
-    round.own.broker.deny(&user, Resource::Topic(&topic));
-    let _ = at;
+    if deleted {
+        // What is in it goes with it.
+        round.finish();
+        round.keep(which);
+        round.own.broker.delete_topic(&topic);
+    } else {
+        round.own.broker.deny(&user, Resource::Topic(&topic));
+    }
     round.work_until("it is parked", None, |round| {
         (0..round.processes.len()).any(|at| {
             let status = round.status(at).unwrap_or_default();
@@ -66,7 +73,11 @@ pub fn park(round: &mut Round<'_>, at: usize, random: &mut Random) {
     round.produce(RECORDS_EACH);
     round.until("the others go on", None, |round| round.behind_of(|topic| topic != input) == Some(0));
     assert!(round.behind_of(|topic| topic == input) > Some(0), "{}: it did not wait", round.story());
-    round.own.broker.no_longer_deny(&user, Resource::Topic(&topic));
+    if deleted {
+        round.make(which);
+    } else {
+        round.own.broker.no_longer_deny(&user, Resource::Topic(&topic));
+    }
     round.finish();
 }
 

@@ -31,10 +31,12 @@ const REVIVED_MAX: usize = 30;
 /// What librdkafka up to 2.12 makes of joining again with the newer protocol, if the broker's answers come in another
 /// order than it thinks (confluentinc/librdkafka#5488).
 const REJOIN_REFUSED: &str = "failed for good: InvalidRequest";
-/// What a process says when it lacks rights, …
-pub const RIGHTS_REFUSED: &str = "uthorization";
-/// … or its password is not taken any more.
-pub const PASSWORD_REFUSED: &str = "the broker refuses the credentials";
+/// What a process says when it lacks rights, while it runs or when it starts, …
+pub const RIGHTS_REFUSED: [&str; 2] = ["uthorization", "no rights to"];
+/// … or its password is not taken.
+pub const PASSWORD_REFUSED: [&str; 2] = ["the broker refuses the credentials", "refuses us"];
+/// What a process says that starts with a faulty rule.
+const RULES_REFUSED: &str = "error[Q007]";
 /// The variable with the password.
 const PASSWORD: &str = "NOROSHI_TEST_PASSWORD";
 /// Between two looks at a process or a broker.
@@ -65,6 +67,9 @@ pub struct Round<'b> {
     topics: Vec<String>,
     /// Where alerts go, and how many partitions each topic has.
     alerts: Vec<(String, i32)>,
+    /// Topics of alerts that were deleted, and what was in them: no reader sees it from beginning to end.
+    deleted: BTreeSet<String>,
+    kept: Vec<OwnedMessage>,
     pub rules: Rules,
     /// As whom the processes log in.
     pub login: Option<Login>,
@@ -73,6 +78,8 @@ pub struct Round<'b> {
     pub unattended: bool,
     /// Whether rights or passwords are taken away.
     refusals: bool,
+    /// Whether the rule is a faulty one for a while.
+    faulty: bool,
     /// Whether a process may end because Kafka did not answer in time.
     outages: bool,
     /// Whether members leave the group because they do not poll, and have to join again.
@@ -135,11 +142,14 @@ impl<'b> Round<'b> {
             onlooker,
             topics,
             alerts,
+            deleted: BTreeSet::new(),
+            kept: Vec::new(),
             rules,
             login,
             settings,
             unattended: false,
             refusals: plan.has(Kind::Forbid) || plan.has(Kind::ChangePassword),
+            faulty: plan.has(Kind::BadReload),
             outages: plan.has(Kind::KillBroker) || plan.is_impatient(),
             polls_missed: plan.has(Kind::MissPolls),
             started: 0,
@@ -231,11 +241,13 @@ impl<'b> Round<'b> {
             // Fenced: it stood still, or a request of its predecessor came late.
             Some(4) => true,
             Some(3) => {
-                let refused = [RIGHTS_REFUSED, PASSWORD_REFUSED].iter().any(|said| log.contains(said));
+                let said = RIGHTS_REFUSED.iter().chain(&PASSWORD_REFUSED);
+                let refused = said.into_iter().any(|said| log.contains(said));
                 self.outages
                     || (self.polls_missed && log.contains(REJOIN_REFUSED))
                     || (self.refusals && refused)
             }
+            Some(2) => self.faulty && log.contains(RULES_REFUSED),
             _ => false,
         }
     }
@@ -265,6 +277,20 @@ impl<'b> Round<'b> {
     pub fn outputs(&self) -> Vec<String> {
         let alerts = self.alerts.iter().map(|(topic, _)| topic.clone());
         alerts.chain([self.setup.rejects.clone()]).collect()
+    }
+
+    /// Remembers the alerts of a topic that is about to be deleted.
+    pub fn keep(&mut self, which: usize) {
+        let topic = &self.alerts[which].0;
+        self.kept.extend(self.own.broker.committed_now(topic));
+        self.deleted.insert(topic.clone());
+    }
+
+    /// Makes it anew.
+    pub fn make(&self, which: usize) {
+        let (topic, partitions) = &self.alerts[which];
+        let most = ALERT_BYTES_MAX.to_string();
+        self.own.broker.create_topic_with(topic, *partitions, &[("max.message.bytes", &most)]);
     }
 
     /// Records of these topics that are not committed yet.
@@ -341,8 +367,8 @@ impl<'b> Round<'b> {
             expected.filter(|(_, is)| **is == fate).map(|(place, _)| place.clone()).collect()
         };
         let expected = of(Fate::Alert);
-        let alerts: Vec<OwnedMessage> =
-            self.alerts.iter().flat_map(|(topic, _)| broker.committed_now(topic)).collect();
+        let now = self.alerts.iter().flat_map(|(topic, _)| broker.committed_now(topic));
+        let alerts: Vec<OwnedMessage> = self.kept.iter().cloned().chain(now).collect();
         let (mut places, mut ids) = (BTreeSet::new(), BTreeSet::new());
         let mut versions: BTreeMap<String, usize> = BTreeMap::new();
         for alert in &alerts {
@@ -366,8 +392,9 @@ impl<'b> Round<'b> {
             assert_same(&format!("{what}: {fate:?}"), &of(fate), &rejected);
         }
 
-        let everything: Vec<OwnedMessage> = alerts.into_iter().chain(rejects).collect();
-        self.onlooker.agrees(&what, &everything);
+        let mut everything: Vec<OwnedMessage> = alerts.into_iter().chain(rejects).collect();
+        everything.retain(|message| !self.deleted.contains(message.topic()));
+        self.onlooker.agrees(&what, &self.deleted, &everything);
 
         let committed = self.ledger.committed().expect("the broker tells the group's offsets");
         for topic in &self.topics {

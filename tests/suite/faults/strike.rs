@@ -73,7 +73,7 @@ pub fn strike(round: &mut Round<'_>, kind: Kind, random: &mut Random) {
         Kind::MissPolls => miss_polls(round, at, &name),
         Kind::KillBroker => kill_broker(round),
         Kind::Forbid => refuse::forbid(round, at, random),
-        Kind::Park => refuse::park(round, at, random),
+        Kind::Park => refuse::park(round, random),
         Kind::WrongPassword => refuse::wrong_password(round, at),
         Kind::ChangePassword => refuse::change_password(round, at, random),
         Kind::Reload => refuse::reload(round, at),
