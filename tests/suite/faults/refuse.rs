@@ -140,6 +140,10 @@ pub fn reload(round: &mut Round<'_>, at: usize) {
 pub fn bad_reload(round: &mut Round<'_>, at: usize) {
     round.until("a faulty rule set is refused", None, |round| {
         let Some(before) = generation(round, at) else { return false };
+        // That of an earlier one may still be told.
+        if outcome(round, at).as_deref() == Some("refused") {
+            return false;
+        }
         // Whoever ends now would not start.
         round.unattended = true;
         round.rules.break_it();
