@@ -18,6 +18,11 @@ use crate::sink::carry::{Calls, Carry, CarryLimits, Failure, Left, Step};
 use crate::sink::transaction::{Call, Verdict};
 use crate::sink::{Cause, Ended, Epoch, EpochEnd, Output, Sink};
 
+mod batches;
+mod refused;
+
+use batches::batches;
+
 /// A transaction is tried for so long, and a new producer may take so long.
 pub(super) const LIMITS: CarryLimits =
     CarryLimits { try_for_ms: 4_500, replace_for_ms: 6_000, slow_ms: 1_000, replace_tainted: true };
@@ -48,6 +53,8 @@ pub(super) struct Producing {
     batches_halved: u32,
     /// What the broker refused in the call under way.
     cause: Option<Cause>,
+    /// Whether it has refused something in this call: then nothing more is enqueued.
+    refused: bool,
     /// Why it is tainted, and since when the client's counters show it.
     taint: Option<(&'static str, Millis)>,
     carry: Option<Carry<GroupId>>,
@@ -93,20 +100,6 @@ impl Producing {
     fn seen_taint(&self, now: Millis) -> Option<&'static str> {
         self.taint.filter(|(_, shown)| *shown <= now).map(|(why, _)| why)
     }
-}
-
-/// As many in a batch as fit, and at least one.
-fn batches(outputs: Vec<Rc<Output>>, bytes_max: usize) -> Vec<Vec<Rc<Output>>> {
-    let (mut all, mut bytes) = (Vec::<Vec<_>>::new(), 0);
-    for output in outputs {
-        let its = output.value.as_ref().map_or(0, Vec::len);
-        bytes += its;
-        match all.last_mut().filter(|_| bytes <= bytes_max) {
-            Some(batch) => batch.push(output),
-            None => (bytes, _) = (its, all.push(vec![output])),
-        }
-    }
-    all
 }
 
 impl State {
@@ -354,15 +347,10 @@ impl State {
                 self.note(|| format!("lane {lane}: {refusal:?}"));
                 self.called(lane, Verdict::Abort, "the group has gone on");
             }
-            // Records that never arrived: their sequence goes on with a new epoch.
-            Answer::Denied(topic) => {
-                (sink.in_doubt, sink.cause) = (true, Some(Cause::Topic(topic)));
-                self.called(lane, Verdict::Fatal, "denied");
-            }
-            Answer::TooLarge(topic) => {
-                (sink.in_doubt, sink.cause) = (true, Some(Cause::Size(topic)));
-                self.called(lane, Verdict::Fatal, "too large");
-            }
+            Answer::Denied(topic) => self.refused(lane, Cause::Topic(topic)),
+            Answer::TooLarge(topic) => self.refused(lane, Cause::Size(topic)),
+            // What follows a refused batch goes down with it.
+            Answer::OutOfOrder if sink.refused => self.done(lane),
             Answer::InvalidState | Answer::OutOfOrder if calling.call == Call::Produce => {
                 sink.in_doubt = true;
                 self.called(lane, Verdict::Abort, "not in a transaction");
@@ -388,10 +376,12 @@ impl State {
     fn done(&mut self, lane: LaneId) {
         let Some(calling) = &mut self.lives[lane].sink.calling else { return };
         calling.requests.pop_front();
-        if calling.requests.is_empty() {
-            self.called(lane, Verdict::Ok, "");
-        } else {
+        if !calling.requests.is_empty() {
             self.send(lane);
+        } else if self.lives[lane].sink.refused {
+            self.called(lane, Verdict::Fatal, "refused");
+        } else {
+            self.called(lane, Verdict::Ok, "");
         }
     }
 
@@ -400,6 +390,7 @@ impl State {
         let now = self.now;
         let Some(Calling { call, .. }) = self.lives[lane].sink.calling.take() else { return };
         self.lives[lane].sink.token += 1;
+        self.lives[lane].sink.refused = false;
         self.note(|| format!("lane {lane}: {call:?} → {verdict:?} {why}"));
         if self.crashes_at(lane, call, Point::After) {
             return;

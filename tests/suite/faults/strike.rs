@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::plan::{Kind, POLL_INTERVAL_MS, Random, SESSION_MS, TRANSACTION_MS_SHORT};
 use super::proxy::{END_TRANSACTION, FETCH_OFFSETS, Harm};
+use super::refuse;
 use super::round::{RECORDS_EACH, Round};
 
 /// The places in a transaction where a process can die.
@@ -71,6 +72,13 @@ pub fn strike(round: &mut Round<'_>, kind: Kind, random: &mut Random) {
         Kind::Outsleep => outsleep(round, at, &name),
         Kind::MissPolls => miss_polls(round, at, &name),
         Kind::KillBroker => kill_broker(round),
+        Kind::Forbid => refuse::forbid(round, at, random),
+        Kind::Park => refuse::park(round, random),
+        Kind::WrongPassword => refuse::wrong_password(round, at),
+        Kind::ChangePassword => refuse::change_password(round, at, random),
+        Kind::Reload => refuse::reload(round, at),
+        Kind::BadReload => refuse::bad_reload(round, at),
+        Kind::Refuse => refuse::refuse(round),
     }
 }
 
@@ -156,7 +164,7 @@ fn hang_commit(round: &mut Round<'_>, at: usize, name: &str) {
 
 /// The broker aborts a transaction whose process stands still; its commit arrives when it is too late.
 fn outsleep(round: &mut Round<'_>, at: usize, name: &str) {
-    let outputs = [round.setup.alerts.clone(), round.setup.rejects.clone()];
+    let outputs = round.outputs();
     round.until("a process is caught with a transaction open", Some(at), |round| {
         let before = round.logged(at, said::NOT_COMMITTED);
         hold_commit(round, Some(name));
@@ -205,7 +213,14 @@ fn miss_polls(round: &mut Round<'_>, at: usize, name: &str) {
 }
 
 fn kill_broker(round: &mut Round<'_>) {
-    hold_commit(round, None);
+    if round.proxy.reads {
+        hold_commit(round, None);
+    } else {
+        round.until("the broker is killed with work under way", None, |round| {
+            round.produce(RECORDS_EACH);
+            round.behind().is_some_and(|behind| behind > 0)
+        });
+    }
     round.own.kill();
     round.proxy.release();
     round.input.reconnect();
