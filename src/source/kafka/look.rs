@@ -395,3 +395,6 @@ pub(super) fn partitions(places: impl Iterator<Item = (Arc<str>, i32)>) -> Topic
     }
     list
 }
+
+#[cfg(test)]
+mod tests;
