@@ -48,7 +48,9 @@ impl Signals {
         self.stop.ask();
         match self.stop.asked() {
             1 => tracing::info!("Stopping: the open epoch is finished first. A second signal stops at once."),
-            _ if !self.attended.load(Ordering::Acquire) => process::exit(i32::from(Outcome::Deadline.number())),
+            _ if !self.attended.load(Ordering::Acquire) => {
+                process::exit(i32::from(Outcome::Deadline.number()))
+            }
             _ => {}
         }
     }

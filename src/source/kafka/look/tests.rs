@@ -46,6 +46,8 @@ impl Reading {
         config
             .set("bootstrap.servers", servers)
             .set("group.id", "g")
+            // The mock takes seconds with the other.
+            .set("group.protocol", "consumer")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error");
