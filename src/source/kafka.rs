@@ -296,6 +296,13 @@ impl Source for KafkaSource {
         self.read(timeout, records_max, take)
     }
 
+    fn moving(&self) -> Vec<(Arc<str>, i32)> {
+        let Some(Pending::Assign(list) | Pending::Revoke(list) | Pending::Lost(list)) = &self.granted else {
+            return Vec::new();
+        };
+        list.elements().iter().map(|element| (Arc::from(element.topic()), element.partition())).collect()
+    }
+
     fn assign(&mut self) -> Result<(), SourceError> {
         if let Some(Pending::Assign(list)) = self.granted.clone() {
             let found = match list.count() {
