@@ -86,9 +86,7 @@ pub fn main() -> ExitCode {
     let terminal = Terminal::new(cli.colour);
     let result = match cli.command {
         Command::Demo(args) => demo::main(&args, &terminal),
-        Command::Run(args) => {
-            heard.unwrap_or_else(Signals::of_service).and_then(|signals| run::main(&args, &terminal, signals))
-        }
+        Command::Run(args) => run::main(&args, &terminal, heard.unwrap_or_else(Signals::of_service)),
         Command::Scan(args) => scan::main(&args, &terminal),
         Command::Check(args) => check::main(&args, &terminal),
         Command::Test(args) => test::main(&args, &terminal),

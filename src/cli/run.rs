@@ -25,9 +25,9 @@ use crate::printable;
 use crate::record::wall_clock;
 use crate::rules::{Loaded, RuleLimits, RuleSet};
 
-/// File descriptors of a process beside those of its lanes, and of a lane. This is for one or two brokers: each one more
+/// File descriptors of a process beside those of its lanes and those that listening for signals has taken, and of a lane. This is for one or two brokers: each one more
 /// costs a lane 6.
-const DESCRIPTORS_MIN: usize = 40;
+const DESCRIPTORS_MIN: usize = 34;
 const DESCRIPTORS_OF_A_LANE_MIN: usize = 24;
 /// The system's numbers of "too many open files": of the process, of the system.
 const TOO_MANY_FILES: [i32; 2] = [24, 23];
@@ -54,14 +54,19 @@ pub struct RunArgs {
     instance: Option<String>,
 }
 
-/// Runs until it is stopped.
-pub fn main(args: &RunArgs, terminal: &Terminal, signals: Signals) -> Result<Outcome, CliError> {
+/// Runs until it is stopped. That signals cannot be listened for is told here: too few file descriptors may be why.
+pub fn main(
+    args: &RunArgs,
+    terminal: &Terminal,
+    signals: Result<Signals, CliError>,
+) -> Result<Outcome, CliError> {
     let config = Arc::new(args.place.config()?);
     log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
     descriptors(config.lanes.resolved())?;
+    let signals = signals?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
     // What is wrong with the configuration must not hide what is wrong with the pipeline.
     let started = reload::start(&args.place.pipeline, &RuleLimits::from(&config.limits));
@@ -130,17 +135,23 @@ pub fn main(args: &RunArgs, terminal: &Terminal, signals: Signals) -> Result<Out
 /// what cannot even begin fails in many ways, few of which say why.
 pub fn descriptors(lanes: u32) -> Result<(), CliError> {
     let needed = DESCRIPTORS_MIN + DESCRIPTORS_OF_A_LANE_MIN * lanes as usize;
+    spare(needed).map_err(|open| {
+        CliError::usage(format!(
+            "{open} of at least {needed} file descriptors can be opened, which {} take: raise `ulimit -n` \
+             (LimitNOFILE= of systemd)",
+            plural(lanes as usize, "lane")
+        ))
+    })
+}
+
+/// Whether so many file descriptors can be opened; the error is how many can.
+pub fn spare(needed: usize) -> Result<(), usize> {
     let mut open = Vec::new();
     while open.len() < needed {
         match std::fs::File::open("/dev/null") {
             Ok(file) => open.push(file),
             Err(error) if error.raw_os_error().is_some_and(|number| TOO_MANY_FILES.contains(&number)) => {
-                return Err(CliError::usage(format!(
-                    "{} of at least {needed} file descriptors can be opened, which {} take: raise `ulimit -n` \
-                     (LimitNOFILE= of systemd)",
-                    open.len(),
-                    plural(lanes as usize, "lane")
-                )));
+                return Err(open.len());
             }
             // It is not there; that is nobody's fault here.
             Err(_) => break,

@@ -12,8 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::{CliError, Outcome};
+use super::run;
 use crate::pipeline::lane::Stop;
 use crate::pipeline::reload::Wake;
+
+/// File descriptors that listening takes at most.
+const DESCRIPTORS: usize = 10;
 
 /// What the signals of a process have asked for.
 #[derive(Clone, Default)]
@@ -58,6 +62,10 @@ impl Signals {
 
 fn listen(hangups: bool) -> Result<Signals, CliError> {
     let failed = |error: std::io::Error| CliError::usage(format!("cannot listen for signals: {error}"));
+    // Where there are less, the runtime ends the process instead of saying so.
+    if run::spare(DESCRIPTORS).is_err() {
+        return Err(CliError::usage("cannot listen for signals: too few file descriptors"));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     let guard = runtime.enter();
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

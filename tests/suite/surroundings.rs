@@ -204,7 +204,6 @@ fn a_service_that_has_not_begun_stops_in_order() {
 const CLOSE_INHERITED: &str = "for file in /proc/self/fd/*; do number=${file##*/}; \
                                [ \"$number\" -le 2 ] || eval \"exec $number>&-\"; done;";
 
-/// With few file descriptors a service works, or says in a line why it does not.
 /// The configuration is a pipe: the service stands at the very first thing that it reads until somebody writes.
 #[test]
 fn a_signal_while_a_service_begins_is_heard() {
@@ -252,6 +251,7 @@ fn settled(status: &str) -> bool {
     pending.filter(|line| !line.ends_with("0000000000000000")).count() == 0 && asleep
 }
 
+/// With few file descriptors a service works, or says in a line why it does not.
 #[test]
 fn few_file_descriptors_are_enough_or_are_told() {
     let Some(broker) = broker() else { return };
