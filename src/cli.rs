@@ -13,6 +13,7 @@ mod output;
 mod place;
 mod run;
 mod scan;
+mod signals;
 mod test;
 mod topics;
 
@@ -23,6 +24,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::{CliError, Outcome};
 use output::Terminal;
+use signals::Signals;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -74,6 +76,8 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // First of all: whoever starts a service may stop it at any time.
+    let heard = signals::is_service(std::env::args_os().skip(1)).then(Signals::of_service);
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -82,7 +86,7 @@ pub fn main() -> ExitCode {
     let terminal = Terminal::new(cli.colour);
     let result = match cli.command {
         Command::Demo(args) => demo::main(&args, &terminal),
-        Command::Run(args) => run::main(&args, &terminal),
+        Command::Run(args) => run::main(&args, &terminal, heard.unwrap_or_else(Signals::of_service)),
         Command::Scan(args) => scan::main(&args, &terminal),
         Command::Check(args) => check::main(&args, &terminal),
         Command::Test(args) => test::main(&args, &terminal),

@@ -26,7 +26,12 @@ pub enum Outcome {
 impl Outcome {
     /// The process's exit code.
     pub fn code(self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    /// The same as a number.
+    pub fn number(self) -> u8 {
+        match self {
             Self::Done => 0,
             Self::Problems => 1,
             Self::Usage => 2,
@@ -34,7 +39,7 @@ impl Outcome {
             Self::Fenced => 4,
             Self::Deadline => 5,
             Self::Output => 6,
-        })
+        }
     }
 }
 

@@ -275,15 +275,15 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         for notice in notices {
             let event = match notice {
                 Notice::Assigned => {
-                    self.events.rebalanced("assigned");
+                    self.events.rebalanced("assigned", &self.source.moving());
                     Event::Assigned
                 }
                 Notice::Revoked => {
-                    self.events.rebalanced("revoked");
+                    self.events.rebalanced("revoked", &self.source.moving());
                     Event::Revoked
                 }
                 Notice::Lost => {
-                    self.events.rebalanced("lost");
+                    self.events.rebalanced("lost", &self.source.moving());
                     Event::Lost
                 }
                 Notice::Failed(reason) => Event::SourceFailed(reason),

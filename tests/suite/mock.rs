@@ -7,6 +7,7 @@
 
 mod cluster;
 mod lane;
+mod replay;
 mod rows;
 
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! An epoch's outputs on their way to the brokers, and what became of each.
 //!
 //! Owns enqueuing, waiting for the delivery reports, and telling which failure names the cause. What follows from it is
-//! `sink::transaction`'s and `pipeline::refusals`'s. Called by the parent for each transaction.
+//! `sink::transaction`'s and `pipeline::refusals`'s. Called by the parent for each transaction, and by `replay` for each batch.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ fn look<'t>(
     Ok(())
 }
 
-fn topics(epoch: &Epoch<ConsumerGroupMetadata>) -> impl Iterator<Item = &str> {
+fn topics(epoch: &Epoch<ConsumerGroupMetadata>) -> impl Iterator<Item = &str> + Clone {
     epoch.outputs.iter().map(|output| &*output.topic)
 }
 
@@ -88,37 +88,39 @@ fn send(
         record.key = output.key.as_deref();
         record.payload = output.value.as_deref();
         record.timestamp = output.timestamp_ms;
-        loop {
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((error, back)) => {
-                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-                    // The transaction has failed for what was sent before: the reports tell of what.
-                    if code == RDKafkaErrorCode::State {
-                        producer.purge(PurgeConfig::default().queue());
-                        deliver(producer, epoch, until)?;
-                        return Err(failed(
-                            producer,
-                            of_transaction(producer).unwrap_or(code),
-                            &output.topic,
-                        ));
-                    }
-                    if code != RDKafkaErrorCode::QueueFull {
-                        return Err(failed(producer, code, &output.topic));
-                    }
-                    if Instant::now() >= until {
-                        return Err(too_slow("the producer's queue stays full"));
-                    }
-                    producer.poll(REPORT_WAIT);
-                    record = back;
-                }
-            }
-        }
+        enqueue(producer, record, topics(epoch), until)?;
         if epoch.apart {
-            deliver(producer, epoch, until)?;
+            deliver(producer, topics(epoch), until)?;
         }
     }
-    deliver(producer, epoch, until)
+    deliver(producer, topics(epoch), until)
+}
+
+/// Hands a record to the client, which may have to send others first. `topics` are those of the whole transaction.
+pub(super) fn enqueue<'t>(
+    producer: &BaseProducer<SinkContext>,
+    mut record: BaseRecord<'_, [u8], [u8], ()>,
+    topics: impl Iterator<Item = &'t str> + Clone,
+    until: Instant,
+) -> Result<(), Failure> {
+    loop {
+        let Err((error, back)) = producer.send(record) else { return Ok(()) };
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        // The transaction has failed for what was sent before: the reports tell of what.
+        if code == RDKafkaErrorCode::State {
+            producer.purge(PurgeConfig::default().queue());
+            deliver(producer, topics, until)?;
+            return Err(failed(producer, of_transaction(producer).unwrap_or(code), back.topic));
+        }
+        if code != RDKafkaErrorCode::QueueFull {
+            return Err(failed(producer, code, back.topic));
+        }
+        if Instant::now() >= until {
+            return Err(too_slow("the producer's queue stays full"));
+        }
+        producer.poll(REPORT_WAIT);
+        record = back;
+    }
 }
 
 /// Headers as the client takes them.
@@ -128,10 +130,10 @@ pub(super) fn owned(headers: &[sink::Header]) -> OwnedHeaders {
     })
 }
 
-/// Waits for the reports.
-fn deliver(
+/// Waits for the reports of all that was enqueued.
+pub(super) fn deliver<'t>(
     producer: &BaseProducer<SinkContext>,
-    epoch: &Epoch<ConsumerGroupMetadata>,
+    topics: impl Iterator<Item = &'t str> + Clone,
     until: Instant,
 ) -> Result<(), Failure> {
     let (mut look_at, mut looks) = (Instant::now() + GONE_AFTER, 0);
@@ -147,7 +149,7 @@ fn deliver(
             producer.purge(PurgeConfig::default().queue().inflight());
         }
         if now >= look_at {
-            let gone = look(producer, topics(epoch), &mut BTreeSet::new()).err();
+            let gone = look(producer, topics.clone(), &mut BTreeSet::new()).err();
             looks = if gone.is_some() { looks + 1 } else { 0 };
             if let Some(failure) = gone.filter(|_| looks >= GONE_LOOKS) {
                 return Err(failure);
@@ -161,7 +163,7 @@ fn deliver(
     while producer.context().report().is_unexplained() && Instant::now() < patience {
         producer.poll(REPORT_WAIT);
     }
-    outcome(producer, topics(epoch))
+    outcome(producer, topics)
 }
 
 /// Aborts. The client waits for the reports of what it throws away, and only a poll takes them off its hands.
@@ -179,7 +181,7 @@ pub(super) fn abort(producer: &BaseProducer<SinkContext>, until: Instant) -> Kaf
 }
 
 /// What the reports that have come say of records to these topics.
-pub(super) fn outcome<'t>(
+fn outcome<'t>(
     producer: &BaseProducer<SinkContext>,
     topics: impl Iterator<Item = &'t str>,
 ) -> Result<(), Failure> {
