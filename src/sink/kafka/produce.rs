@@ -27,6 +27,8 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 const GONE_LOOKS: u32 = 2;
 /// … so far apart.
 const GONE_LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// Where a transaction has little time, the looks come within it all the same: after a third of it, and a sixth apart.
+const GONE_PARTS: (u32, u32) = (3, 6);
 /// An abort is tried for so long before what it waits for is looked after.
 const ABORT_SLICE: Duration = Duration::from_secs(1);
 /// How long the cause of a failure is waited for when all reports are there.
@@ -136,7 +138,9 @@ pub(super) fn deliver<'t>(
     topics: impl Iterator<Item = &'t str> + Clone,
     until: Instant,
 ) -> Result<(), Failure> {
-    let (mut look_at, mut looks) = (Instant::now() + GONE_AFTER, 0);
+    let begun = Instant::now();
+    let (after, pause) = look_times(until.saturating_duration_since(begun));
+    let (mut look_at, mut looks) = (begun + after, 0);
     let mut given_up = false;
     while producer.in_flight_count() > 0 {
         let now = Instant::now();
@@ -154,7 +158,7 @@ pub(super) fn deliver<'t>(
             if let Some(failure) = gone.filter(|_| looks >= GONE_LOOKS) {
                 return Err(failure);
             }
-            look_at = Instant::now() + GONE_LOOK_PAUSE;
+            look_at = Instant::now() + pause;
         }
         producer.poll(REPORT_WAIT);
     }
@@ -164,6 +168,11 @@ pub(super) fn deliver<'t>(
         producer.poll(REPORT_WAIT);
     }
     outcome(producer, topics)
+}
+
+/// When a topic is first looked for, and how long after a look the next one comes, when there is so much time for delivery.
+fn look_times(left: Duration) -> (Duration, Duration) {
+    (GONE_AFTER.min(left / GONE_PARTS.0), GONE_LOOK_PAUSE.min(left / GONE_PARTS.1))
 }
 
 /// Aborts. The client waits for the reports of what it throws away, and only a poll takes them off its hands.
@@ -231,4 +240,21 @@ fn failed(producer: &BaseProducer<SinkContext>, code: RDKafkaErrorCode, topic: &
         _ => Verdict::Abort,
     };
     Failure { verdict, why, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_topic_is_noticed_before_the_time_is_over() {
+        for (left, after, pause) in [(48_000, 5_000, 2_000), (6_000, 2_000, 1_000), (0, 0, 0)] {
+            let times = look_times(Duration::from_millis(left));
+            assert_eq!(times, (Duration::from_millis(after), Duration::from_millis(pause)), "{left} ms");
+        }
+        for left in (1..60_000).step_by(7).map(Duration::from_millis) {
+            let (after, pause) = look_times(left);
+            assert!(after + pause * (GONE_LOOKS - 1) < left, "{left:?}");
+        }
+    }
 }
