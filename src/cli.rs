@@ -40,7 +40,8 @@ Exit codes:
   3  Kafka cannot be reached, refuses, or failed for good
   4  another process has taken over a lane's identity
   5  the deadline for stopping passed; uncommitted records will be read again
-  6  standard output could not be written (a full disk): what was to be printed is not complete";
+  6  standard output could not be written (a full disk): what was to be printed is not complete
+  7  the group's offsets are not what this process has committed: find out who moved them";
 
 /// Detects signs of attacks in telemetry: SQL rules over Kafka, alerts exactly once.
 #[derive(Debug, Parser)]

@@ -21,6 +21,8 @@ pub enum Outcome {
     Deadline,
     /// What the command has to say could not be written.
     Output,
+    /// The group's offsets are not what this process has committed.
+    Contradicted,
 }
 
 impl Outcome {
@@ -39,6 +41,7 @@ impl Outcome {
             Self::Fenced => 4,
             Self::Deadline => 5,
             Self::Output => 6,
+            Self::Contradicted => 7,
         }
     }
 }

@@ -210,9 +210,11 @@ pub fn outcome(ends: &[LaneEnd]) -> Outcome {
             Exit::Fenced(why) => (Outcome::Fenced, why.clone()),
             Exit::Failed(why) => (Outcome::Kafka, why.clone()),
             Exit::Undeclared(why) => (Outcome::Usage, why.clone()),
+            Exit::Contradicted(why) => (Outcome::Contradicted, why.clone()),
         };
         let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable::line(&why, MESSAGE_COLUMNS_MAX));
         let rank = |outcome: Outcome| match outcome {
+            Outcome::Contradicted => 5,
             Outcome::Fenced => 4,
             Outcome::Kafka => 3,
             Outcome::Usage => 2,

@@ -4,6 +4,7 @@
 //! decides nothing hard itself: *when* is `cycle`'s, *what* is `engine`'s, Kafka is behind the `Source` and
 //! `Sink` ports. Called by `pipeline::service` on a thread of its own (I-10).
 
+mod ending;
 mod events;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use super::slot::Slot;
 use crate::sink::{Cause, Epoch, EpochEnd, Refusal, Sink};
 use crate::source::audit::Stamp;
 use crate::source::{Notice, Source, SourceError};
+use ending::exit_of;
 
 pub use events::{FindingNote, FloodNote, LaneEvents, ParkNote};
 
@@ -325,7 +327,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             && due
             && let Err(error) = self.with_patience(|source| source.audit(ended.number))
         {
-            return Some(Exit::Failed(error.to_string()));
+            return Some(exit_of(&error));
         }
         let end = self.refusals.judge(&ended, &flight.left, self.now());
         self.cycle.narrow(self.refusals.limit());
@@ -387,8 +389,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             };
             match done {
                 Ok(()) => {}
-                Err(error @ SourceError::NoStart { .. }) => return Some(Exit::Undeclared(error.to_string())),
-                Err(error) => return Some(Exit::Failed(error.to_string())),
+                Err(error) => return Some(exit_of(&error)),
             }
         }
         None

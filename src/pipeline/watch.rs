@@ -444,7 +444,7 @@ impl LaneEvents for Watch {
     fn left(&mut self, exit: &Exit) {
         match exit {
             Exit::Stopped | Exit::Deadline => self.turn_to(LaneState::Stopped),
-            Exit::Fenced(why) | Exit::Failed(why) | Exit::Undeclared(why) => {
+            Exit::Fenced(why) | Exit::Failed(why) | Exit::Undeclared(why) | Exit::Contradicted(why) => {
                 self.observed.health.error("lane_failed", why);
                 tracing::error!(lane = self.lane, why, "A lane cannot go on.");
                 self.turn_to(LaneState::Failed);

@@ -364,6 +364,7 @@ fn a_topic_that_is_made_anew_after_it_was_missing_is_not_read_on() {
     stage.reaches(&mut running, "a", 0, 30);
     let (exit, log) = running.terminate();
     assert_eq!(exit.code(), Some(0), "{log}");
+    assert!(log.contains(&format!("count=1 partitions=\"{a}/0 at 0\"")), "a start says who did: {log}");
     let alerts = broker.committed_now(&stage.topic("alerts"));
     assert_eq!(alerts.iter().filter(|alert| identity(alert).0.1 == a).count(), 10 + 30);
 }

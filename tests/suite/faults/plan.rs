@@ -155,7 +155,7 @@ impl Plan {
         let way = ways[random.next(ways.len())];
         let protocol = if random.next(3) == 0 { "consumer" } else { "classic" };
         let transactional = random.next(2) == 0;
-        let processes = 1 + random.next(2);
+        let processes = 2 + usize::from(random.next(3) == 0);
         // A broker takes its time to come back: one such fault is enough, and not with transactions that time out soon.
         let fits = |kind: Kind| {
             let slow = kind == Kind::KillBroker || sure == Kind::KillBroker && kind.is_impatient();

@@ -57,6 +57,8 @@ pub struct Round<'b> {
     pub own: &'b OwnBroker,
     pub proxy: &'b Proxy,
     pub setup: Setup,
+    /// Transactions time out soon.
+    pub impatient: bool,
     pub processes: Vec<Process>,
     pub input: Input,
     /// What happened, for people.
@@ -151,6 +153,7 @@ impl<'b> Round<'b> {
             refusals: plan.has(Kind::Forbid) || plan.has(Kind::ChangePassword),
             faulty: plan.has(Kind::BadReload),
             outages: plan.has(Kind::KillBroker) || plan.is_impatient(),
+            impatient: plan.is_impatient(),
             polls_missed: plan.has(Kind::MissPolls),
             started: 0,
             revived: 0,

@@ -6,12 +6,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use super::plan::{Kind, POLL_INTERVAL_MS, Random, SESSION_MS, TRANSACTION_MS_SHORT};
-use super::proxy::{END_TRANSACTION, FETCH_OFFSETS, Harm};
+use super::proxy::{END_TRANSACTION, FETCH_OFFSETS, Harm, PRODUCE};
 use super::refuse;
 use super::round::{RECORDS_EACH, Round};
 
 /// The places in a transaction where a process can die.
-const CRASHES: [&str; 8] = [
+const CRASHES: [&str; 12] = [
     "before:Begin",
     "after:Begin",
     "before:Produce",
@@ -20,7 +20,15 @@ const CRASHES: [&str; 8] = [
     "after:SendOffsets",
     "before:Commit",
     "after:Commit",
+    "before:Replace",
+    "after:Replace",
+    // These two only where transactions time out soon, and can be held back.
+    "before:Abort",
+    "after:Abort",
 ];
+/// Connections are cut again when nothing came of it.
+const CUT_PAUSE: Duration = Duration::from_secs(3);
+const CRASHES_ANYWHERE: usize = CRASHES.len() - 2;
 const ABORTED: i32 = 6;
 /// SIGTERM.
 const TERMINATED: i32 = 15;
@@ -51,7 +59,9 @@ pub fn strike(round: &mut Round<'_>, kind: Kind, random: &mut Random) {
     match kind {
         Kind::Kill => kill(round, at, random),
         Kind::Crash => {
-            let place = format!("{}:{}", CRASHES[random.next(CRASHES.len())], 1 + random.next(3));
+            let aborts = round.impatient && round.proxy.reads;
+            let places = if aborts { CRASHES.len() } else { CRASHES_ANYWHERE };
+            let place = format!("{}:{}", CRASHES[random.next(places)], 1 + random.next(3));
             crash(round, at, &place);
         }
         Kind::StandStill => stand_still(round, at),
@@ -98,10 +108,23 @@ fn crash(round: &mut Round<'_>, at: usize, place: &str) {
     round.note(place);
     round.put_down(at);
     round.restart(at, Some(place));
+    let mut cut: Option<Instant> = None;
     round.work_until("it dies at the named point", Some(at), |round| {
         if round.processes[at].running.runs() {
+            // What makes it abort, or replace its producer.
+            if place.contains("Abort") && !round.proxy.is_armed() && !round.proxy.is_holding() {
+                let name = round.processes[at].instance.clone();
+                round.proxy.arm(PRODUCE, Some(&name), Harm::Hold);
+            } else if place.contains("Replace")
+                && round.holds(at)
+                && cut.is_none_or(|cut| cut.elapsed() > CUT_PAUSE)
+            {
+                round.proxy.cut();
+                cut = Some(Instant::now());
+            }
             return false;
         }
+        round.proxy.release();
         let there = round.processes[at].running.wait().signal() == Some(ABORTED);
         // It may also have been fenced for what came before.
         round.restart(at, if there { None } else { Some(place) });
