@@ -14,6 +14,7 @@ mod place;
 mod run;
 mod scan;
 mod sigma;
+mod signals;
 mod test;
 mod topics;
 
@@ -24,6 +25,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::{CliError, Outcome};
 use output::Terminal;
+use signals::Signals;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -39,7 +41,8 @@ Exit codes:
   3  Kafka cannot be reached, refuses, or failed for good
   4  another process has taken over a lane's identity
   5  the deadline for stopping passed; uncommitted records will be read again
-  6  standard output could not be written (a full disk): what was to be printed is not complete";
+  6  standard output could not be written (a full disk): what was to be printed is not complete
+  7  the group's offsets are not what this process has committed: find out who moved them";
 
 /// Detects signs of attacks in telemetry: SQL rules over Kafka, alerts exactly once.
 #[derive(Debug, Parser)]
@@ -77,6 +80,8 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // First of all: whoever starts a service may stop it at any time.
+    let heard = signals::is_service(std::env::args_os().skip(1)).then(Signals::of_service);
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -85,7 +90,7 @@ pub fn main() -> ExitCode {
     let terminal = Terminal::new(cli.colour);
     let result = match cli.command {
         Command::Demo(args) => demo::main(&args, &terminal),
-        Command::Run(args) => run::main(&args, &terminal),
+        Command::Run(args) => run::main(&args, &terminal, heard.unwrap_or_else(Signals::of_service)),
         Command::Scan(args) => scan::main(&args, &terminal),
         Command::Check(args) => check::main(&args, &terminal),
         Command::Test(args) => test::main(&args, &terminal),

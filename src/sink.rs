@@ -46,13 +46,17 @@ pub struct Epoch<G> {
     pub group: Option<G>,
     /// Each output is sent by itself, so that none is refused for what it shares a batch with.
     pub apart: bool,
+    /// So many times half as large as the configuration says are the batches that the outputs are sent in.
+    pub batches_halved: u32,
 }
 
 /// What the brokers refuse an epoch for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// An output to this topic, for itself: too large, invalid.
+    /// An output to this topic, for itself: it is invalid.
     Record(Arc<str>),
+    /// An output to this topic, or the batch that it was sent in: it is too large.
+    Size(Arc<str>),
     /// This topic: no right to write to it, or it is not there.
     Topic(Arc<str>),
     /// Its outputs were not delivered in the time that a transaction has.

@@ -182,6 +182,10 @@ pub trait Source {
         records_max: usize,
         take: &mut dyn FnMut(&RecordRef<'_>) -> ControlFlow<()>,
     ) -> Vec<Notice>;
+    /// The partitions that the last `Assigned`, `Revoked` or `Lost` is about, until that is carried out.
+    fn moving(&self) -> Vec<(Arc<str>, i32)> {
+        Vec::new()
+    }
     /// Takes the partitions of the last `Assigned`.
     fn assign(&mut self) -> Result<(), SourceError>;
     /// Gives back the partitions of the last `Revoked` or `Lost`.

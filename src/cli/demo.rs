@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
 use super::run;
+use super::signals::Signals;
 use crate::config::Config;
 use crate::config::broker::GroupProtocol;
 use crate::demo::broker::{BrokerError, MockBroker, Shipper};
@@ -104,8 +105,7 @@ pub fn main(args: &DemoArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     config.input.look_interval_ms = 0;
     let slot = Slot::new(Arc::clone(&compiled), "", wall_clock());
     let service = Service::new(Arc::new(config), slot, "demo");
-    let stop = Stop::default();
-    run::signals(&stop)?;
+    let stop = Signals::of_command()?.stop;
 
     let (notes, inbox) = channel();
     let (pace, paced) = channel();

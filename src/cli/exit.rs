@@ -21,12 +21,19 @@ pub enum Outcome {
     Deadline,
     /// What the command has to say could not be written.
     Output,
+    /// The group's offsets are not what this process has committed.
+    Contradicted,
 }
 
 impl Outcome {
     /// The process's exit code.
     pub fn code(self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    /// The same as a number.
+    pub fn number(self) -> u8 {
+        match self {
             Self::Done => 0,
             Self::Problems => 1,
             Self::Usage => 2,
@@ -34,7 +41,8 @@ impl Outcome {
             Self::Fenced => 4,
             Self::Deadline => 5,
             Self::Output => 6,
-        })
+            Self::Contradicted => 7,
+        }
     }
 }
 

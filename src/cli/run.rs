@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal, plural};
 use super::place::Place;
+use super::signals::Signals;
 use crate::api;
 use crate::diagnostic::Diagnostic;
 use crate::observe::log;
@@ -16,7 +17,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::Compiled;
 use crate::pipeline::lane::Stop;
 use crate::pipeline::load::Sound;
-use crate::pipeline::reload::{self, Reload, Wake};
+use crate::pipeline::reload::{self, Reload};
 use crate::pipeline::service::{LaneEnd, Service, ServiceError};
 use crate::pipeline::slot::Slot;
 use crate::pipeline::watch::{Observed, Watch};
@@ -24,9 +25,9 @@ use crate::printable;
 use crate::record::wall_clock;
 use crate::rules::{Loaded, RuleLimits, RuleSet};
 
-/// File descriptors of a process beside those of its lanes, and of a lane. This is for one or two brokers: each one more
+/// File descriptors of a process beside those of its lanes and those that listening for signals has taken, and of a lane. This is for one or two brokers: each one more
 /// costs a lane 6.
-const DESCRIPTORS_MIN: usize = 40;
+const DESCRIPTORS_MIN: usize = 34;
 const DESCRIPTORS_OF_A_LANE_MIN: usize = 24;
 /// The system's numbers of "too many open files": of the process, of the system.
 const TOO_MANY_FILES: [i32; 2] = [24, 23];
@@ -53,19 +54,19 @@ pub struct RunArgs {
     instance: Option<String>,
 }
 
-/// Runs until it is stopped.
-pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
+/// Runs until it is stopped. That signals cannot be listened for is told here: too few file descriptors may be why.
+pub fn main(
+    args: &RunArgs,
+    terminal: &Terminal,
+    signals: Result<Signals, CliError>,
+) -> Result<Outcome, CliError> {
     let config = Arc::new(args.place.config()?);
     log::init(&config.log, terminal.colour_err).map_err(|error| CliError::usage(error.to_string()))?;
     for warning in config.warnings() {
         tracing::warn!(code = warning.code.id, "{warning}");
     }
     descriptors(config.lanes.resolved())?;
-    // Before anything is read: a SIGHUP then asks for a look, and never ends the process.
-    let wake = Wake::default();
-    hangups(&wake)?;
-    let stop = Stop::default();
-    signals(&stop)?;
+    let signals = signals?;
     let instance = instance(args.instance.clone().or_else(|| std::env::var("NOROSHI_INSTANCE").ok()))?;
     // What is wrong with the configuration must not hide what is wrong with the pipeline.
     let started = reload::start(&args.place.pipeline, &RuleLimits::from(&config.limits));
@@ -86,6 +87,8 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let slot = Slot::new(Arc::new(compiled), looked.content(), wall_clock());
     let service = Arc::new(Service::new(Arc::clone(&config), Arc::clone(&slot), &instance));
     tracing::info!(brokers = config.kafka.bootstrap_servers.join(","), "Noroshi looks at the broker.");
+    signals.attend();
+    let Signals { stop, wake, .. } = signals;
     if !preflight(&service, &stop)? {
         tracing::info!("Noroshi ends before it has begun.");
         return Ok(Outcome::Done);
@@ -132,17 +135,23 @@ pub fn main(args: &RunArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
 /// what cannot even begin fails in many ways, few of which say why.
 pub fn descriptors(lanes: u32) -> Result<(), CliError> {
     let needed = DESCRIPTORS_MIN + DESCRIPTORS_OF_A_LANE_MIN * lanes as usize;
+    spare(needed).map_err(|open| {
+        CliError::usage(format!(
+            "{open} of at least {needed} file descriptors can be opened, which {} take: raise `ulimit -n` \
+             (LimitNOFILE= of systemd)",
+            plural(lanes as usize, "lane")
+        ))
+    })
+}
+
+/// Whether so many file descriptors can be opened; the error is how many can.
+pub fn spare(needed: usize) -> Result<(), usize> {
     let mut open = Vec::new();
     while open.len() < needed {
         match std::fs::File::open("/dev/null") {
             Ok(file) => open.push(file),
             Err(error) if error.raw_os_error().is_some_and(|number| TOO_MANY_FILES.contains(&number)) => {
-                return Err(CliError::usage(format!(
-                    "{} of at least {needed} file descriptors can be opened, which {} take: raise `ulimit -n` \
-                     (LimitNOFILE= of systemd)",
-                    open.len(),
-                    plural(lanes as usize, "lane")
-                )));
+                return Err(open.len());
             }
             // It is not there; that is nobody's fault here.
             Err(_) => break,
@@ -201,9 +210,11 @@ pub fn outcome(ends: &[LaneEnd]) -> Outcome {
             Exit::Fenced(why) => (Outcome::Fenced, why.clone()),
             Exit::Failed(why) => (Outcome::Kafka, why.clone()),
             Exit::Undeclared(why) => (Outcome::Usage, why.clone()),
+            Exit::Contradicted(why) => (Outcome::Contradicted, why.clone()),
         };
         let _ = writeln!(err, "noroshi: lane {}: {}", end.lane, printable::line(&why, MESSAGE_COLUMNS_MAX));
         let rank = |outcome: Outcome| match outcome {
+            Outcome::Contradicted => 5,
             Outcome::Fenced => 4,
             Outcome::Kafka => 3,
             Outcome::Usage => 2,
@@ -239,57 +250,4 @@ fn instance(given: Option<String>) -> Result<String, CliError> {
         )));
     }
     Ok(name.to_owned())
-}
-
-/// Asks for a look at the files at each SIGHUP.
-fn hangups(wake: &Wake) -> Result<(), CliError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wake = wake.clone();
-    let failed = |error: std::io::Error| CliError::usage(format!("cannot listen for signals: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let mut hangup = {
-        let _guard = runtime.enter();
-        signal(SignalKind::hangup()).map_err(failed)?
-    };
-    let body = move || {
-        runtime.block_on(async {
-            while hangup.recv().await.is_some() {
-                wake.ask();
-            }
-        });
-    };
-    std::thread::Builder::new().name("hangups".into()).spawn(body).map(drop).map_err(failed)
-}
-
-/// Asks to stop at SIGTERM and SIGINT; the second signal leaves at once, even when a lane is stuck.
-pub fn signals(stop: &Stop) -> Result<(), CliError> {
-    let stop = stop.clone();
-    let failed = |error: std::io::Error| CliError::usage(format!("cannot listen for signals: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let ready = {
-        let _guard = runtime.enter();
-        use tokio::signal::unix::{SignalKind, signal};
-        (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?)
-    };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            let (mut terminate, mut interrupt) = ready;
-            runtime.block_on(async {
-                loop {
-                    tokio::select! {
-                        _ = terminate.recv() => {}
-                        _ = interrupt.recv() => {}
-                    }
-                    stop.ask();
-                    if stop.asked() == 1 {
-                        tracing::info!(
-                            "Stopping: the open epoch is finished first. A second signal stops at once."
-                        );
-                    }
-                }
-            });
-        })
-        .map_err(failed)?;
-    Ok(())
 }

@@ -372,8 +372,8 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
     if timeless > 0 {
         let _ = writeln!(err, "{timeless} events without a readable time: they have the time of this scan");
     }
-    for (hint, count) in tally.sources.iter().flat_map(|source| &source.unlike_format) {
-        let _ = writeln!(err, "{}", unlike(*count, hint));
+    for (hint, found) in tally.sources.iter().flat_map(|source| &source.unlike) {
+        let _ = writeln!(err, "{}", unlike(found.count, hint));
     }
     for reject in &scan.rejects {
         let _ = writeln!(err, "rejected: {}", printable::line(reject, MESSAGE_COLUMNS_MAX));

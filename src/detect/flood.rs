@@ -1,6 +1,8 @@
-//! The alert about a source whose records are mostly rejected.
+//! The alert about a partition of a source whose records are mostly rejected.
 //!
-//! Owns the built-in rule and what its alert shows: counts, and where the flood was noticed; nothing of any record. When
+//! Owns the built-in rule and what its alert shows: counts, and where the flood was noticed; nothing of any record. Each
+//! partition is counted by itself, so each has an alert of its own, with an id of its own: readers that drop what has an
+//! id that they know drop the same alert, and never another partition's. When
 //! rejects are a flood is `pipeline::flood`'s to say. Called by `pipeline::lane`.
 
 use std::sync::LazyLock;
@@ -8,7 +10,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 
 use super::alert::headers::HeaderTemplate;
-use super::alert::{Alert, AlertInput, AlertLimits, Tlp, build_as, source_alert_id};
+use super::alert::{Alert, AlertInput, AlertLimits, Tlp, build_as, partition_alert_id};
 use crate::normalise::schema::Table;
 use crate::record::{OrgId, Position, TimeMicros};
 use crate::rules::meta::{RuleLevel, RuleMeta, RuleScope, RuleStatus};
@@ -39,7 +41,7 @@ static RULE: LazyLock<RuleMeta> = LazyLock::new(|| {
     license: None,
     version: Some(RULE_VERSION.into()),
     scope: RuleScope::PerOrg,
-    entity: vec!["source".into()],
+    entity: vec!["source".into(), "topic".into(), "partition".into()],
     suppress: None,
     tests: Vec::new(),
 }
@@ -72,8 +74,8 @@ pub struct FloodInput<'a> {
     pub ingest_time: Option<TimeMicros>,
     /// The alert's own time.
     pub now: TimeMicros,
-    /// The window that the alert is for: with the source it makes the alert's id, whichever partition and record it
-    /// was noticed with. In milliseconds.
+    /// The window that the alert is for: with source, topic and partition it makes the alert's id, whichever record it was
+    /// noticed with. In milliseconds.
     pub window_start_ms: i64,
     /// Length of the window.
     pub window_ms: u64,
@@ -102,7 +104,9 @@ pub fn reject_flood(input: &FloodInput<'_>) -> Alert {
     {
         output.insert(name.to_owned(), value);
     }
-    let id = source_alert_id(RULE_ID, RULE_VERSION, input.org_id, input.source, input.window_start_ms);
+    let partition = (&*input.position.topic, input.position.partition);
+    let rule = (RULE_ID, RULE_VERSION);
+    let id = partition_alert_id(rule, input.org_id, input.source, partition, input.window_start_ms);
     let alert = AlertInput {
         rule: &RULE,
         rule_version: RULE_VERSION,
@@ -131,9 +135,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_alert_is_about_the_source_and_its_window() {
-        let made = |org: &str, source: &str, window_start_ms, offset| {
-            let position = Position { topic: "in.power".into(), partition: 2, offset, index: 0 };
+    fn the_alert_is_about_a_partition_of_the_source_and_its_window() {
+        let made = |org: &str, source: &str, (topic, partition): (&str, i32), window_start_ms, offset| {
+            let position = Position { topic: topic.into(), partition, offset, index: 0 };
             reject_flood(&FloodInput {
                 org_id: &OrgId::new(org),
                 org_name: "Power",
@@ -150,13 +154,18 @@ mod tests {
                 headers: &[],
             })
         };
-        let alert = made("power", "windows", 1_789_999_800_000, 7);
+        let alert = made("power", "windows", ("in.power", 2), 1_789_999_800_000, 7);
         let value: Value = serde_json::from_slice(&alert.value).expect("JSON");
-        assert_eq!(alert.key, b"power|windows");
+        assert_eq!(alert.key, b"power|windows|in.power|2");
         for (pointer, expect) in [
             ("/class_uid", json!(2004)),
             ("/severity", json!("High")),
-            ("/message", json!("Most records of a source cannot be read (source=windows)")),
+            (
+                "/message",
+                json!(
+                    "Most records of a source cannot be read (source=windows, topic=in.power, partition=2)"
+                ),
+            ),
             ("/metadata/tenant_uid", json!("power")),
             ("/finding_info/uid", json!(alert.id.to_string())),
             ("/finding_info/analytic/uid", json!(RULE_ID)),
@@ -171,13 +180,17 @@ mod tests {
         let schema = jsonschema::validator_for(&schema).expect("a schema");
         let wrong: Vec<String> = schema.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(wrong.is_empty(), "{wrong:?}");
-        for (org, source, window, offset, same) in [
-            ("power", "windows", 1_789_999_800_000, 9_999, true),
-            ("power", "windows", 1_790_000_100_000, 7, false),
-            ("power", "ids", 1_789_999_800_000, 7, false),
-            ("rail", "windows", 1_789_999_800_000, 7, false),
+        for (org, source, place, window, offset, same) in [
+            // The same partition's, noticed with another record: one that began anew has counted from there.
+            ("power", "windows", ("in.power", 2), 1_789_999_800_000, 9_999, true),
+            ("power", "windows", ("in.power", 2), 1_790_000_100_000, 7, false),
+            ("power", "windows", ("in.power", 3), 1_789_999_800_000, 7, false),
+            ("power", "windows", ("in.power.b", 2), 1_789_999_800_000, 7, false),
+            ("power", "ids", ("in.power", 2), 1_789_999_800_000, 7, false),
+            ("rail", "windows", ("in.power", 2), 1_789_999_800_000, 7, false),
         ] {
-            assert_eq!(made(org, source, window, offset).id == alert.id, same, "{org} {source} {window}");
+            let is_same = made(org, source, place, window, offset).id == alert.id;
+            assert_eq!(is_same, same, "{org} {source} {place:?} {window}");
         }
     }
 }

@@ -97,6 +97,8 @@ pub enum Exit {
     Failed(String),
     /// Cannot begin: the configuration leaves open where.
     Undeclared(String),
+    /// What it believes is committed is not what the broker has.
+    Contradicted(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

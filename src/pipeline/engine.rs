@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 use search::Matched;
 pub use search::{Searched, Spoilt};
 use tally::Made;
-pub use tally::{SourceTally, Tally};
+pub use tally::{Place, SourceTally, Tally, Unlike};
 
 use super::definition::Pipeline;
 use crate::config::Limits;

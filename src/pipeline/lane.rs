@@ -4,6 +4,7 @@
 //! decides nothing hard itself: *when* is `cycle`'s, *what* is `engine`'s, Kafka is behind the `Source` and
 //! `Sink` ports. Called by `pipeline::service` on a thread of its own (I-10).
 
+mod ending;
 mod events;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use super::slot::Slot;
 use crate::sink::{Cause, Epoch, EpochEnd, Refusal, Sink};
 use crate::source::audit::Stamp;
 use crate::source::{Notice, Source, SourceError};
+use ending::exit_of;
 
 pub use events::{FindingNote, FloodNote, LaneEvents, ParkNote};
 
@@ -275,15 +277,15 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         for notice in notices {
             let event = match notice {
                 Notice::Assigned => {
-                    self.events.rebalanced("assigned");
+                    self.events.rebalanced("assigned", &self.source.moving());
                     Event::Assigned
                 }
                 Notice::Revoked => {
-                    self.events.rebalanced("revoked");
+                    self.events.rebalanced("revoked", &self.source.moving());
                     Event::Revoked
                 }
                 Notice::Lost => {
-                    self.events.rebalanced("lost");
+                    self.events.rebalanced("lost", &self.source.moving());
                     Event::Lost
                 }
                 Notice::Failed(reason) => Event::SourceFailed(reason),
@@ -325,7 +327,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             && due
             && let Err(error) = self.with_patience(|source| source.audit(ended.number))
         {
-            return Some(Exit::Failed(error.to_string()));
+            return Some(exit_of(&error));
         }
         let end = self.refusals.judge(&ended, &flight.left, self.now());
         self.cycle.narrow(self.refusals.limit());
@@ -387,8 +389,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             };
             match done {
                 Ok(()) => {}
-                Err(error @ SourceError::NoStart { .. }) => return Some(Exit::Undeclared(error.to_string())),
-                Err(error) => return Some(Exit::Failed(error.to_string())),
+                Err(error) => return Some(exit_of(&error)),
             }
         }
         None
@@ -420,13 +421,13 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
             (source.records, source.bytes) = read.get(&at).copied().unwrap_or_default();
         }
         let left = self.refusals.leaves(read.values().map(|(records, _)| records).sum(), &outputs);
-        let apart = left.apart;
+        let Left { apart, batches_halved, .. } = left;
         self.flight = Some(Flight { tally, notes, since, left });
         self.last = number;
         let stamp = |birth| Stamp { epoch: number, birth, ..self.me.clone() }.to_string();
         let births = offsets.iter().map(|(topic, partition, _)| self.source.birth(topic, *partition));
         let stamps = births.map(stamp).collect();
-        self.sink.submit(Epoch { number, outputs, offsets, stamps, group, apart });
+        self.sink.submit(Epoch { number, outputs, offsets, stamps, group, apart, batches_halved });
         match self.open.waiting() {
             0 => None,
             // It is full from the beginning: nothing is read before these are through.

@@ -30,6 +30,8 @@ pub(super) struct Left {
     pub(super) records: u64,
     /// Its outputs are sent one by one.
     pub(super) apart: bool,
+    /// How often the batches that they are sent in are halved.
+    pub(super) batches_halved: u32,
     /// Topics of organisations that are tried again, if it has outputs for them.
     pub(super) tries: Vec<Arc<str>>,
 }
@@ -77,7 +79,12 @@ impl Refusals {
     /// An epoch of so many records, with these outputs, leaves.
     pub(super) fn leaves(&self, records: u64, outputs: &[Output]) -> Left {
         let tried = self.parks.tried().filter(|topic| outputs.iter().any(|output| output.topic == **topic));
-        Left { records, apart: self.narrow.apart(records), tries: tried.cloned().collect() }
+        Left {
+            records,
+            apart: self.narrow.apart(records),
+            batches_halved: self.narrow.batches_halved(),
+            tries: tried.cloned().collect(),
+        }
     }
 
     /// An epoch has ended: what that is for the cycle.
@@ -97,8 +104,9 @@ impl Refusals {
     fn refused(&mut self, refusal: &Refusal, ended: &Ended, left: &Left, now: Millis) -> EpochEnd {
         let Refusal { cause, why } = refusal;
         let found = match cause {
-            Cause::Record(topic) => {
-                let flown = Flown { records: left.records, apart: left.apart, offsets: &ended.offsets };
+            Cause::Record(topic) | Cause::Size(topic) => {
+                let size = matches!(cause, Cause::Size(_));
+                let flown = Flown { records: left.records, apart: left.apart, size, offsets: &ended.offsets };
                 self.narrow.refused(flown, self.letters.contains(&**topic), why)
             }
             Cause::TooSlow => self.narrow.too_slow(left.records),

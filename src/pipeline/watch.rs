@@ -4,15 +4,18 @@
 //! made by `cli::run`.
 
 mod blocked;
+mod oddities;
 mod outage;
 mod parked;
 mod troubles;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::blocked::Blocked;
+use self::oddities::Oddities;
 use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use self::parked::Parked;
 use super::cycle::Exit;
@@ -20,7 +23,7 @@ use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, FloodNote, LaneEvents, ParkNote};
 use super::slot::Generation;
 use crate::config::Config;
-use crate::decode::{Hint, RejectCode};
+use crate::decode::RejectCode;
 use crate::detect::flood;
 use crate::observe::health::{
     Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
@@ -33,6 +36,8 @@ use crate::source::troubles::TroubleNote;
 
 /// How often positions are copied out for `/status`.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// Partitions that a line of the log names.
+const LISTED_MAX: usize = 8;
 /// A lane blocks longest in a rewind or an assignment that the broker does not answer: tries times 30 s.
 const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(180);
 
@@ -102,6 +107,16 @@ fn renamed(observed: Observed, generation: &Generation) -> Observed {
     Observed { metrics: observed.metrics.renamed(&sources, &tables), ..observed }
 }
 
+/// Partitions for people, not more than a line has room for.
+fn listed(partitions: &[(Arc<str>, i32)]) -> String {
+    let named = partitions.iter().take(LISTED_MAX).map(|(topic, partition)| format!("{topic}/{partition}"));
+    let mut listed = named.collect::<Vec<_>>().join(", ");
+    if partitions.len() > LISTED_MAX {
+        let _ = write!(listed, " and {} more", partitions.len() - LISTED_MAX);
+    }
+    listed
+}
+
 /// Makes the series that rates are taken of, at 0: rejects, alerts and errors of rules.
 fn foresee(metrics: &Metrics, compiled: &Compiled) {
     metrics.foresee_rejects(RejectCode::ALL.iter().map(|code| code.as_str()));
@@ -130,9 +145,8 @@ pub struct Watch {
     held_back: BTreeSet<(String, i32)>,
     /// What is wrong with topics and partitions.
     troubles: Vec<TroubleNote>,
-    /// What has been told of events that do not look like their source's format: once each.
-    unlike: BTreeSet<(usize, Hint)>,
-    timeless: BTreeSet<usize>,
+    /// What has been told of events that are read otherwise than meant.
+    oddities: Oddities,
     /// Sources that were told to be in flood.
     flooded: BTreeSet<usize>,
     /// Organisations that are parked.
@@ -160,8 +174,7 @@ impl Watch {
             owned: BTreeSet::new(),
             held_back: BTreeSet::new(),
             troubles: Vec::new(),
-            unlike: BTreeSet::new(),
-            timeless: BTreeSet::new(),
+            oddities: Oddities::default(),
             flooded: BTreeSet::new(),
             parked: Parked::default(),
             trouble: None,
@@ -175,44 +188,6 @@ impl Watch {
         self.observed.health.broker_answers();
         if let Some(took) = self.outage.answered(Instant::now()) {
             tracing::info!(lane = self.lane, "Kafka answers again after {} s.", took.as_secs());
-        }
-    }
-
-    /// Says once of each source and shape that its events are in no table because they are of another format, and once of
-    /// each source that an event has no time.
-    fn tell_unlike(&mut self, tally: &Tally) {
-        for (at, source) in tally.sources.iter().enumerate() {
-            let id = &*self.compiled.pipeline.sources[at].id;
-            let lane = self.lane;
-            let first = source.unlike_at.iter().filter(|(hint, _)| self.unlike.insert((at, **hint)));
-            for (hint, (topic, partition, offset)) in first {
-                let what = format!(
-                    "an event of the source {id} is in no table: {topic}/{partition}/{offset} {hint}"
-                );
-                self.observed.health.error("unlike_format", &what);
-                let topic = &**topic;
-                tracing::warn!(
-                    lane,
-                    source = id,
-                    topic,
-                    partition,
-                    offset,
-                    "An event is in no table: it {hint}."
-                );
-            }
-            if let Some((topic, partition, offset)) = &source.timeless_at
-                && self.timeless.insert(at)
-            {
-                let topic = &**topic;
-                tracing::warn!(
-                    lane,
-                    source = id,
-                    topic,
-                    partition,
-                    offset,
-                    "An event has no time that can be read: it gets its record's. `noroshi scan --output rows` shows why."
-                );
-            }
         }
     }
 
@@ -338,7 +313,7 @@ impl LaneEvents for Watch {
                 metrics.epoch(Outcome::Committed, age);
                 self.epochs += 1;
                 self.count(tally);
-                self.tell_unlike(tally);
+                self.oddities.tell(self.lane, &self.observed, &self.compiled.pipeline, tally);
                 self.answered();
             }
             EpochEnd::Rewound(why)
@@ -364,14 +339,20 @@ impl LaneEvents for Watch {
         tracing::info!(lane = self.lane, records, "Open work is discarded; its records are read again.");
     }
 
-    fn rebalanced(&mut self, kind: &'static str) {
+    fn rebalanced(&mut self, kind: &'static str, moved: &[(Arc<str>, i32)]) {
         let counted = match kind {
             "assigned" => Rebalance::Assigned,
             "revoked" => Rebalance::Revoked,
             _ => Rebalance::Lost,
         };
         self.observed.metrics.rebalance(counted);
-        tracing::info!(lane = self.lane, kind, "The group moved partitions.");
+        tracing::info!(
+            lane = self.lane,
+            kind,
+            count = moved.len(),
+            partitions = listed(moved),
+            "The group moved partitions."
+        );
         if self.state == LaneState::Joining {
             self.answered();
             self.turn_to(LaneState::Running);
@@ -451,9 +432,7 @@ impl LaneEvents for Watch {
         self.observed.runs(generation);
         self.compiled = Arc::clone(&generation.compiled);
         self.generation = generation.number;
-        // Which source an index means, and its format, may be others now.
-        self.unlike.clear();
-        self.timeless.clear();
+        self.oddities.clear();
         self.shown_at = None;
         tracing::debug!(lane = self.lane, generation = generation.number, "The lane runs a newer rule set.");
     }
@@ -465,7 +444,7 @@ impl LaneEvents for Watch {
     fn left(&mut self, exit: &Exit) {
         match exit {
             Exit::Stopped | Exit::Deadline => self.turn_to(LaneState::Stopped),
-            Exit::Fenced(why) | Exit::Failed(why) | Exit::Undeclared(why) => {
+            Exit::Fenced(why) | Exit::Failed(why) | Exit::Undeclared(why) | Exit::Contradicted(why) => {
                 self.observed.health.error("lane_failed", why);
                 tracing::error!(lane = self.lane, why, "A lane cannot go on.");
                 self.turn_to(LaneState::Failed);

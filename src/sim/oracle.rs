@@ -129,11 +129,13 @@ impl State {
             Exit::Fenced(_) => "exit: fenced",
             Exit::Failed(_) => "exit: failed",
             Exit::Undeclared(_) => "exit: undeclared",
+            Exit::Contradicted(_) => "exit: contradicted",
         });
-        let Exit::Failed(why) = exit else { return };
+        let (Exit::Failed(why) | Exit::Contradicted(why)) = exit else { return };
         self.oracle.doubled |= self.covered.contains_key("doubled");
         let same_name = self.oracle.doubled && why.contains("same identity");
-        if why.contains("docs/guarantees.md") && !same_name {
+        let contradicted = matches!(exit, Exit::Contradicted(_));
+        if contradicted && !same_name {
             self.violation(format!("lane {lane} stopped for a contradiction: {why}"));
         } else if self.now > CHAOS_MS + HEALED_MS {
             self.violation(format!("lane {lane} failed long after the last fault: {why}"));

@@ -18,9 +18,17 @@ use crate::sink::carry::{Calls, Carry, CarryLimits, Failure, Left, Step};
 use crate::sink::transaction::{Call, Verdict};
 use crate::sink::{Cause, Ended, Epoch, EpochEnd, Output, Sink};
 
+mod batches;
+mod refused;
+
+use batches::batches;
+
 /// A transaction is tried for so long, and a new producer may take so long.
 pub(super) const LIMITS: CarryLimits =
     CarryLimits { try_for_ms: 4_500, replace_for_ms: 6_000, slow_ms: 1_000, replace_tainted: true };
+
+/// What a batch of outputs holds at most, in bytes, when it is not halved.
+const BATCH_BYTES: usize = 64_000;
 
 /// A call under way.
 #[derive(Debug)]
@@ -41,8 +49,12 @@ pub(super) struct Producing {
     asked: bool,
     /// Whether records may have arrived, or not.
     in_doubt: bool,
+    /// How often its batches are halved.
+    batches_halved: u32,
     /// What the broker refused in the call under way.
     cause: Option<Cause>,
+    /// Whether it has refused something in this call: then nothing more is enqueued.
+    refused: bool,
     /// Why it is tainted, and since when the client's counters show it.
     taint: Option<(&'static str, Millis)>,
     carry: Option<Carry<GroupId>>,
@@ -128,8 +140,8 @@ impl State {
                         holder,
                         topic: Arc::clone(&topic),
                     });
-                    let together = if epoch.apart { 1 } else { outputs.len().max(1) };
-                    for outputs in outputs.chunks(together) {
+                    let most = if epoch.apart { 0 } else { BATCH_BYTES >> sink.batches_halved };
+                    for outputs in batches(outputs, most) {
                         let next = sink.next.entry(Arc::clone(&topic)).or_default();
                         let from = *next;
                         *next += outputs.len() as u64;
@@ -138,7 +150,7 @@ impl State {
                             holder,
                             topic: Arc::clone(&topic),
                             from,
-                            outputs: Rc::new(outputs.to_vec()),
+                            outputs: Rc::new(outputs),
                         });
                     }
                 }
@@ -335,15 +347,10 @@ impl State {
                 self.note(|| format!("lane {lane}: {refusal:?}"));
                 self.called(lane, Verdict::Abort, "the group has gone on");
             }
-            // Records that never arrived: their sequence goes on with a new epoch.
-            Answer::Denied(topic) => {
-                (sink.in_doubt, sink.cause) = (true, Some(Cause::Topic(topic)));
-                self.called(lane, Verdict::Fatal, "denied");
-            }
-            Answer::TooLarge(topic) => {
-                (sink.in_doubt, sink.cause) = (true, Some(Cause::Record(topic)));
-                self.called(lane, Verdict::Fatal, "too large");
-            }
+            Answer::Denied(topic) => self.refused(lane, Cause::Topic(topic)),
+            Answer::TooLarge(topic) => self.refused(lane, Cause::Size(topic)),
+            // What follows a refused batch goes down with it.
+            Answer::OutOfOrder if sink.refused => self.done(lane),
             Answer::InvalidState | Answer::OutOfOrder if calling.call == Call::Produce => {
                 sink.in_doubt = true;
                 self.called(lane, Verdict::Abort, "not in a transaction");
@@ -369,10 +376,12 @@ impl State {
     fn done(&mut self, lane: LaneId) {
         let Some(calling) = &mut self.lives[lane].sink.calling else { return };
         calling.requests.pop_front();
-        if calling.requests.is_empty() {
-            self.called(lane, Verdict::Ok, "");
-        } else {
+        if !calling.requests.is_empty() {
             self.send(lane);
+        } else if self.lives[lane].sink.refused {
+            self.called(lane, Verdict::Fatal, "refused");
+        } else {
+            self.called(lane, Verdict::Ok, "");
         }
     }
 
@@ -381,6 +390,7 @@ impl State {
         let now = self.now;
         let Some(Calling { call, .. }) = self.lives[lane].sink.calling.take() else { return };
         self.lives[lane].sink.token += 1;
+        self.lives[lane].sink.refused = false;
         self.note(|| format!("lane {lane}: {call:?} → {verdict:?} {why}"));
         if self.crashes_at(lane, call, Point::After) {
             return;
@@ -406,7 +416,7 @@ impl State {
                     EpochEnd::Fenced(_) => "epoch fenced",
                     EpochEnd::Failed(_) => "epoch failed",
                     EpochEnd::Refused(refusal) => match &refusal.cause {
-                        Cause::Record(_) => "refused for a record",
+                        Cause::Record(_) | Cause::Size(_) => "refused for a record",
                         Cause::Topic(_) => "refused for a topic",
                         Cause::TooSlow => "refused for its time",
                     },
@@ -450,13 +460,21 @@ impl Sink<GroupId> for SimSink {
         let replace_tainted = state.mutation != Some(Mutation::NoTaint);
         let limits = CarryLimits { replace_tainted, slow_ms: state.plan.answer_ms, ..LIMITS };
         let sink = &mut state.lives[self.lane].sink;
-        let left = std::mem::take(&mut sink.left);
+        let mut left = std::mem::take(&mut sink.left);
+        let halved = epoch.batches_halved;
+        let others = std::mem::replace(&mut sink.batches_halved, halved) != halved;
+        if others {
+            left.taint.get_or_insert_with(|| "other batches".to_owned());
+        }
         let seen = sink.seen_taint(now);
         let tainted = left.taint.is_some() || seen.is_some();
         let mut known = Known { verdict: Verdict::Ok, why: "", cause: None, taint: seen };
         sink.carry = Some(Carry::new(epoch, left, &mut known, now, limits));
         if tainted && replace_tainted {
             state.cover("tainted producer replaced");
+        }
+        if others {
+            state.cover(if halved == 0 { "batches as large as before" } else { "batches halved" });
         }
         let soon = state.rng.below(3);
         state.after(soon, Event::Call(self.lane));

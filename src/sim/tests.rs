@@ -48,7 +48,12 @@ const SOMETIMES: &[&str] = &[
     "refused for a record",
     "refused for a topic",
     "refused for its time",
+    "refused while others are enqueued",
+    "sent beside what is refused",
+    "refused without a name",
     "tainted producer replaced",
+    "batches halved",
+    "batches as large as before",
     // In lanes.
     "partial seal",
     "source paused",

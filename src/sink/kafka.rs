@@ -69,6 +69,15 @@ impl ProducerSettings {
     }
 }
 
+/// What a batch may hold, in bytes before compression, when it is halved so often.
+fn batch_bytes(config: &ClientConfig, halved: u32) -> u64 {
+    let number =
+        |key: &str, default: u64| config.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    // librdkafka takes the smaller one, and these defaults.
+    let most = number("batch.size", 1_000_000).min(number("message.max.bytes", 1_000_000));
+    most.checked_shr(halved).unwrap_or_default().max(1)
+}
+
 /// Why the first producer could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {why}")]
@@ -112,7 +121,7 @@ impl SinkThread {
         let shared = Lookout::default();
         let lookout = shared.clone();
         let body = move || {
-            let producer = match create(&settings, Instant::now() + settings.replace_for) {
+            let producer = match create(&settings, 0, Instant::now() + settings.replace_for) {
                 Ok(producer) => producer,
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -121,7 +130,8 @@ impl SinkThread {
             };
             let _ = ready.send(Ok(()));
             let (left, began, seen) = (Left::default(), Instant::now(), BTreeSet::new());
-            let mut worker = Worker { settings, producer: Some(producer), left, seen, began, lookout };
+            let (producer, batches_halved) = (Some(producer), 0);
+            let mut worker = Worker { settings, producer, batches_halved, left, seen, began, lookout };
             loop {
                 match inbox.recv_timeout(IDLE_POLL) {
                     Ok(epoch) => {
@@ -231,6 +241,8 @@ impl Sink<ConsumerGroupMetadata> for KafkaSink {
 struct Worker {
     settings: ProducerSettings,
     producer: Option<BaseProducer<SinkContext>>,
+    /// How often the batches of each new producer are halved.
+    batches_halved: u32,
     left: Left,
     /// The topics that were there when they were first written to, and that have not been refused since.
     seen: BTreeSet<Arc<str>>,
@@ -253,7 +265,14 @@ impl Worker {
             slow_ms: self.settings.slow_ms(),
             replace_tainted: true,
         };
-        let (left, began) = (std::mem::take(&mut self.left), self.began);
+        let (mut left, began) = (std::mem::take(&mut self.left), self.began);
+        if epoch.batches_halved != self.batches_halved {
+            self.batches_halved = epoch.batches_halved;
+            left.taint.get_or_insert_with(|| {
+                let most = batch_bytes(&self.settings.config, epoch.batches_halved);
+                format!("batches of at most {most} bytes from now on")
+            });
+        }
         let now = || millis(began.elapsed());
         // Statistics that came in the meantime are looked at before the transaction begins.
         self.idle();
@@ -313,7 +332,7 @@ impl Worker {
             if !self.lookout.enter(until) {
                 return Err(left_behind());
             }
-            let made = create(&self.settings, until);
+            let made = create(&self.settings, self.batches_halved, until);
             let producer = made.map_err(|error| {
                 let facts =
                     Facts { fatal: true, fenced: error.fenced, refused: error.refused, ..Facts::default() };
@@ -390,7 +409,11 @@ fn fenced(settings: &ProducerSettings, reason: &str) -> String {
     )
 }
 
-fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<SinkContext>, SinkError> {
+fn create(
+    settings: &ProducerSettings,
+    batches_halved: u32,
+    until: Instant,
+) -> Result<BaseProducer<SinkContext>, SinkError> {
     let failed = |what: &'static str, error: &KafkaError| {
         let Facts { fenced: is_fenced, refused, .. } = facts(error);
         let why = named(settings, error.to_string());
@@ -408,10 +431,12 @@ fn create(settings: &ProducerSettings, until: Instant) -> Result<BaseProducer<Si
         token: settings.token.clone(),
         message_bytes_max: settings.config.get("message.max.bytes").map(str::to_owned),
     };
-    let producer: BaseProducer<SinkContext> = settings
-        .config
-        .create_with_context(context)
-        .map_err(|error| failed("creating the producer", &error))?;
+    let mut config = settings.config.clone();
+    if batches_halved > 0 {
+        config.set("batch.size", batch_bytes(&config, batches_halved).to_string());
+    }
+    let producer: BaseProducer<SinkContext> =
+        config.create_with_context(context).map_err(|error| failed("creating the producer", &error))?;
     // An OAUTHBEARER token is asked for through an event, so poll once before the first connection.
     producer.poll(Duration::ZERO);
     loop {

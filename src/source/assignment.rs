@@ -86,6 +86,17 @@ pub fn begin(facts: Facts, start: Start) -> Begin {
     }
 }
 
+/// Why an owned partition is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Its topic is not there. When the same one is back, it goes on where it stands; it is moved and compared until then.
+    Waiting,
+    /// Likewise, and nothing of it was ever read here: where it begins is asked for when its topic is back.
+    Unbegun,
+    /// Until it is taken anew. Nothing of it is moved or compared.
+    Firm,
+}
+
 #[derive(Debug, Clone)]
 struct Place {
     topic: Arc<str>,
@@ -103,7 +114,7 @@ struct Place {
     blocked: Option<Arc<str>>,
     owned: bool,
     /// Owned and not read, as something is wrong with it.
-    held: bool,
+    hold: Option<Hold>,
     birth: Option<Birth>,
 }
 
@@ -113,7 +124,12 @@ impl Place {
     }
 
     fn is_read(&self) -> bool {
-        self.owned && self.source.is_some() && !self.held
+        self.stands() && self.hold.is_none()
+    }
+
+    /// Whether it has a position that is read on from, now or once its topic is back.
+    fn stands(&self) -> bool {
+        self.owned && self.source.is_some() && matches!(self.hold, None | Some(Hold::Waiting))
     }
 
     fn status(&self) -> PartitionStatus {
@@ -124,7 +140,7 @@ impl Place {
             committed: self.committed,
             end: self.end,
             held_back: self.held_back,
-            held: self.held,
+            held: self.hold.is_some(),
             blocked: self.blocked.clone(),
         }
     }
@@ -159,7 +175,7 @@ impl Positions {
             held_back: 0,
             blocked: None,
             owned: true,
-            held: false,
+            hold: None,
             birth: None,
         };
         match self.index.get(&(Arc::clone(&topic), partition)) {
@@ -183,11 +199,23 @@ impl Positions {
         self.places.iter().find(|place| place.is(topic, partition))?.birth.as_ref()
     }
 
-    /// A partition is not read any more until it is taken anew; nothing of it is moved or compared either.
-    pub fn hold(&mut self, topic: &str, partition: i32) {
+    /// A partition is not read any more.
+    pub fn hold(&mut self, topic: &str, partition: i32, hold: Hold) {
         if let Some(place) = self.places.iter_mut().find(|place| place.is(topic, partition)) {
-            place.held = true;
+            place.hold = Some(hold);
         }
+    }
+
+    /// A partition that waited for its topic is read on.
+    pub fn read_on(&mut self, topic: &str, partition: i32) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.is(topic, partition)) {
+            place.hold = place.hold.filter(|hold| *hold != Hold::Waiting);
+        }
+    }
+
+    /// The partitions that are held so: topic, partition, next offset.
+    pub fn held(&self, hold: Hold) -> Vec<(Arc<str>, i32, i64)> {
+        self.places_of(|place| place.owned && place.source.is_some() && place.hold == Some(hold))
     }
 
     /// Gives a partition back.
@@ -274,24 +302,32 @@ impl Positions {
     /// What this lane believes is committed of a partition that it has, or had. Of what is held it believes nothing.
     pub fn believed(&self, topic: &str, partition: i32) -> Option<i64> {
         let place = self.places.iter().find(|place| place.partition == partition && *place.topic == *topic);
-        place.filter(|place| !place.held)?.committed
+        place.filter(|place| matches!(place.hold, None | Some(Hold::Waiting)))?.committed
     }
 
-    /// Where each owned partition goes back to, given what the broker says is committed now.
+    /// Where each partition that is read goes back to, given what the broker says is committed now. What waits for its topic
+    /// goes back as well, and moves when it is read on.
     pub fn rewind(&mut self, committed: impl Fn(&str, i32) -> Option<i64>) -> Vec<(Arc<str>, i32, i64)> {
-        let read = self.places.iter_mut().filter(|place| place.is_read());
-        read.map(|place| {
+        for place in self.places.iter_mut().filter(|place| place.stands()) {
             place.committed = committed(&place.topic, place.partition);
             place.next = place.committed.unwrap_or(place.began);
-            (Arc::clone(&place.topic), place.partition, place.next)
-        })
-        .collect()
+        }
+        self.of(|_| true)
     }
 
-    /// Where the partitions of some sources stand: topic, partition, next offset.
+    /// Where the partitions of some sources that are read stand: topic, partition, next offset.
     pub fn of(&self, of_it: impl Fn(usize) -> bool) -> Vec<(Arc<str>, i32, i64)> {
-        let read = self.places.iter().filter(|place| place.owned && place.source.is_some_and(&of_it));
-        read.map(|place| (Arc::clone(&place.topic), place.partition, place.next)).collect()
+        self.places_of(|place| place.is_read() && place.source.is_some_and(&of_it))
+    }
+
+    /// The partitions that a lane has a position in, read or waiting.
+    pub fn standing(&self) -> Vec<(Arc<str>, i32, i64)> {
+        self.places_of(Place::stands)
+    }
+
+    fn places_of(&self, of_it: impl Fn(&Place) -> bool) -> Vec<(Arc<str>, i32, i64)> {
+        let places = self.places.iter().filter(|place| of_it(place));
+        places.map(|place| (Arc::clone(&place.topic), place.partition, place.next)).collect()
     }
 
     /// The partitions that are owned and read.
@@ -360,7 +396,7 @@ mod tests {
         let mut positions = Positions::default();
         positions.take("a", 0, Some(0), 5, Some(5));
         positions.take("a", 1, Some(0), 7, Some(7));
-        positions.hold("a", 1);
+        positions.hold("a", 1, Hold::Firm);
         assert_eq!((positions.slot("a", 0).is_some(), positions.slot("a", 1)), (true, None));
         assert_eq!((positions.believed("a", 0), positions.believed("a", 1)), (Some(5), None));
         assert_eq!(positions.rewind(|_, _| Some(3)), [(Arc::from("a"), 0, 3)]);
@@ -370,6 +406,30 @@ mod tests {
         assert_eq!(held, [(0, 3, false), (1, 7, true)]);
         positions.take("a", 1, Some(0), 9, None);
         assert_eq!(positions.owned().len(), 2, "taken anew, it is read");
+    }
+
+    #[test]
+    fn what_waits_for_its_topic_is_not_read_and_keeps_its_position() {
+        // How it is held; what is believed of it; where a rewind takes it; whether it is read on without being taken anew.
+        for (hold, believed, next, read) in
+            [(Hold::Waiting, Some(5), 3, true), (Hold::Unbegun, None, 9, false), (Hold::Firm, None, 9, false)]
+        {
+            let mut positions = Positions::default();
+            positions.take("a", 0, Some(0), 5, Some(5));
+            let slot = positions.slot("a", 0).expect("owned");
+            positions.read(slot, 8);
+            positions.hold("a", 0, hold);
+            assert_eq!((positions.is_read(slot), positions.slot("a", 0)), (false, None), "{hold:?}");
+            assert_eq!(positions.held(hold), [(Arc::from("a"), 0, 9)], "{hold:?}");
+            assert_eq!(positions.believed("a", 0), believed, "{hold:?}");
+            assert_eq!(positions.standing().len(), usize::from(read), "{hold:?}");
+            assert_eq!(positions.rewind(|_, _| Some(3)), [], "{hold:?}: nothing is to be moved now");
+            assert_eq!(positions.held(hold), [(Arc::from("a"), 0, next)], "{hold:?}");
+            positions.read_on("a", 0);
+            assert_eq!(positions.slot("a", 0).is_some(), read, "{hold:?}");
+            positions.give("a", 0);
+            assert!(positions.held(hold).is_empty() && positions.standing().is_empty(), "{hold:?}");
+        }
     }
 
     #[test]

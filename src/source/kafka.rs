@@ -28,11 +28,11 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::begin::{Beginning, at_beginnings};
 use self::context::{Inbox, LaneContext, Pending};
-use self::look::Look;
+use self::look::{Look, partitions};
 use self::queues::{Bell, Queues};
-use super::assignment::Positions;
+use super::assignment::{Hold, Positions};
 use super::audit::{Birth, Committed, Stamp, compare};
-use super::troubles::{TroubleNote, Troubles};
+use super::troubles::{Trouble, TroubleNote, Troubles};
 use super::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
 use crate::pipeline::definition::{Pipeline, Start};
@@ -158,10 +158,25 @@ impl KafkaSource {
             self.positions.take(topic, *partition, *source, *at, *committed);
             self.positions.born(topic, *partition, birth.clone());
             self.release(topic, *partition);
-            if let Some(trouble) = trouble {
-                self.hold(topic, *partition, trouble.clone());
+            match trouble {
+                None => {}
+                Some(Trouble::Missing) if self.look.is_on() => {
+                    self.wait(topic, *partition, Hold::Unbegun);
+                }
+                Some(trouble) => self.hold(topic, *partition, trouble.clone()),
             }
         }
+    }
+
+    /// Partitions that the group has given to this lane already, and that it has not read, begin.
+    fn begin_anew(&mut self, places: Vec<(Arc<str>, i32)>) -> Result<(), SourceError> {
+        let found = self.beginnings(&partitions(places.iter().cloned()))?;
+        self.seek(at_beginnings(found.iter().filter(|found| found.trouble.is_none()))?)?;
+        self.commit_beginnings(&found)?;
+        self.take(&found);
+        self.regroup();
+        self.pause_held()?;
+        self.fetch(places.into_iter())
     }
 
     fn regroup(&mut self) {
@@ -208,6 +223,10 @@ impl KafkaSource {
     }
 
     fn seek(&self, list: TopicPartitionList) -> Result<(), SourceError> {
+        // The client takes a list of nothing for a mistake.
+        if list.count() == 0 {
+            return Ok(());
+        }
         let moved = self
             .consumer
             .seek_partitions(list, ANSWER_TIMEOUT)
@@ -219,11 +238,7 @@ impl KafkaSource {
     }
 
     fn owned_list(&self) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for place in self.positions.owned() {
-            list.add_partition(&place.topic, place.partition);
-        }
-        list
+        partitions(self.positions.standing().into_iter().map(|(topic, partition, _)| (topic, partition)))
     }
 
     fn list_of(&self, of_it: impl Fn(usize) -> bool) -> Result<TopicPartitionList, SourceError> {
@@ -279,6 +294,13 @@ impl Source for KafkaSource {
         take: &mut dyn FnMut(&RecordRef<'_>) -> ControlFlow<()>,
     ) -> Vec<Notice> {
         self.read(timeout, records_max, take)
+    }
+
+    fn moving(&self) -> Vec<(Arc<str>, i32)> {
+        let Some(Pending::Assign(list) | Pending::Revoke(list) | Pending::Lost(list)) = &self.granted else {
+            return Vec::new();
+        };
+        list.elements().iter().map(|element| (Arc::from(element.topic()), element.partition())).collect()
     }
 
     fn assign(&mut self) -> Result<(), SourceError> {
@@ -400,16 +422,7 @@ impl Source for KafkaSource {
             self.regroup();
             return Ok(());
         }
-        let mut list = TopicPartitionList::new();
-        for (topic, partition) in again {
-            list.add_partition(&topic, partition);
-        }
-        let found = self.beginnings(&list)?;
-        self.seek(at_beginnings(found.iter().filter(|found| found.trouble.is_none()))?)?;
-        self.commit_beginnings(&found)?;
-        self.take(&found);
-        self.regroup();
-        self.pause_held()
+        self.begin_anew(again)
     }
 
     fn settle(&mut self, patience: Duration) {

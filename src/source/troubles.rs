@@ -123,6 +123,19 @@ pub enum Found {
     Unknown,
 }
 
+/// What a look at a topic means for one of its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// It is of the topic that it was begun in: it is read.
+    Read,
+    /// Its topic is not there. What comes under the name next may be another one, so nothing of it is read.
+    Wait,
+    /// It is of another topic now: it is held.
+    Hold,
+    /// Nobody says: it stays as it is.
+    Nothing,
+}
+
 #[derive(Debug, Clone, Default)]
 struct Topic {
     /// The id of the first that was seen under this name, as long as the lane lives; the inner one is `None` for a
@@ -173,6 +186,16 @@ impl Troubles {
             }
         };
         known.trouble.as_ref()
+    }
+
+    /// What a look means for a partition that the group began to read under this id.
+    pub fn means(&mut self, topic: &str, began: Option<&TopicId>, found: &Found) -> Means {
+        match found {
+            Found::Missing => Means::Wait,
+            Found::Unknown => Means::Nothing,
+            Found::Present { .. } if self.recreated(topic, began, found) => Means::Hold,
+            Found::Present { .. } => Means::Read,
+        }
     }
 
     /// Whether a partition that the group began to read under this id is of another topic than the one of now. Where

@@ -40,11 +40,17 @@ pub struct Setup {
 impl Setup {
     /// Three organisations, one source each, topics of four partitions.
     pub fn new(broker: &Broker, rules: &Path, start: &str) -> Self {
-        Self::with(broker, rules, start, &[])
+        Self::with(broker, rules, start, &[], &[])
     }
 
-    /// The same, with settings for the input topics.
-    fn with(broker: &Broker, rules: &Path, start: &str, input: &[(&str, &str)]) -> Self {
+    /// The same, with settings for the input topics and that of the alerts.
+    pub fn with(
+        broker: &Broker,
+        rules: &Path,
+        start: &str,
+        input: &[(&str, &str)],
+        alerts: &[(&str, &str)],
+    ) -> Self {
         let id = unique("delivery");
         let setup = Self {
             folder: tempfile::tempdir().expect("a folder"),
@@ -67,7 +73,7 @@ impl Setup {
             "[alerts]\ntopic = \"{}\"\n[rejects]\ntopic = \"{}\"\n",
             setup.alerts, setup.rejects
         );
-        broker.create_topic(&setup.alerts, 3);
+        broker.create_topic_with(&setup.alerts, 3, alerts);
         broker.create_topic(&setup.rejects, 1);
         fs::write(setup.folder.path().join("pipeline.toml"), text).expect("writes the pipeline");
         setup
@@ -265,7 +271,7 @@ type Bad<'a> = (&'a str, Option<Vec<u8>>, Option<&'a str>);
 fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
     let Some(broker) = broker() else { return };
     let room = (4 << 20).to_string();
-    let setup = Setup::with(broker, &repository(RULE), "earliest", &[("max.message.bytes", &room)]);
+    let setup = Setup::with(broker, &repository(RULE), "earliest", &[("max.message.bytes", &room)], &[]);
     let good = GOOD;
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes();
     let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(900_000)).into_bytes();
@@ -361,7 +367,7 @@ fn bad_records_are_rejected_in_the_same_transaction_and_the_stream_goes_on() {
 fn a_record_of_ten_megabytes_is_cut_and_its_neighbours_alert() {
     let Some(broker) = broker() else { return };
     let room = (16 << 20).to_string();
-    let setup = Setup::with(broker, &repository(RULE), "earliest", &[("max.message.bytes", &room)]);
+    let setup = Setup::with(broker, &repository(RULE), "earliest", &[("max.message.bytes", &room)], &[]);
     let topic = setup.topic("power");
     let huge = format!("{{\"a\":\"{}\"}}", "0123456789".repeat(1_000_000)).into_bytes();
     let records = [GOOD, &huge, GOOD].map(|value| Record::new(0, value));

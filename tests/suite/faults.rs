@@ -9,13 +9,15 @@ mod input;
 mod onlooker;
 mod plan;
 pub mod proxy;
+mod refuse;
 mod round;
+mod rules;
 mod strike;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use self::plan::{Kind, Plan, Random, SESSION_MS};
+use self::plan::{Kind, Plan, Random, SESSION_MS, Way};
 use self::proxy::Proxy;
 use self::round::{RECORDS_EACH, Round};
 use self::strike::strike;
@@ -75,16 +77,24 @@ fn faults_in_any_order_lose_and_double_nothing() {
         ("group.consumer.min.session.timeout.ms", &session),
         ("group.consumer.session.timeout.ms", &session),
     ]);
-    let (behind, address) = own.broker.proxy.as_ref().expect("a broker of our own has a listener for it");
+    let of = |listener: &Option<(String, String)>, reads: bool| {
+        let (behind, address) = listener.as_ref().expect("a broker of our own has a listener for it");
+        if reads { Proxy::start(behind, address) } else { Proxy::blind(behind, address) }
+    };
     let _turn = proxy::turn();
-    let proxy = Proxy::start(behind, address);
+    let proxies = [Way::Plain, Way::Scram, Way::Tls].map(|way| match way {
+        Way::Plain => (way, of(&own.broker.proxy, true)),
+        Way::Scram => (way, of(&own.broker.proxy_scram, true)),
+        Way::Tls => (way, of(&own.broker.proxy_tls, false)),
+    });
     let mut shown = Shown::default();
     let began = Instant::now();
     for seed in first..first + rounds {
         let began = Instant::now();
         let (plan, random) = Plan::of(seed);
         eprintln!("{plan}");
-        let story = play(&own, &proxy, &plan, random, &mut shown);
+        let proxy = proxies.iter().find(|(way, _)| *way == plan.way).map(|(_, proxy)| proxy);
+        let story = play(&own, proxy.expect("one for each way"), &plan, random, &mut shown);
         eprintln!("    {:.1} s: {story}", began.elapsed().as_secs_f64());
     }
     eprintln!("{rounds} rounds in {:.0} s: {shown:?}", began.elapsed().as_secs_f64());

@@ -27,6 +27,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 pub mod acl;
 mod change;
 pub mod own;
+pub mod scram;
 
 /// No single step of the plumbing takes longer on a healthy broker, however busy the machine.
 const STEP_MAX: Duration = Duration::from_secs(60);
@@ -58,6 +59,10 @@ pub struct Broker {
     pub oauth: Option<String>,
     /// A listener for a proxy, and the address that its clients are told: where the proxy must listen.
     pub proxy: Option<(String, String)>,
+    /// The same with SCRAM-SHA-512.
+    pub proxy_scram: Option<(String, String)>,
+    /// The same with TLS and SCRAM-SHA-512.
+    pub proxy_tls: Option<(String, String)>,
     /// Folder with `ca.pem`, `client.pem`, `client.key` and `wrong-ca.pem`.
     pub certificates: Option<PathBuf>,
     /// A user who may do everything.
@@ -129,12 +134,18 @@ impl Broker {
                 password: variable(&format!("NOROSHI_TEST_KAFKA_{who}PASSWORD"))?,
             })
         };
+        let proxy = |of: &str| {
+            let behind = variable(&format!("NOROSHI_TEST_KAFKA_BEHIND{of}"));
+            behind.zip(variable(&format!("NOROSHI_TEST_KAFKA_PROXY{of}")))
+        };
         Some(Self {
             plaintext: variable("NOROSHI_TEST_KAFKA")?,
             ssl: variable("NOROSHI_TEST_KAFKA_SSL"),
             sasl_ssl: variable("NOROSHI_TEST_KAFKA_SASL_SSL"),
             oauth: variable("NOROSHI_TEST_KAFKA_OAUTH"),
-            proxy: variable("NOROSHI_TEST_KAFKA_BEHIND").zip(variable("NOROSHI_TEST_KAFKA_PROXY")),
+            proxy: proxy(""),
+            proxy_scram: proxy("_SCRAM"),
+            proxy_tls: proxy("_TLS"),
             certificates: variable("NOROSHI_TEST_KAFKA_CERTS").map(PathBuf::from),
             login: login(""),
             limited: login("LIMITED_"),

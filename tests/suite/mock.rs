@@ -7,6 +7,7 @@
 
 mod cluster;
 mod lane;
+mod replay;
 mod rows;
 
 use std::sync::Mutex;
@@ -139,6 +140,7 @@ impl Stage {
             stamps: vec!["stamp".into()],
             group,
             apart: false,
+            batches_halved: 0,
         });
     }
 

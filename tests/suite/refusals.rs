@@ -1,6 +1,8 @@
 //! What the brokers refuse for good: a record too large for its topic, a topic without rights, a topic that is not there.
 //! The others go on, and nothing is lost or double (I-1, I-2).
 
+mod pace;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -17,7 +19,7 @@ use super::process::{Running, WAIT_MAX, get, program};
 const RULE: &str = "rules/windows/security_log_cleared.sql";
 
 /// An event that the rule finds, with something in it that no compression makes smaller than three quarters.
-fn event(number: usize, padding: usize) -> Vec<u8> {
+pub fn event(number: usize, padding: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 + number as u64;
     let noise: String = (0..padding)
         .map(|_| {
@@ -43,7 +45,7 @@ fn outputs(setup: &Setup, alerts: &str, rejects: &str) {
     fs::write(&file, text).expect("writes the pipeline");
 }
 
-fn header(message: &OwnedMessage, key: &str) -> Option<String> {
+pub fn header(message: &OwnedMessage, key: &str) -> Option<String> {
     let found = message.headers()?.iter().find(|header| header.key == key)?.value?;
     Some(String::from_utf8_lossy(found).into_owned())
 }

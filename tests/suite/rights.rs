@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::kafka::acl::Resource;
-use super::kafka::broker;
+use super::kafka::own::OwnBroker;
+use super::kafka::{Login, broker};
 use super::process::{Running, WAIT_MAX};
 use super::security::{Listeners, Way, YEAR_2100};
 use super::stopping::{HEARTBEAT, SESSION, Stage};
@@ -82,4 +83,44 @@ fn a_token_that_is_not_renewed_stops_it_and_renewed_nothing_is_lost() {
     let (status, log) = running.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
     stage.assert_exactly_once();
+}
+
+/// The broker asks for the password again after a time, or when a connection was cut.
+#[test]
+fn a_password_that_is_changed_stops_it_and_with_the_new_one_nothing_is_lost() {
+    if broker().is_none() {
+        return;
+    }
+    for (what, settings) in [
+        ("asked again", &[("connections.max.reauth.ms", "4000")][..]),
+        // Whoever is connected stays so.
+        ("cut", &[]),
+    ] {
+        let own = OwnBroker::with(settings);
+        let listeners = Listeners::of(&own.broker).expect("its listeners");
+        let mut stage = Stage::new(&own.broker);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (old, topic) = (&listeners.login, stage.topic());
+        let way = listeners.sasl("SCRAM-SHA-512", old, Some(folder.path()));
+        let mut running = way.run(&stage.setup, &SETTINGS);
+        stage.produce(&topic, 20);
+        stage.finish(&mut running);
+        let new = Login { password: "another-5d1e".into(), ..old.clone() };
+        own.change_password(&new.user, &new.password);
+        if settings.is_empty() {
+            own.kill();
+            own.restart();
+        }
+        ends(&mut stage, &mut running, &way, what, "the broker refuses the credentials");
+        // With the old one it does not start either.
+        let mut running = way.run(&stage.setup, &SETTINGS);
+        assert_eq!(running.wait().code(), Some(3), "{what}: {}", running.log());
+        assert!(running.log().contains("refuses us"), "{what}: {}", running.log());
+        let way = listeners.sasl("SCRAM-SHA-512", &new, Some(folder.path()));
+        let mut running = way.run(&stage.setup, &SETTINGS);
+        stage.finish(&mut running);
+        let (status, log) = running.terminate();
+        assert_eq!(status.code(), Some(0), "{what}: {log}");
+        stage.assert_exactly_once();
+    }
 }

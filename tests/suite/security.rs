@@ -38,7 +38,8 @@ pub struct Listeners {
     sasl: String,
     oauth: String,
     certificates: PathBuf,
-    login: Login,
+    /// A user who may do everything.
+    pub login: Login,
     /// A user who may do nothing but what a test allows.
     pub limited: Login,
 }

@@ -204,6 +204,53 @@ fn a_service_that_has_not_begun_stops_in_order() {
 const CLOSE_INHERITED: &str = "for file in /proc/self/fd/*; do number=${file##*/}; \
                                [ \"$number\" -le 2 ] || eval \"exec $number>&-\"; done;";
 
+/// The configuration is a pipe: the service stands at the very first thing that it reads until somebody writes.
+#[test]
+fn a_signal_while_a_service_begins_is_heard() {
+    for (signals, written, expect) in [
+        (&["TERM"][..], true, 0),
+        (&["INT"], true, 0),
+        (&["HUP", "TERM"], true, 0),
+        (&["HUP", "HUP", "INT"], true, 0),
+        // What it reads may lie where reading takes for ever.
+        (&["TERM", "INT"], false, 5),
+    ] {
+        let folder = pipeline();
+        let config = folder.path().join("noroshi.toml");
+        assert!(Command::new("mkfifo").arg(&config).status().expect("coreutils").success());
+        let mut command = program();
+        command.args(["run", "--instance", "a", "--pipeline", ".", "--config"]).arg(&config);
+        command.args(["--set", "kafka.bootstrap_servers=127.0.0.1:1", "--set", "http.enabled=false"]);
+        let mut running = Running::spawn(folder.path(), command.current_dir(folder.path()));
+        // Opened once the other end is.
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(&config).expect("the pipe");
+        for signal in signals {
+            running.signal(signal);
+            // Two signals at the same time may count as one.
+            let status = format!("/proc/{}/status", running.id());
+            until("the signal is taken", || settled(&status).then_some(()), || running.log());
+        }
+        if written {
+            pipe.write_all(b"# Nothing to say.\n").expect("it reads");
+            drop(pipe);
+        }
+        let exit = running.wait();
+        assert_eq!(exit.code(), Some(expect), "{signals:?}: {exit}\n{}", running.log());
+    }
+}
+
+/// Whether no signal waits for a process, and none of its threads does anything.
+fn settled(status: &str) -> bool {
+    let text = std::fs::read_to_string(status).unwrap_or_default();
+    let pending = text.lines().filter(|line| line.starts_with("SigPnd:") || line.starts_with("ShdPnd:"));
+    let tasks = std::fs::read_dir(status.replace("status", "task")).into_iter().flatten().flatten();
+    let mut stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    // Asleep, or gone.
+    let asleep =
+        stats.all(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['S', 'Z', 'X'])));
+    pending.filter(|line| !line.ends_with("0000000000000000")).count() == 0 && asleep
+}
+
 /// With few file descriptors a service works, or says in a line why it does not.
 #[test]
 fn few_file_descriptors_are_enough_or_are_told() {

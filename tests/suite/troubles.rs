@@ -325,6 +325,50 @@ fn a_topic_that_is_made_anew_is_not_read_until_somebody_decides() {
     }
 }
 
+/// It is known that the topic is missing, and nobody has taken its partitions away yet, when another one comes under its name
+/// that has records at the old position.
+#[test]
+fn a_topic_that_is_made_anew_after_it_was_missing_is_not_read_on() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "earliest", &[("a", 1), ("b", 1)]);
+    // Long between looks, so that what is read between them would be seen.
+    let mut running = stage.run(&[
+        "input.look_interval_ms=8000",
+        "kafka.consumer.properties.\"topic.metadata.refresh.interval.ms\"=60000",
+    ]);
+    let address = running.http();
+    stage.produce("a", 0, 10);
+    stage.produce("b", 0, 1);
+    stage.reaches(&mut running, "a", 0, 10);
+    stage.reaches(&mut running, "b", 0, 1);
+    let a = stage.topic("a");
+    let is_told =
+        |kind: &str| troubles(&address).iter().any(|(found, topic, _)| found == kind && *topic == a);
+    broker.delete_topic(&a);
+    running.runs_until("it is missing", || is_told("missing"));
+    // Its position is there again by the time that it is fetched.
+    running.signal("STOP");
+    broker.create_topic(&a, 1);
+    stage.produce("a", 0, 30);
+    running.signal("CONT");
+    running.runs_until("it is told", || is_told("recreated"));
+    stage.produce("b", 0, 5);
+    stage.reaches(&mut running, "b", 0, 6);
+    let (exit, log) = running.terminate();
+    assert_eq!(exit.code(), Some(0), "{log}");
+    // Nothing of the new one.
+    stage.expect_alerts(&[("a", 0, 0..10), ("b", 0, 0..6)]);
+    // Somebody decides.
+    stage.reset("a", &[(0, 0)]);
+    let mut running = stage.run(&[]);
+    stage.reaches(&mut running, "a", 0, 30);
+    let (exit, log) = running.terminate();
+    assert_eq!(exit.code(), Some(0), "{log}");
+    assert!(log.contains(&format!("count=1 partitions=\"{a}/0 at 0\"")), "a start says who did: {log}");
+    let alerts = broker.committed_now(&stage.topic("alerts"));
+    assert_eq!(alerts.iter().filter(|alert| identity(alert).0.1 == a).count(), 10 + 30);
+}
+
 /// For a while the group is without the partitions of the topic that was deleted, and nobody has those of the new one: that
 /// it is another one is noted all the same, so a restart just then does not begin behind its records.
 #[test]

@@ -27,15 +27,16 @@ pub fn alert_id(rule_id: &str, rule_version: &str, org_id: &OrgId, positions: &[
     id(fields.into_iter().chain(positions.iter().map(String::as_str)))
 }
 
-/// The id of the alert that a built-in rule raises about a source in a window, whatever record it was that made it.
-pub(crate) fn source_alert_id(
-    rule_id: &str,
-    rule_version: &str,
+/// The id of the alert that a built-in rule raises about a partition of a source in a window, whatever record of it made it.
+pub(crate) fn partition_alert_id(
+    (rule_id, rule_version): (&str, &str),
     org_id: &OrgId,
     source: &str,
+    (topic, partition): (&str, i32),
     window_start_ms: i64,
 ) -> Uuid {
-    id([rule_id, rule_version, org_id.as_str(), source, &window_start_ms.to_string()].into_iter())
+    let (partition, window) = (partition.to_string(), window_start_ms.to_string());
+    id([rule_id, rule_version, org_id.as_str(), source, topic, &partition, &window].into_iter())
 }
 
 fn id<'f>(fields: impl Iterator<Item = &'f str>) -> Uuid {

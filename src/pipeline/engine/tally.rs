@@ -13,6 +13,15 @@ use crate::source::RecordRef;
 /// Topic, partition and offset of a record.
 pub type Place = (Arc<str>, i32, i64);
 
+/// Events that do not look like their source's format, in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlike {
+    /// How many.
+    pub count: u64,
+    /// The record that the first of them stood in.
+    pub first: Place,
+}
+
 /// What happened to records, by source; added up until it is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceTally {
@@ -25,9 +34,7 @@ pub struct SourceTally {
     /// Events that are a row of no table that a rule reads.
     pub events_without_table: u64,
     /// Those among them that do not look like the source's format.
-    pub unlike_format: BTreeMap<Hint, u64>,
-    /// Where the first of each of those stood.
-    pub unlike_at: BTreeMap<Hint, Place>,
+    pub unlike: BTreeMap<Hint, Unlike>,
     /// Records with a null value.
     pub tombstones: u64,
     /// Values that did not fit their column.
@@ -105,8 +112,7 @@ impl Made {
             tally.timeless_at.get_or_insert_with(place);
         }
         for (hint, count) in &self.unlike_format {
-            *tally.unlike_format.entry(*hint).or_default() += count;
-            tally.unlike_at.entry(*hint).or_insert_with(place);
+            tally.unlike.entry(*hint).or_insert_with(|| Unlike { count: 0, first: place() }).count += count;
         }
     }
 }

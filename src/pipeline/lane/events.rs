@@ -22,8 +22,8 @@ pub trait LaneEvents {
     fn ended(&mut self, _ended: &Ended, _tally: &Tally, _findings: &[FindingNote], _age: Duration) {}
     /// Open work was thrown away; its records will be read again.
     fn discarded(&mut self, _records: u64) {}
-    /// The group moved partitions: `assigned`, `revoked` or `lost`.
-    fn rebalanced(&mut self, _kind: &'static str) {}
+    /// The group moves these partitions: `assigned`, `revoked` or `lost`.
+    fn rebalanced(&mut self, _kind: &'static str, _moved: &[(Arc<str>, i32)]) {}
     /// The source was paused or resumed.
     fn paused(&mut self, _paused: bool) {}
     /// Something went wrong; the lane goes on.

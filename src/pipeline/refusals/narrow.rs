@@ -1,16 +1,24 @@
 //! From an epoch that is refused for a record in it to that record.
 //!
-//! Owns the size of the next epochs and the sentence over the record that is found, as a pure state machine. A refused
+//! Owns the size of the next epochs and of their batches, and the sentence over the record that is found, as a pure state
+//! machine. A refused
 //! epoch is read again in halves, until one record is alone; refused alone, it is sentenced: nothing of it is published
 //! but a dead letter, and when that is refused too, a bare one. Epochs grow again when all records of the refused one are
 //! through. It ends whatever the order in which partitions are read: epochs do not grow while a suspect is left, so that
-//! in the end each suspect is alone and is committed or sentenced by itself. Called by `pipeline::refusals`.
+//! in the end each suspect is alone and is committed or sentenced by itself.
+//!
+//! A topic that refuses something for its size may mean the batch and no record in it. So batches are halved along with
+//! the epochs, and stay so when all suspects get through; when a record is sentenced, it was not the batches. Called by
+//! `pipeline::refusals`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Epochs that must be committed before one that was too slow may be followed by larger ones.
 const CALM_EPOCHS: u32 = 32;
+
+/// Batches are halved so often at most: of a megabyte a kilobyte is left, and no two outputs share that.
+const HALVINGS_MAX: u32 = 10;
 
 /// A partition.
 type Place = (Arc<str>, i32);
@@ -30,6 +38,8 @@ pub(super) struct Flown<'e> {
     pub(super) records: u64,
     /// Each of its outputs was sent by itself.
     pub(super) apart: bool,
+    /// It, or a batch of it, was too large.
+    pub(super) size: bool,
     /// By topic and partition: the offset behind its last record.
     pub(super) offsets: &'e [(Arc<str>, i32, i64)],
 }
@@ -55,6 +65,10 @@ pub(super) struct Narrow {
     calm: u32,
     /// By partition: one of the records before this offset was refused.
     suspects: BTreeMap<Place, i64>,
+    /// How often batches are halved, …
+    batches_halved: u32,
+    /// … and how often they were before there were suspects.
+    halved_before: u32,
     /// By partition: the record that is sentenced. There is one at most, the first that is not committed.
     sentences: BTreeMap<Place, (i64, Sentence)>,
 }
@@ -63,6 +77,11 @@ impl Narrow {
     /// Records of an epoch at most; `None` is what the configuration says.
     pub(super) fn limit(&self) -> Option<u64> {
         self.limit
+    }
+
+    /// How often the batches of the next epoch are halved.
+    pub(super) fn batches_halved(&self) -> u32 {
+        self.batches_halved
     }
 
     /// Whether an epoch of so many records is to be sent output by output.
@@ -88,6 +107,9 @@ impl Narrow {
             |(topic, partition, next): &(Arc<str>, i32, i64)| ((Arc::clone(topic), *partition), *next);
         self.suspects = flown.offsets.iter().map(place).collect();
         self.calm = 0;
+        if flown.size {
+            self.batches_halved = (self.batches_halved + 1).min(HALVINGS_MAX);
+        }
         self.halve(flown.records)
     }
 
@@ -110,6 +132,7 @@ impl Narrow {
         if known.is_some_and(|sentence| sentence.bare) {
             return Found::Hopeless(format!("{}/{}/{offset}", place.0, place.1));
         }
+        self.batches_halved = self.halved_before;
         let sentence = Sentence { bare: letter || known.is_some(), detail: detail.to_owned() };
         self.suspects = BTreeMap::from([(place.clone(), offset + 1)]);
         self.sentences.insert(place, (offset, sentence));
@@ -123,6 +146,9 @@ impl Narrow {
         records_max: u64,
     ) {
         self.through(offsets);
+        if self.suspects.is_empty() {
+            self.halved_before = self.batches_halved;
+        }
         let Some(limit) = self.limit.filter(|_| self.suspects.is_empty()) else { return };
         if self.calm > 0 {
             self.calm -= 1;
@@ -149,7 +175,12 @@ impl Narrow {
 
     /// Forgets the partitions that are not read any more.
     pub(super) fn keep(&mut self, kept: impl Fn(&str, i32) -> bool) {
+        let before = self.suspects.len();
         self.suspects.retain(|(topic, partition), _| kept(topic, *partition));
+        if self.suspects.len() < before {
+            // Whether it was the batches is not found out here any more.
+            self.batches_halved = self.halved_before;
+        }
         self.sentences.retain(|(topic, partition), _| kept(topic, *partition));
     }
 }
@@ -173,7 +204,7 @@ mod tests {
     }
 
     fn refused(narrow: &mut Narrow, records: u64, apart: bool, offsets: &[(Arc<str>, i32, i64)]) -> Found {
-        narrow.refused(Flown { records, apart, offsets }, false, "refused")
+        narrow.refused(Flown { records, apart, size: true, offsets }, false, "refused")
     }
 
     #[test]
@@ -211,7 +242,7 @@ mod tests {
         assert_eq!(narrow.sentence(&topic, 0, 5), None);
         // A dead letter that is refused is bare at once.
         narrow.limit = Some(1);
-        let flown = Flown { records: 1, apart: true, offsets: &[at(0, 9)] };
+        let flown = Flown { records: 1, apart: true, size: true, offsets: &[at(0, 9)] };
         assert_eq!(narrow.refused(flown, true, "refused"), Found::Sentenced);
         assert!(narrow.sentence(&topic, 0, 8).is_some_and(|sentence| sentence.bare));
     }
@@ -241,8 +272,62 @@ mod tests {
         assert_eq!(committed(&mut narrow, &[at(2, 2)]), Some(8));
     }
 
-    /// However the partitions take turns, each bad record is found, alone, and every record gets through, in a bounded
-    /// number of epochs.
+    /// Records of a kilobyte each, perhaps one that no topic takes, and a topic that takes batches of so many bytes.
+    #[test]
+    fn batches_are_halved_for_a_topic_and_not_for_a_record() {
+        const RECORDS: i64 = 5_000;
+        const FAT: i64 = 700;
+        for (topic_takes, fat, most, halved) in [
+            (1_000_000, false, 0, 0),
+            (20_000, false, 6, 6),
+            (1_000, false, 10, 10),
+            // The search for a record is one of halves.
+            (1_000_000, true, 10, 0),
+            // Both: first the record is found, then the batches are.
+            (20_000, true, 10 + 6, 6),
+        ] {
+            let (mut narrow, mut done, mut refusals, mut sentenced) = (Narrow::default(), 0, 0, Vec::new());
+            while done < RECORDS {
+                let records =
+                    narrow.limit().unwrap_or(RECORDS_MAX).min(u64::try_from(RECORDS - done).expect("some"));
+                let next = done + i64::try_from(records).expect("few");
+                let has_fat = fat && (done..next).contains(&FAT);
+                let spared = narrow.sentence(&at(0, 0).0, 0, FAT).is_some();
+                let batch = (1_000_000 >> narrow.batches_halved()).max(1_000).min(records * 1_000);
+                if (has_fat && !spared) || (batch > topic_takes && !narrow.apart(records)) {
+                    refusals += 1;
+                    let flown =
+                        Flown { records, apart: narrow.apart(records), size: true, offsets: &[at(0, next)] };
+                    match narrow.refused(flown, false, "refused") {
+                        Found::Sentenced => sentenced.push(next - 1),
+                        found => assert_eq!(found, Found::Smaller),
+                    }
+                } else {
+                    done = next;
+                    committed(&mut narrow, &[at(0, next)]);
+                }
+            }
+            let what = format!("{topic_takes} {fat}");
+            assert_eq!(sentenced, if fat { vec![FAT] } else { vec![] }, "{what}");
+            assert!(refusals <= most, "{what}: {refusals} refusals");
+            assert_eq!((narrow.batches_halved(), narrow.limit()), (halved, None), "{what}");
+        }
+        // What is no matter of size leaves them alone; and with the partition goes what it may have been.
+        let mut narrow = Narrow::default();
+        narrow.refused(
+            Flown { records: 8, apart: false, size: false, offsets: &[at(0, 8)] },
+            false,
+            "refused",
+        );
+        assert_eq!(narrow.batches_halved(), 0);
+        refused(&mut narrow, 4, false, &[at(0, 4)]);
+        assert_eq!(narrow.batches_halved(), 1);
+        narrow.keep(|_, partition| partition != 0);
+        assert_eq!(narrow.batches_halved(), 0);
+    }
+
+    /// However the partitions take turns, each bad record is found, alone, after as many refusals at most as the number of
+    /// records of an epoch has binary digits, and every record gets through.
     #[test]
     fn it_ends_in_any_order_and_sentences_the_bad_ones_alone() {
         const RECORDS: i64 = 40;
@@ -258,7 +343,7 @@ mod tests {
             let bad: Vec<(i32, i64)> = bad.into_iter().filter(|_| random(12) == 0).collect();
             let topic: Arc<str> = Arc::from("in");
             let (mut narrow, mut done, mut sentenced) = (Narrow::default(), [0_i64; 3], Vec::new());
-            let mut epochs = 0;
+            let (mut epochs, mut refusals) = (0, 0);
             while done != [RECORDS; 3] {
                 epochs += 1;
                 assert!(epochs < 2_000, "seed {seed}: no end");
@@ -283,7 +368,9 @@ mod tests {
                     .map(|at| (Arc::clone(&topic), i32::try_from(at).expect("small"), next[at]))
                     .collect();
                 if poisoned {
-                    let flown = Flown { records, apart: narrow.apart(records), offsets: &offsets };
+                    refusals += 1;
+                    let flown =
+                        Flown { records, apart: narrow.apart(records), size: true, offsets: &offsets };
                     let found = narrow.refused(flown, false, "refused");
                     assert!(matches!(found, Found::Smaller | Found::Sentenced), "seed {seed}: {found:?}");
                 } else {
@@ -294,6 +381,8 @@ mod tests {
             sentenced.sort_unstable();
             sentenced.dedup();
             assert_eq!(sentenced, bad, "seed {seed}");
+            let most = bad.len() * 5;
+            assert!(refusals <= most, "seed {seed}: {refusals} refusals for {} records", bad.len());
         }
     }
 }

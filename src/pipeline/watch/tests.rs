@@ -106,3 +106,16 @@ fn a_source_of_another_format_is_told_once() {
         assert!(told.iter().any(|told| told.contains(part)), "{told:?}");
     }
 }
+
+#[test]
+fn partitions_that_move_are_named_and_bounded() {
+    let partitions = |count| (0..count).map(|number| (Arc::from("in"), number)).collect::<Vec<_>>();
+    for (count, expect) in [
+        (0, ""),
+        (1, "in/0"),
+        (8, "in/0, in/1, in/2, in/3, in/4, in/5, in/6, in/7"),
+        (10, "in/0, in/1, in/2, in/3, in/4, in/5, in/6, in/7 and 2 more"),
+    ] {
+        assert_eq!(listed(&partitions(count)), expect);
+    }
+}

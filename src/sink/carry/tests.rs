@@ -63,6 +63,7 @@ fn run(script: &mut Script, left: Left, limits: CarryLimits) -> (Ended, Left) {
         stamps: Vec::new(),
         group: None,
         apart: false,
+        batches_halved: 0,
     };
     let now = std::rc::Rc::clone(&script.now);
     let mut carry = Carry::new(epoch, left, script, now.get(), limits);

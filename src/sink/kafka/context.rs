@@ -28,6 +28,11 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// A record, or its topic, was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.failed.as_ref().is_some_and(|(code, topic)| refusal::cause(*code, topic).is_some())
+    }
+
     /// Something has failed, and it is not known why.
     pub(super) fn is_unexplained(&self) -> bool {
         let aftermath = self.failed.as_ref().is_some_and(|(code, _)| refusal::is_aftermath(*code));

@@ -1,7 +1,7 @@
 //! An epoch's outputs on their way to the brokers, and what became of each.
 //!
 //! Owns enqueuing, waiting for the delivery reports, and telling which failure names the cause. What follows from it is
-//! `sink::transaction`'s and `pipeline::refusals`'s. Called by the parent for each transaction.
+//! `sink::transaction`'s and `pipeline::refusals`'s. Called by the parent for each transaction, and by `replay` for each batch.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 const GONE_LOOKS: u32 = 2;
 /// … so far apart.
 const GONE_LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// Where a transaction has little time, the looks come within it all the same: after a third of it, and a sixth apart.
+const GONE_PARTS: (u32, u32) = (3, 6);
 /// An abort is tried for so long before what it waits for is looked after.
 const ABORT_SLICE: Duration = Duration::from_secs(1);
 /// How long the cause of a failure is waited for when all reports are there.
@@ -73,7 +75,7 @@ fn look<'t>(
     Ok(())
 }
 
-fn topics(epoch: &Epoch<ConsumerGroupMetadata>) -> impl Iterator<Item = &str> {
+fn topics(epoch: &Epoch<ConsumerGroupMetadata>) -> impl Iterator<Item = &str> + Clone {
     epoch.outputs.iter().map(|output| &*output.topic)
 }
 
@@ -88,37 +90,39 @@ fn send(
         record.key = output.key.as_deref();
         record.payload = output.value.as_deref();
         record.timestamp = output.timestamp_ms;
-        loop {
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((error, back)) => {
-                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-                    // The transaction has failed for what was sent before: the reports tell of what.
-                    if code == RDKafkaErrorCode::State {
-                        producer.purge(PurgeConfig::default().queue());
-                        deliver(producer, epoch, until)?;
-                        return Err(failed(
-                            producer,
-                            of_transaction(producer).unwrap_or(code),
-                            &output.topic,
-                        ));
-                    }
-                    if code != RDKafkaErrorCode::QueueFull {
-                        return Err(failed(producer, code, &output.topic));
-                    }
-                    if Instant::now() >= until {
-                        return Err(too_slow("the producer's queue stays full"));
-                    }
-                    producer.poll(REPORT_WAIT);
-                    record = back;
-                }
-            }
-        }
+        enqueue(producer, record, topics(epoch), until)?;
         if epoch.apart {
-            deliver(producer, epoch, until)?;
+            deliver(producer, topics(epoch), until)?;
         }
     }
-    deliver(producer, epoch, until)
+    deliver(producer, topics(epoch), until)
+}
+
+/// Hands a record to the client, which may have to send others first. `topics` are those of the whole transaction.
+pub(super) fn enqueue<'t>(
+    producer: &BaseProducer<SinkContext>,
+    mut record: BaseRecord<'_, [u8], [u8], ()>,
+    topics: impl Iterator<Item = &'t str> + Clone,
+    until: Instant,
+) -> Result<(), Failure> {
+    loop {
+        let Err((error, back)) = producer.send(record) else { return Ok(()) };
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        // The transaction has failed for what was sent before: the reports tell of what.
+        if code == RDKafkaErrorCode::State {
+            producer.purge(PurgeConfig::default().queue());
+            deliver(producer, topics, until)?;
+            return Err(failed(producer, of_transaction(producer).unwrap_or(code), back.topic));
+        }
+        if code != RDKafkaErrorCode::QueueFull {
+            return Err(failed(producer, code, back.topic));
+        }
+        if Instant::now() >= until {
+            return Err(too_slow("the producer's queue stays full"));
+        }
+        producer.poll(REPORT_WAIT);
+        record = back;
+    }
 }
 
 /// Headers as the client takes them.
@@ -128,25 +132,33 @@ pub(super) fn owned(headers: &[sink::Header]) -> OwnedHeaders {
     })
 }
 
-/// Waits for the reports.
-fn deliver(
+/// Waits for the reports of all that was enqueued.
+pub(super) fn deliver<'t>(
     producer: &BaseProducer<SinkContext>,
-    epoch: &Epoch<ConsumerGroupMetadata>,
+    topics: impl Iterator<Item = &'t str> + Clone,
     until: Instant,
 ) -> Result<(), Failure> {
-    let (mut look_at, mut looks) = (Instant::now() + GONE_AFTER, 0);
+    let begun = Instant::now();
+    let (after, pause) = look_times(until.saturating_duration_since(begun));
+    let (mut look_at, mut looks) = (begun + after, 0);
+    let mut given_up = false;
     while producer.in_flight_count() > 0 {
         let now = Instant::now();
         if now >= until {
             return Err(too_slow("records were not delivered in time"));
         }
+        if !given_up && producer.context().report().is_refused() {
+            // What follows it in its partition may wait for it for ever, and nothing of the transaction will be visible.
+            given_up = true;
+            producer.purge(PurgeConfig::default().queue().inflight());
+        }
         if now >= look_at {
-            let gone = look(producer, topics(epoch), &mut BTreeSet::new()).err();
+            let gone = look(producer, topics.clone(), &mut BTreeSet::new()).err();
             looks = if gone.is_some() { looks + 1 } else { 0 };
             if let Some(failure) = gone.filter(|_| looks >= GONE_LOOKS) {
                 return Err(failure);
             }
-            look_at = Instant::now() + GONE_LOOK_PAUSE;
+            look_at = Instant::now() + pause;
         }
         producer.poll(REPORT_WAIT);
     }
@@ -155,7 +167,12 @@ fn deliver(
     while producer.context().report().is_unexplained() && Instant::now() < patience {
         producer.poll(REPORT_WAIT);
     }
-    outcome(producer, topics(epoch))
+    outcome(producer, topics)
+}
+
+/// When a topic is first looked for, and how long after a look the next one comes, when there is so much time for delivery.
+fn look_times(left: Duration) -> (Duration, Duration) {
+    (GONE_AFTER.min(left / GONE_PARTS.0), GONE_LOOK_PAUSE.min(left / GONE_PARTS.1))
 }
 
 /// Aborts. The client waits for the reports of what it throws away, and only a poll takes them off its hands.
@@ -173,7 +190,7 @@ pub(super) fn abort(producer: &BaseProducer<SinkContext>, until: Instant) -> Kaf
 }
 
 /// What the reports that have come say of records to these topics.
-pub(super) fn outcome<'t>(
+fn outcome<'t>(
     producer: &BaseProducer<SinkContext>,
     topics: impl Iterator<Item = &'t str>,
 ) -> Result<(), Failure> {
@@ -223,4 +240,21 @@ fn failed(producer: &BaseProducer<SinkContext>, code: RDKafkaErrorCode, topic: &
         _ => Verdict::Abort,
     };
     Failure { verdict, why, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_topic_is_noticed_before_the_time_is_over() {
+        for (left, after, pause) in [(48_000, 5_000, 2_000), (6_000, 2_000, 1_000), (0, 0, 0)] {
+            let times = look_times(Duration::from_millis(left));
+            assert_eq!(times, (Duration::from_millis(after), Duration::from_millis(pause)), "{left} ms");
+        }
+        for left in (1..60_000).step_by(7).map(Duration::from_millis) {
+            let (after, pause) = look_times(left);
+            assert!(after + pause * (GONE_LOOKS - 1) < left, "{left:?}");
+        }
+    }
 }

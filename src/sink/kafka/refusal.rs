@@ -15,11 +15,10 @@ const DENIED: &str = "Broker: Topic authorization failed";
 /// What a record's delivery report says; `None` for what may pass, or says nothing of the record and its topic.
 pub(super) fn cause(code: Code, topic: &str) -> Option<Cause> {
     match code {
-        Code::MessageSizeTooLarge
-        | Code::InvalidMessage
-        | Code::InvalidMessageSize
-        | Code::InvalidRecord
-        | Code::InvalidTimestamp => Some(Cause::Record(Arc::from(topic))),
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => Some(Cause::Size(Arc::from(topic))),
+        Code::InvalidMessage | Code::InvalidRecord | Code::InvalidTimestamp => {
+            Some(Cause::Record(Arc::from(topic)))
+        }
         Code::TopicAuthorizationFailed
         | Code::UnknownTopic
         | Code::UnknownTopicOrPartition
@@ -72,9 +71,10 @@ mod tests {
     #[test]
     fn what_the_answer_to_a_produced_record_says() {
         let record = || Some(Cause::Record(Arc::from("t")));
+        let size = || Some(Cause::Size(Arc::from("t")));
         let topic = || Some(Cause::Topic(Arc::from("t")));
         for (code, expect, part) in [
-            (Code::MessageSizeTooLarge, record(), "limits.message_bytes_max (7)"),
+            (Code::MessageSizeTooLarge, size(), "limits.message_bytes_max (7)"),
             (Code::InvalidRecord, record(), "Broker"),
             (Code::InvalidMessage, record(), "Broker"),
             (Code::InvalidTimestamp, record(), "message.timestamp.after.max.ms"),

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::types::RDKafkaErrorCode;
 
 use super::failure::facts;
-use super::produce::{abort, outcome, owned};
-use super::{ProducerSettings, REPORT_WAIT, RETRY_WAIT, Report, SinkContext, SinkError, create};
+use super::produce::{abort, deliver, enqueue, owned};
+use super::{ProducerSettings, RETRY_WAIT, Report, SinkContext, SinkError, create};
+use crate::sink::carry::Failure;
 use crate::sink::replay::Placed;
 use crate::sink::transaction::Verdict;
 
@@ -42,7 +42,7 @@ impl Replayer {
     /// Initialises the producer. From its return on, no earlier run can add a mark any more: what it had open is aborted,
     /// what it had committed can be read.
     pub fn start(settings: &ProducerSettings) -> Result<Self, SinkError> {
-        let producer = create(settings, Instant::now() + settings.replace_for)?;
+        let producer = create(settings, 0, Instant::now() + settings.replace_for)?;
         Ok(Self { producer, try_for: settings.try_for })
     }
 
@@ -52,9 +52,13 @@ impl Replayer {
         *self.producer.context().report() = Report::default();
         let begun = self.producer.begin_transaction();
         begun.map_err(|error| self.failed(ReplayError::NotSent, &error, "beginning a transaction"))?;
-        if let Err(why) = self.produce(batch, until) {
+        if let Err(Failure { verdict, why, .. }) = self.produce(batch, until) {
             let _ = abort(&self.producer, Instant::now() + self.try_for);
-            return Err(why);
+            return Err(if verdict == Verdict::Fenced {
+                ReplayError::Fenced(why)
+            } else {
+                ReplayError::NotSent(why)
+            });
         }
         loop {
             let left = until.saturating_duration_since(Instant::now()).max(RETRY_WAIT);
@@ -70,36 +74,17 @@ impl Replayer {
         }
     }
 
-    fn produce(&self, batch: &[Placed], until: Instant) -> Result<(), ReplayError> {
+    fn produce(&self, batch: &[Placed], until: Instant) -> Result<(), Failure> {
+        let topics = batch.iter().map(|placed| placed.topic.as_str());
         for placed in batch {
             let mut record: BaseRecord<'_, [u8], [u8], ()> =
                 BaseRecord::with_opaque_to(&placed.topic, ()).headers(owned(&placed.headers));
             record.partition = placed.partition;
             record.key = placed.key.as_deref();
             record.payload = placed.value.as_deref();
-            loop {
-                let Err((error, back)) = self.producer.send(record) else { break };
-                let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-                if !full || Instant::now() >= until {
-                    return Err(self.failed(ReplayError::NotSent, &error, &placed.topic));
-                }
-                self.producer.poll(REPORT_WAIT);
-                record = back;
-            }
+            enqueue(&self.producer, record, topics.clone(), until)?;
         }
-        while self.producer.in_flight_count() > 0 && Instant::now() < until {
-            self.producer.poll(REPORT_WAIT);
-        }
-        match outcome(&self.producer, batch.iter().map(|placed| placed.topic.as_str())) {
-            Err(failure) => {
-                let fenced = failure.verdict == Verdict::Fenced;
-                Err(if fenced { ReplayError::Fenced(failure.why) } else { ReplayError::NotSent(failure.why) })
-            }
-            Ok(()) if self.producer.in_flight_count() > 0 => {
-                Err(ReplayError::NotSent("records were not delivered in time".into()))
-            }
-            Ok(()) => Ok(()),
-        }
+        deliver(&self.producer, topics, until)
     }
 
     fn failed(&self, kind: fn(String) -> ReplayError, error: &KafkaError, what: &str) -> ReplayError {

@@ -20,6 +20,8 @@ use crate::source::troubles::{Found, Trouble, Troubles};
 
 /// Answers about a partition's ends that may contradict each other.
 const ENDS_ASKED_MAX: usize = 10;
+/// Partitions that one line names.
+const NAMED_MAX: usize = 8;
 
 /// Where one partition begins.
 #[derive(Debug, Clone)]
@@ -34,6 +36,20 @@ pub struct Beginning {
     pub birth: Option<Birth>,
     /// Why it is not to be read.
     pub trouble: Option<Trouble>,
+}
+
+/// Offsets that Noroshi has not committed: somebody has reset them, or has taken over the group. A start cannot know whether
+/// that was meant, so it says where it goes on.
+fn tell_foreign(partitions: &[String]) {
+    if partitions.is_empty() {
+        return;
+    }
+    let shown = partitions.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        count = partitions.len(),
+        partitions = shown,
+        "Offsets of the group were committed by somebody else than Noroshi; reading goes on from there."
+    );
 }
 
 /// Where these partitions begin for a group. What the broker says of their topics is noted in `troubles`; `ids` as for
@@ -54,12 +70,16 @@ pub fn beginnings<C: ConsumerContext>(
         troubles.look(topic, described);
     }
     let mut others: BTreeMap<String, Vec<Option<i32>>> = BTreeMap::new();
-    let mut found = Vec::new();
+    let (mut found, mut foreign) = (Vec::new(), Vec::new());
     for element in elements {
         let (topic, partition) = (element.topic(), element.partition());
         let described = described.get(topic).unwrap_or(&Found::Unknown);
         let committed = plain(element.offset());
-        let born = Stamp::parse(element.metadata()).and_then(|stamp| stamp.birth);
+        let stamp = Stamp::parse(element.metadata());
+        if let Some(offset) = committed.filter(|_| stamp.is_none()) {
+            foreign.push(format!("{topic}/{partition} at {offset}"));
+        }
+        let born = stamp.and_then(|stamp| stamp.birth);
         let source = pipeline.source_of(topic);
         let mut beginning = Beginning {
             topic: topic.to_owned(),
@@ -117,6 +137,7 @@ pub fn beginnings<C: ConsumerContext>(
         }
         found.push(beginning);
     }
+    tell_foreign(&foreign);
     Ok(found)
 }
 

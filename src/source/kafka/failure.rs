@@ -89,7 +89,10 @@ fn ending(error: &KafkaError, why: &str, instance: Option<&str>, patterns: bool)
             format!("the broker refuses for want of rights ({code}): {why}")
         }
         Code::Authentication | Code::SaslAuthenticationFailed => {
-            format!("the broker refuses the credentials ({code})")
+            format!(
+                "the broker refuses the credentials ({code}): was the password or the token changed? Renew it, then \
+                 start again, nothing is lost"
+            )
         }
         Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset => {
             format!("an offset is outside of what the topic holds ({code})")

@@ -19,8 +19,9 @@ use super::failure::{Consequence, failure, is_missing, is_out_of_range};
 use super::{KafkaSource, kafka, plain};
 use crate::config::kafka::STATISTICS_INTERVAL_MS;
 use crate::pipeline::definition::Pipeline;
+use crate::source::assignment::Hold;
 use crate::source::audit::{Birth, Stamp};
-use crate::source::troubles::{Found, Trouble};
+use crate::source::troubles::{Found, Means, Trouble};
 use crate::source::{Notice, SourceError};
 
 /// How long the broker may take for a look that nobody waits for.
@@ -66,7 +67,7 @@ impl Look {
         }
     }
 
-    fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         !self.every.is_zero()
     }
 
@@ -112,7 +113,13 @@ impl KafkaSource {
         {
             self.look.asked = None;
             match described {
-                Ok(described) => self.take_in(&described),
+                Ok(described) => {
+                    self.take_in(&described);
+                    if let Err(error) = self.read_what_is_back(&described) {
+                        // It is held until the next look.
+                        notices.push(Notice::Trouble(error.to_string()));
+                    }
+                }
                 // Outages are told by others.
                 Err(why) => tracing::debug!(why, "The topics could not be looked at."),
             }
@@ -160,9 +167,19 @@ impl KafkaSource {
     /// A partition is not read any more.
     pub(super) fn hold(&mut self, topic: &str, partition: i32, trouble: Trouble) {
         self.look.unpinned |= trouble == Trouble::Recreated;
-        self.positions.hold(topic, partition);
+        self.positions.hold(topic, partition, Hold::Firm);
         self.troubles.hold(topic, partition, trouble);
         self.look.changed = true;
+    }
+
+    /// A partition is not read while its topic is missing: what stands under the name next may be another one, with records
+    /// at its position that are in the middle of it. Without looks nobody would see it come back.
+    pub(super) fn wait(&mut self, topic: &str, partition: i32, hold: Hold) {
+        if self.look.is_on() {
+            self.positions.hold(topic, partition, hold);
+            // Its topic's trouble is all there is to say.
+            self.release(topic, partition);
+        }
     }
 
     /// A partition was taken or given back: what was wrong with it is looked at anew.
@@ -250,27 +267,23 @@ impl KafkaSource {
     /// The topics that are read by name, and those of our partitions.
     fn names(&self) -> BTreeSet<String> {
         let named = self.pipeline.sources.iter().flat_map(|source| source.topics.iter().cloned());
-        let owned = self.positions.owned().into_iter().map(|place| place.topic.to_string());
+        let owned = self.positions.status().into_iter().map(|place| place.topic.to_string());
         named.chain(owned).collect()
     }
 
-    /// What stands behind names now. Partitions that were begun under another id are held.
+    /// What stands behind names now. Partitions that were begun under another id are held, and those of topics that are
+    /// missing wait.
     fn take_in(&mut self, described: &BTreeMap<String, Found>) {
         // One that was asked for may have been taken out of the pipeline since.
         for (topic, found) in described.iter().filter(|(topic, _)| self.pipeline.source_of(topic).is_some()) {
             self.troubles.look(topic, found);
         }
-        let mut recreated: Vec<(Arc<str>, i32)> = Vec::new();
-        for place in self.positions.owned() {
-            let Some(found) = described.get(&*place.topic) else { continue };
-            let birth = self.positions.birth(&place.topic, place.partition);
-            let began = birth.and_then(|birth| birth.id.as_ref());
-            if self.troubles.recreated(&place.topic, began, found) {
-                recreated.push((place.topic, place.partition));
+        for (topic, partition, _) in self.positions.standing() {
+            match self.means(&topic, partition, described) {
+                Means::Hold => self.hold(&topic, partition, Trouble::Recreated),
+                Means::Wait => self.wait(&topic, partition, Hold::Waiting),
+                Means::Read | Means::Nothing => {}
             }
-        }
-        for (topic, partition) in &recreated {
-            self.hold(topic, *partition, Trouble::Recreated);
         }
         if let Err(error) = self.pause_held() {
             // What still comes is passed over.
@@ -279,6 +292,54 @@ impl KafkaSource {
         // Brokers forget offsets some time after the topic; a pin that was not needed may be by now.
         self.look.unpinned |= self.told.iter().any(|note| note.trouble == Trouble::Recreated);
         self.look.changed = true;
+    }
+
+    fn means(&mut self, topic: &str, partition: i32, described: &BTreeMap<String, Found>) -> Means {
+        let Some(found) = described.get(topic) else { return Means::Nothing };
+        let birth = self.positions.birth(topic, partition);
+        self.troubles.means(topic, birth.and_then(|birth| birth.id.as_ref()), found)
+    }
+
+    /// A broker that did not know a topic for a moment has not deleted it: what waited is read on from where it stands, or
+    /// begins. Not while the group moves, as what is read then is not known.
+    fn read_what_is_back(&mut self, described: &BTreeMap<String, Found>) -> Result<(), SourceError> {
+        if self.granted.is_some() {
+            return Ok(());
+        }
+        let mut waiting = self.positions.held(Hold::Waiting);
+        waiting.retain(|(topic, partition, _)| self.means(topic, *partition, described) == Means::Read);
+        if !waiting.is_empty() {
+            let mut list = TopicPartitionList::new();
+            for (topic, partition, next) in &waiting {
+                list.add_partition_offset(topic, *partition, Offset::Offset(*next))
+                    .map_err(|error| kafka("preparing what is read on", &error))?;
+            }
+            // Whatever came of them meanwhile was passed over.
+            self.seek(list)?;
+            for (topic, partition, _) in &waiting {
+                self.positions.read_on(topic, *partition);
+            }
+            self.look.changed = true;
+            self.fetch(waiting.into_iter().map(|(topic, partition, _)| (topic, partition)))?;
+        }
+        let unbegun = self.positions.held(Hold::Unbegun).into_iter();
+        let unbegun =
+            unbegun.filter(|(topic, ..)| matches!(described.get(&**topic), Some(Found::Present { .. })));
+        let unbegun: Vec<_> = unbegun.map(|(topic, partition, _)| (topic, partition)).collect();
+        if unbegun.is_empty() { Ok(()) } else { self.begin_anew(unbegun) }
+    }
+
+    /// Fetches again of these partitions what is read, unless something else holds it.
+    pub(super) fn fetch(&self, places: impl Iterator<Item = (Arc<str>, i32)>) -> Result<(), SourceError> {
+        let is_read = |topic: &str, partition: i32| {
+            let source = self.positions.slot(topic, partition).and_then(|slot| self.positions.place(slot));
+            source.is_some_and(|(.., source)| !self.held.contains(&source))
+        };
+        let list = partitions(places.filter(|(topic, partition)| is_read(topic, *partition)));
+        if self.queues.paused || list.count() == 0 {
+            return Ok(());
+        }
+        self.consumer.resume(&list).map_err(|error| kafka("resuming", &error))
     }
 
     /// Finds the partitions that are out of range, and holds them: librdkafka has stopped to fetch them, and does not say
@@ -327,10 +388,13 @@ impl KafkaSource {
     }
 }
 
-fn partitions(places: impl Iterator<Item = (Arc<str>, i32)>) -> TopicPartitionList {
+pub(super) fn partitions(places: impl Iterator<Item = (Arc<str>, i32)>) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for (topic, partition) in places {
         list.add_partition(&topic, partition);
     }
     list
 }
+
+#[cfg(test)]
+mod tests;

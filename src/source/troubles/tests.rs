@@ -75,6 +75,54 @@ fn offsets_belong_to_the_topic_that_they_were_committed_in() {
 }
 
 #[test]
+fn a_partition_waits_while_its_topic_is_missing_and_is_read_when_the_same_is_back() {
+    use Found::{Missing, Unknown};
+    use Means::{Hold, Nothing, Read, Wait};
+    for (what, began, looks, expect) in [
+        ("always there", Some("a"), vec![present("a"), present("a")], vec![Read, Read]),
+        (
+            "a broker that was wrong for a moment",
+            Some("a"),
+            vec![present("a"), Missing, Missing, present("a")],
+            vec![Read, Wait, Wait, Read],
+        ),
+        ("made anew", Some("a"), vec![present("a"), Missing, present("b")], vec![Read, Wait, Hold]),
+        ("and not stamped", None, vec![present("a"), Missing, present("b")], vec![Read, Wait, Hold]),
+        (
+            "made anew, and gone again",
+            Some("a"),
+            vec![present("a"), present("b"), Missing, present("b")],
+            vec![Read, Hold, Wait, Hold],
+        ),
+        (
+            "nobody says",
+            Some("a"),
+            vec![Unknown, Missing, Unknown, present("a")],
+            vec![Nothing, Wait, Nothing, Read],
+        ),
+        ("never seen before", None, vec![Missing, present("a")], vec![Wait, Read]),
+        ("never seen before, the stamp knows", Some("a"), vec![Missing, present("b")], vec![Wait, Hold]),
+        (
+            "a broker without ids",
+            Some("-"),
+            vec![present("-"), Missing, present("-")],
+            vec![Read, Wait, Read],
+        ),
+    ] {
+        let mut troubles = troubles();
+        let began = began.filter(|began| *began != "-").map(id);
+        let seen: Vec<Means> = looks
+            .iter()
+            .map(|look| {
+                troubles.look("t", look);
+                troubles.means("t", began.as_ref(), look)
+            })
+            .collect();
+        assert_eq!(seen, expect, "{what}");
+    }
+}
+
+#[test]
 fn a_transaction_holds_back_when_the_stable_end_stands_still_for_long() {
     let start = Instant::now();
     let mut troubles = troubles();

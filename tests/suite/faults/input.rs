@@ -15,6 +15,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use crate::delivery::PARTITIONS;
 use crate::kafka::Broker;
 use crate::process::WAIT_MAX;
+use crate::refusals;
+
+/// `max.message.bytes` of the topics of alerts.
+pub const ALERT_BYTES_MAX: usize = 20_000;
 
 /// Topic, partition, offset.
 pub type Place = (String, i64, i64);
@@ -25,6 +29,8 @@ pub enum Fate {
     Alert,
     Nothing,
     Reject,
+    /// It is found, and no topic takes its alert.
+    Refuse,
 }
 
 /// Writes records and remembers them.
@@ -39,6 +45,8 @@ pub struct Input {
     id: Option<String>,
     producer: Option<BaseProducer<Places>>,
     sequence: usize,
+    /// The next record is one whose alert is too large.
+    fat: bool,
 }
 
 /// Where records went, by their number in the call.
@@ -65,12 +73,25 @@ impl ProducerContext for Places {
 impl Input {
     /// Without records so far; with a transactional id it writes in transactions.
     pub fn new(id: Option<String>) -> Self {
-        Self { expected: BTreeMap::new(), ends: BTreeMap::new(), aborted: 0, id, producer: None, sequence: 0 }
+        Self {
+            expected: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            aborted: 0,
+            id,
+            producer: None,
+            sequence: 0,
+            fat: false,
+        }
     }
 
     /// The broker has died: what is written next is written by a new producer.
     pub fn reconnect(&mut self) {
         self.producer = None;
+    }
+
+    /// The next record that is written is one whose alert is too large for its topic.
+    pub fn fatten(&mut self) {
+        self.fat = true;
     }
 
     /// Writes so many records, at least two, into each partition of these topics; in transactions also some that it
@@ -150,6 +171,10 @@ impl Input {
     fn record(&mut self) -> (Fate, String) {
         self.sequence += 1;
         let sequence = self.sequence;
+        if std::mem::take(&mut self.fat) {
+            let value = refusals::event(sequence, 3 * ALERT_BYTES_MAX);
+            return (Fate::Refuse, String::from_utf8(value).expect("text"));
+        }
         let event = |id: u32| {
             format!(
                 r#"{{"Channel":"Security","EventID":{id},"Hostname":"h{sequence}","EventTime":"2026-01-02 03:04:05"}}"#

@@ -2,7 +2,7 @@
 //!
 //! Owns clients that live as long as a round, also while the broker is away; what must be seen is the round's to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -58,14 +58,20 @@ impl Onlooker {
         Self { seen: all, stop, thread: Some(thread) }
     }
 
-    /// Fails unless it has seen, record for record, what a reader at the end sees.
-    pub fn agrees(&self, what: &str, at_the_end: &[OwnedMessage]) {
-        let count = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).len();
+    /// Fails unless it has seen, record for record, what a reader at the end sees; of topics that were deleted meanwhile
+    /// nobody can say.
+    pub fn agrees(&self, what: &str, deleted: &BTreeSet<String>, at_the_end: &[OwnedMessage]) {
+        let lasting = || {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            seen.retain(|(topic, ..)| !deleted.contains(topic));
+            seen
+        };
+        let count = || lasting().len();
         let as_many = || (count() >= at_the_end.len()).then_some(());
         until(&format!("{what}: the reader on the way to see {} records", at_the_end.len()), as_many, || {
             format!("it has seen {}", count())
         });
-        let mut on_the_way = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut on_the_way = lasting();
         let mut at_the_end: Vec<Seen> = at_the_end.iter().map(seen).collect();
         on_the_way.sort();
         at_the_end.sort();

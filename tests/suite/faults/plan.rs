@@ -1,4 +1,5 @@
-//! What a seed means: the group's protocol, how the input is written, how many processes, which faults in which order.
+//! What a seed means: the way to the broker, the group's protocol, how the input is written, how many processes, which
+//! faults in which order.
 //!
 //! Owns the choice alone: no broker, no process, no clock. The same seed is the same plan everywhere.
 
@@ -33,11 +34,25 @@ pub enum Kind {
     MissPolls,
     /// SIGKILL of the broker with a transaction under way, and a new start.
     KillBroker,
+    /// The rights to the topic of alerts, the transactional ids or the group are taken away, and given back.
+    Forbid,
+    /// The right to one organisation's own topic of alerts is taken away, and given back; or it is deleted, and made anew.
+    Park,
+    /// A process with a running one's name and a wrong password.
+    WrongPassword,
+    /// The user's password is changed, or taken away, and all connections break; then it is put back.
+    ChangePassword,
+    /// Another rule set, under load.
+    Reload,
+    /// A faulty one, and a sound one again.
+    BadReload,
+    /// A record whose alert is too large for its topic.
+    Refuse,
 }
 
 impl Kind {
     /// All of them; a round's seed says which one it has for sure.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::Kill,
         Self::LoseAnswer,
         Self::Crash,
@@ -51,12 +66,53 @@ impl Kind {
         Self::MissPolls,
         Self::LoseRequest,
         Self::DelayAnswer,
+        Self::Forbid,
+        Self::Reload,
+        Self::WrongPassword,
+        Self::Refuse,
+        Self::ChangePassword,
+        Self::BadReload,
+        Self::Park,
     ];
+
+    /// Needs a proxy that reads the requests.
+    fn aims(self) -> bool {
+        use Kind::{DelayAnswer, HangCommit, LateRequest, LoseAnswer, LoseRequest, MissPolls, Outsleep};
+        matches!(
+            self,
+            LoseRequest | LoseAnswer | DelayAnswer | LateRequest | HangCommit | Outsleep | MissPolls
+        )
+    }
+
+    /// Needs a user who logs in, and has rights that can be taken away.
+    fn logs_in(self) -> bool {
+        matches!(self, Self::Forbid | Self::Park | Self::WrongPassword | Self::ChangePassword)
+    }
+
+    fn fits(self, way: Way) -> bool {
+        !(self.aims() && way == Way::Tls || self.logs_in() && way == Way::Plain)
+    }
 
     /// Needs transactions that time out soon.
     fn is_impatient(self) -> bool {
         matches!(self, Self::HangCommit | Self::Outsleep)
     }
+}
+
+/// How the processes come to the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// Without any security.
+    Plain,
+    /// As a user with a password (SCRAM) and just the rights that it needs.
+    Scram,
+    /// The same over TLS: no proxy reads it.
+    Tls,
+}
+
+impl Way {
+    /// All of them, the first twice as often as each other one.
+    const CHOICE: [Self; 4] = [Self::Plain, Self::Plain, Self::Scram, Self::Tls];
 }
 
 /// Small and seeded; the same numbers on every machine.
@@ -79,6 +135,7 @@ impl Random {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub seed: u64,
+    pub way: Way,
     /// `classic` or `consumer`.
     pub protocol: &'static str,
     /// Whether the input is written in transactions, some of them aborted.
@@ -94,12 +151,16 @@ impl Plan {
         let mut random = Random::new(seed);
         let count = Kind::ALL.len();
         let sure = Kind::ALL[usize::try_from(seed % count as u64).expect("few")];
+        let ways: Vec<Way> = Way::CHOICE.into_iter().filter(|way| sure.fits(*way)).collect();
+        let way = ways[random.next(ways.len())];
         let protocol = if random.next(3) == 0 { "consumer" } else { "classic" };
         let transactional = random.next(2) == 0;
-        let processes = 1 + random.next(2);
+        let processes = 2 + usize::from(random.next(3) == 0);
         // A broker takes its time to come back: one such fault is enough, and not with transactions that time out soon.
-        let fits =
-            |kind: Kind| kind != Kind::KillBroker && !(sure == Kind::KillBroker && kind.is_impatient());
+        let fits = |kind: Kind| {
+            let slow = kind == Kind::KillBroker || sure == Kind::KillBroker && kind.is_impatient();
+            kind.fits(way) && !slow
+        };
         let mut faults = vec![sure];
         let wanted = 2 + random.next(2);
         while faults.len() < wanted {
@@ -111,7 +172,7 @@ impl Plan {
         // The sure one is not always the first.
         let at = random.next(faults.len());
         faults.swap(0, at);
-        (Self { seed, protocol, transactional, processes, faults }, random)
+        (Self { seed, way, protocol, transactional, processes, faults }, random)
     }
 
     pub fn has(&self, kind: Kind) -> bool {
@@ -137,6 +198,12 @@ impl Plan {
             settings.push(consumer("session.timeout.ms", SESSION_MS));
             settings.push(consumer("heartbeat.interval.ms", 500));
         }
+        if self.has(Kind::Reload) || self.has(Kind::BadReload) {
+            settings.push("reload.interval_ms=500".to_owned());
+        }
+        if self.has(Kind::Park) {
+            settings.extend(["parking.retry_ms=500", "parking.retry_max_ms=500"].map(str::to_owned));
+        }
         if self.has(Kind::MissPolls) {
             settings.push(consumer("max.poll.interval.ms", POLL_INTERVAL_MS));
         }
@@ -155,11 +222,11 @@ pub const TRANSACTION_MS_SHORT: u32 = 2_000;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, protocol, transactional, processes, faults } = self;
+        let Self { seed, way, protocol, transactional, processes, faults } = self;
         let input = if *transactional { "in transactions, some aborted" } else { "plain" };
         write!(
             f,
-            "again with NOROSHI_FAULT_SEED={seed} NOROSHI_FAULT_ROUNDS=1: protocol {protocol}, input {input}, \
+            "again with NOROSHI_FAULT_SEED={seed} NOROSHI_FAULT_ROUNDS=1: way {way:?}, protocol {protocol}, input {input}, \
              {processes} at first, {faults:?}"
         )
     }
@@ -180,5 +247,10 @@ mod tests {
             assert!((3..plans.len() - 3).contains(&some), "{some} of {}", plans.len());
         }
         assert!(plans.iter().all(|plan| !(plan.has(Kind::KillBroker) && plan.is_impatient())));
+        for way in Way::CHOICE {
+            let some = plans.iter().filter(|plan| plan.way == way).count();
+            assert!(some >= 3, "{some} {way:?} of {}", plans.len());
+        }
+        assert!(plans.iter().all(|plan| plan.faults.iter().all(|kind| kind.fits(plan.way))));
     }
 }

@@ -1,17 +1,19 @@
 //! A proxy between the program and the broker that harms chosen requests: the end of a transaction above all.
 //!
 //! Owns the frames of Kafka's protocol as far as it needs them: a length, and in requests the API's number and the name
-//! of the client. What nobody aims at passes as it is.
+//! of the client. What nobody aims at passes as it is. What is encrypted it can only pass on, and cut.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// `EndTxn`: a commit or an abort.
 pub const END_TRANSACTION: i16 = 26;
+/// `Produce`: records.
+pub const PRODUCE: i16 = 0;
 /// `OffsetFetch`: what has the group committed?
 pub const FETCH_OFFSETS: i16 = 9;
 /// A frame larger than this is none.
@@ -52,6 +54,9 @@ struct Shared {
     gate: Mutex<Gate>,
     opened: Condvar,
     closed: AtomicBool,
+    connections: AtomicU64,
+    /// The clients' ends of those that stand.
+    standing: Mutex<BTreeMap<u64, TcpStream>>,
 }
 
 impl Shared {
@@ -87,12 +92,23 @@ pub fn turn() -> MutexGuard<'static, ()> {
 pub struct Proxy {
     /// Where the program connects to.
     pub address: String,
+    /// Whether it reads requests, and can be armed.
+    pub reads: bool,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
     /// Listens at `address` and passes everything on to `broker`.
     pub fn start(broker: &str, address: &str) -> Self {
+        Self::listen(broker, address, true)
+    }
+
+    /// The same for what is encrypted.
+    pub fn blind(broker: &str, address: &str) -> Self {
+        Self::listen(broker, address, false)
+    }
+
+    fn listen(broker: &str, address: &str, reads: bool) -> Self {
         // The one before needs a moment to let go of it.
         let deadline = Instant::now() + Duration::from_secs(10);
         let listener = loop {
@@ -112,14 +128,15 @@ impl Proxy {
                 let (Ok(client), Ok(upstream)) = (client, TcpStream::connect(&broker)) else { continue };
                 let _ = client.set_nodelay(true);
                 let _ = upstream.set_nodelay(true);
-                connect(client, upstream, &accepting);
+                connect(client, upstream, &accepting, reads);
             }
         });
-        Self { address: address.to_owned(), shared }
+        Self { address: address.to_owned(), reads, shared }
     }
 
     /// Arms it for the next request of this kind, of this client or of any.
     pub fn arm(&self, api: i16, client: Option<&str>, harm: Harm) {
+        assert!(self.reads, "what is encrypted cannot be aimed at");
         locked(&self.shared.aims).push(Aim { api, client: client.map(str::to_owned), harm });
     }
 
@@ -131,6 +148,12 @@ impl Proxy {
     /// True while a request is held back.
     pub fn is_holding(&self) -> bool {
         locked(&self.shared.gate).holding > 0
+    }
+
+    /// Cuts all connections that stand; says how many there were.
+    pub fn cut(&self) -> usize {
+        let standing = locked(&self.shared.standing);
+        standing.values().filter(|client| client.shutdown(Shutdown::Both).is_ok()).count()
     }
 
     /// Lets go what is held, and forgets what has not happened.
@@ -152,12 +175,30 @@ impl Drop for Proxy {
 /// Correlation ids of requests whose answer is to be harmed.
 type Harmed = Arc<Mutex<BTreeMap<i32, Harm>>>;
 
-fn connect(client: TcpStream, upstream: TcpStream, shared: &Arc<Shared>) {
+fn connect(client: TcpStream, upstream: TcpStream, shared: &Arc<Shared>, reads: bool) {
     let harmed = Harmed::default();
     let (from_client, to_broker) = (copy(&client), copy(&upstream));
     let (shared, noted) = (Arc::clone(shared), Arc::clone(&harmed));
-    std::thread::spawn(move || requests(from_client, to_broker, &shared, &noted));
-    std::thread::spawn(move || answers(upstream, client, &harmed));
+    let number = shared.connections.fetch_add(1, Ordering::AcqRel);
+    locked(&shared.standing).insert(number, copy(&client));
+    std::thread::spawn(move || {
+        if reads {
+            requests(from_client, to_broker, &shared, &noted);
+        } else {
+            pass(from_client, to_broker);
+        }
+        locked(&shared.standing).remove(&number);
+    });
+    std::thread::spawn(
+        move || if reads { answers(upstream, client, &harmed) } else { pass(upstream, client) },
+    );
+}
+
+/// Bytes as they are, until one end is closed.
+fn pass(mut from: TcpStream, mut to: TcpStream) {
+    let _ = std::io::copy(&mut from, &mut to);
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
 }
 
 fn requests(mut client: TcpStream, mut broker: TcpStream, shared: &Shared, harmed: &Harmed) {

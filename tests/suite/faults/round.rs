@@ -3,18 +3,24 @@
 //! Owns the processes, as a supervisor would, and the oracle's verdict at the end; which faults befall them is the
 //! sibling `strike`'s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
+use rdkafka::message::{Message as _, OwnedMessage};
+use serde_json::Value;
 
-use super::input::{Fate, Input, Place};
+use super::input::{ALERT_BYTES_MAX, Fate, Input, Place};
 use super::onlooker::{Ledger, Onlooker};
-use super::plan::{Kind, Plan};
+use super::plan::{Kind, Plan, Way};
 use super::proxy::Proxy;
-use crate::delivery::{ORGANISATIONS, Setup, identity, repository};
+use super::rules::Rules;
+use crate::delivery::{ORGANISATIONS, Setup, identity};
+use crate::kafka::Login;
+use crate::kafka::acl::Resource;
 use crate::kafka::own::OwnBroker;
 use crate::process::{Running, WAIT_MAX, program, try_get, until};
+use crate::refusals::header;
 
 /// Records that come before a fault, into each partition.
 pub const RECORDS_EACH: usize = 30;
@@ -25,6 +31,14 @@ const REVIVED_MAX: usize = 30;
 /// What librdkafka up to 2.12 makes of joining again with the newer protocol, if the broker's answers come in another
 /// order than it thinks (confluentinc/librdkafka#5488).
 const REJOIN_REFUSED: &str = "failed for good: InvalidRequest";
+/// What a process says when it lacks rights, while it runs or when it starts, …
+pub const RIGHTS_REFUSED: [&str; 2] = ["uthorization", "no rights to"];
+/// … or its password is not taken.
+pub const PASSWORD_REFUSED: [&str; 2] = ["the broker refuses the credentials", "refuses us"];
+/// What a process says that starts with a faulty rule.
+const RULES_REFUSED: &str = "error[Q007]";
+/// The variable with the password.
+const PASSWORD: &str = "NOROSHI_TEST_PASSWORD";
 /// Between two looks at a process or a broker.
 const LOOK: Duration = Duration::from_millis(25);
 /// Between two batches of records that are written until a fault has had its effect.
@@ -43,6 +57,8 @@ pub struct Round<'b> {
     pub own: &'b OwnBroker,
     pub proxy: &'b Proxy,
     pub setup: Setup,
+    /// Transactions time out soon.
+    pub impatient: bool,
     pub processes: Vec<Process>,
     pub input: Input,
     /// What happened, for people.
@@ -51,7 +67,21 @@ pub struct Round<'b> {
     ledger: Ledger,
     onlooker: Onlooker,
     topics: Vec<String>,
+    /// Where alerts go, and how many partitions each topic has.
+    alerts: Vec<(String, i32)>,
+    /// Topics of alerts that were deleted, and what was in them: no reader sees it from beginning to end.
+    deleted: BTreeSet<String>,
+    kept: Vec<OwnedMessage>,
+    pub rules: Rules,
+    /// As whom the processes log in.
+    pub login: Option<Login>,
     settings: Vec<String>,
+    /// Nobody starts again what ends: what it needs is not there for now.
+    pub unattended: bool,
+    /// Whether rights or passwords are taken away.
+    refusals: bool,
+    /// Whether the rule is a faulty one for a while.
+    faulty: bool,
     /// Whether a process may end because Kafka did not answer in time.
     outages: bool,
     /// Whether members leave the group because they do not poll, and have to join again.
@@ -63,7 +93,44 @@ pub struct Round<'b> {
 impl<'b> Round<'b> {
     pub fn new(own: &'b OwnBroker, proxy: &'b Proxy, plan: &Plan) -> Self {
         let broker = &own.broker;
-        let setup = Setup::new(broker, &repository("rules/windows/security_log_cleared.sql"), "earliest");
+        let rules = Rules::new();
+        let small = ALERT_BYTES_MAX.to_string();
+        let small = [("max.message.bytes", small.as_str())];
+        let setup = Setup::with(broker, rules.folder(), "earliest", &[], &small);
+        let mut alerts = vec![(setup.alerts.clone(), 3)];
+        if plan.has(Kind::Park) {
+            let own = |org: &str| format!("{}.own.{org}", setup.id);
+            let file = setup.folder.path().join("pipeline.toml");
+            let text = fs::read_to_string(&file).expect("the pipeline");
+            fs::write(&file, text.replace(&setup.alerts, &own("{org_id}"))).expect("writes the pipeline");
+            alerts = ORGANISATIONS.iter().map(|org| (own(org), 2)).collect();
+            alerts
+                .iter()
+                .for_each(|(topic, partitions)| broker.create_topic_with(topic, *partitions, &small));
+        }
+        let login = (plan.way != Way::Plain).then(|| broker.limited.clone().expect("it has one"));
+        let mut settings = plan.settings();
+        if let Some(Login { user, .. }) = &login {
+            let (prefix, group) = (format!("{}.", setup.id), format!("noroshi-{}", setup.id));
+            let ids = format!("{group}-");
+            for mine in [Resource::Topics(&prefix), Resource::Group(&group), Resource::TransactionalIds(&ids)]
+            {
+                broker.allow(user, mine);
+            }
+            let protocol = if plan.way == Way::Tls { "sasl_ssl" } else { "sasl_plaintext" };
+            settings.push(format!("kafka.security_protocol={protocol}"));
+            if plan.way == Way::Tls {
+                let authority = broker.certificate("ca.pem").expect("it has one");
+                settings.push(format!("kafka.tls.ca_file={authority}"));
+            }
+            settings.push("kafka.sasl.mechanism=SCRAM-SHA-512".to_owned());
+            settings.push(format!("kafka.sasl.username={user}"));
+            settings.push(format!("kafka.sasl.password.env={PASSWORD}"));
+        }
+        let watched: Vec<(&str, i32)> =
+            alerts.iter().map(|(topic, count)| (topic.as_str(), *count)).collect();
+        let watched = [&watched[..], &[(&setup.rejects, 1)]].concat();
+        let onlooker = Onlooker::start(broker, &watched);
         let topics: Vec<String> = ORGANISATIONS.iter().map(|org| setup.topic(org)).collect();
         let input = Input::new(plan.transactional.then(|| format!("{}.input", setup.id)));
         Self {
@@ -74,10 +141,19 @@ impl<'b> Round<'b> {
             log: vec![plan.to_string()],
             began: Instant::now(),
             ledger: Ledger::new(broker, &format!("noroshi-{}", setup.id), &topics),
-            onlooker: Onlooker::start(broker, &[(&setup.alerts, 3), (&setup.rejects, 1)]),
+            onlooker,
             topics,
-            settings: plan.settings(),
+            alerts,
+            deleted: BTreeSet::new(),
+            kept: Vec::new(),
+            rules,
+            login,
+            settings,
+            unattended: false,
+            refusals: plan.has(Kind::Forbid) || plan.has(Kind::ChangePassword),
+            faulty: plan.has(Kind::BadReload),
             outages: plan.has(Kind::KillBroker) || plan.is_impatient(),
+            impatient: plan.is_impatient(),
             polls_missed: plan.has(Kind::MissPolls),
             started: 0,
             revived: 0,
@@ -90,6 +166,12 @@ impl<'b> Round<'b> {
     }
 
     fn spawn(&mut self, instance: &str, crash: Option<&str>) -> Running {
+        let password = self.login.as_ref().map(|login| login.password.clone());
+        self.spawn_with(instance, crash, password.as_deref())
+    }
+
+    /// The same with another password than the right one.
+    pub fn spawn_with(&mut self, instance: &str, crash: Option<&str>, password: Option<&str>) -> Running {
         self.started += 1;
         let folder = self.setup.folder.path();
         let mut command = program();
@@ -101,6 +183,9 @@ impl<'b> Round<'b> {
         ];
         for setting in own.iter().chain(&self.settings) {
             command.args(["--set", setting]);
+        }
+        if let Some(password) = password {
+            command.env(PASSWORD, password);
         }
         if let Some(place) = crash {
             command.env("NOROSHI_TEST_CRASH", place);
@@ -136,6 +221,9 @@ impl<'b> Round<'b> {
 
     /// Starts those again that have ended, as a supervisor would, but not the one at `but`.
     pub fn revive(&mut self, but: Option<usize>) {
+        if self.unattended {
+            return;
+        }
         for at in (0..self.processes.len()).filter(|at| Some(*at) != but) {
             if self.processes[at].running.runs() {
                 continue;
@@ -155,7 +243,14 @@ impl<'b> Round<'b> {
         match code {
             // Fenced: it stood still, or a request of its predecessor came late.
             Some(4) => true,
-            Some(3) => self.outages || (self.polls_missed && log.contains(REJOIN_REFUSED)),
+            Some(3) => {
+                let said = RIGHTS_REFUSED.iter().chain(&PASSWORD_REFUSED);
+                let refused = said.into_iter().any(|said| log.contains(said));
+                self.outages
+                    || (self.polls_missed && log.contains(REJOIN_REFUSED))
+                    || (self.refusals && refused)
+            }
+            Some(2) => self.faulty && log.contains(RULES_REFUSED),
             _ => false,
         }
     }
@@ -166,17 +261,46 @@ impl<'b> Round<'b> {
 
     /// Records that are not committed yet; `None` while the broker does not say.
     pub fn behind(&self) -> Option<i64> {
-        let committed = self.ledger.committed()?;
-        let ends = self.input.ends.iter();
-        Some(ends.map(|(place, end)| (end - committed.get(place).unwrap_or(&0)).max(0)).sum())
+        self.behind_of(|_| true)
     }
 
     /// Whether a process holds partitions, by its own word.
     pub fn holds(&mut self, at: usize) -> bool {
+        self.status(at).is_some_and(|status| status.to_string().contains("\"partition\":"))
+    }
+
+    /// What a process says of itself; `None` when it says nothing.
+    pub fn status(&mut self, at: usize) -> Option<Value> {
         let log = self.processes[at].running.log();
-        let address = log.split_once("address=").and_then(|(_, rest)| rest.split([' ', '\n']).next());
-        let status = address.and_then(|address| try_get(address, "/status"));
-        status.is_some_and(|(_, text)| text.contains("\"partition\":"))
+        let address = log.split_once("address=").and_then(|(_, rest)| rest.split([' ', '\n']).next())?;
+        serde_json::from_str(&try_get(address, "/status")?.1).ok()
+    }
+
+    /// Names of the topics that get something from the processes.
+    pub fn outputs(&self) -> Vec<String> {
+        let alerts = self.alerts.iter().map(|(topic, _)| topic.clone());
+        alerts.chain([self.setup.rejects.clone()]).collect()
+    }
+
+    /// Remembers the alerts of a topic that is about to be deleted.
+    pub fn keep(&mut self, which: usize) {
+        let topic = &self.alerts[which].0;
+        self.kept.extend(self.own.broker.committed_now(topic));
+        self.deleted.insert(topic.clone());
+    }
+
+    /// Makes it anew.
+    pub fn make(&self, which: usize) {
+        let (topic, partitions) = &self.alerts[which];
+        let most = ALERT_BYTES_MAX.to_string();
+        self.own.broker.create_topic_with(topic, *partitions, &[("max.message.bytes", &most)]);
+    }
+
+    /// Records of these topics that are not committed yet.
+    pub fn behind_of(&self, of: impl Fn(&str) -> bool) -> Option<i64> {
+        let committed = self.ledger.committed()?;
+        let ends = self.input.ends.iter().filter(|((topic, _), _)| of(topic));
+        Some(ends.map(|(place, end)| (end - committed.get(place).unwrap_or(&0)).max(0)).sum())
     }
 
     /// How often a process has logged this, in all its lives.
@@ -237,7 +361,7 @@ impl<'b> Round<'b> {
     pub fn check(&mut self) {
         let what = self.story();
         let broker = &self.own.broker;
-        for topic in self.topics.iter().chain([&self.setup.alerts, &self.setup.rejects]) {
+        for topic in self.topics.iter().chain(&self.outputs()) {
             let open = || (!broker.is_transaction_open(topic)).then_some(());
             until(&format!("{what}: no transaction to be open in {topic}"), open, || self.logs());
         }
@@ -246,23 +370,34 @@ impl<'b> Round<'b> {
             expected.filter(|(_, is)| **is == fate).map(|(place, _)| place.clone()).collect()
         };
         let expected = of(Fate::Alert);
-        let alerts = broker.committed_now(&self.setup.alerts);
+        let now = self.alerts.iter().flat_map(|(topic, _)| broker.committed_now(topic));
+        let alerts: Vec<OwnedMessage> = self.kept.iter().cloned().chain(now).collect();
         let (mut places, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        let mut versions: BTreeMap<String, usize> = BTreeMap::new();
         for alert in &alerts {
+            *versions.entry(version(alert)).or_default() += 1;
             let ((_, topic, partition, offset, _), id) = identity(alert);
             let twice = format!("{what}: {topic}/{partition}/{offset} alerts twice");
             assert!(places.insert((topic, partition, offset)), "{twice}");
             assert!(ids.insert(id), "{twice}");
         }
         assert_same(&format!("{what}: alerts"), &expected, &places);
-        let expected = of(Fate::Reject);
+        let texts: BTreeSet<&String> = self.rules.versions.iter().collect();
+        assert_eq!(versions.keys().collect::<BTreeSet<_>>(), texts, "{what}: versions of the rule");
         let rejects = broker.committed_now(&self.setup.rejects);
         let rejected: BTreeSet<Place> = rejects.iter().map(reject_place).collect();
         assert_eq!(rejects.len(), rejected.len(), "{what}: a record is rejected twice");
-        assert_same(&format!("{what}: rejects"), &expected, &rejected);
+        for (fate, refused) in [(Fate::Reject, false), (Fate::Refuse, true)] {
+            let meant = |reject: &&OwnedMessage| {
+                (header(reject, "noroshi-reject-code").as_deref() == Some("sink_refused")) == refused
+            };
+            let rejected = rejects.iter().filter(meant).map(reject_place).collect();
+            assert_same(&format!("{what}: {fate:?}"), &of(fate), &rejected);
+        }
 
-        let everything: Vec<OwnedMessage> = alerts.into_iter().chain(rejects).collect();
-        self.onlooker.agrees(&what, &everything);
+        let mut everything: Vec<OwnedMessage> = alerts.into_iter().chain(rejects).collect();
+        everything.retain(|message| !self.deleted.contains(message.topic()));
+        self.onlooker.agrees(&what, &self.deleted, &everything);
 
         let committed = self.ledger.committed().expect("the broker tells the group's offsets");
         for topic in &self.topics {
@@ -301,13 +436,15 @@ impl<'b> Round<'b> {
     }
 }
 
+/// The rule's version that made an alert.
+fn version(alert: &OwnedMessage) -> String {
+    let value: Value = serde_json::from_slice(alert.payload().expect("a value")).expect("JSON");
+    value["finding_info"]["analytic"]["version"].as_str().expect("a version").to_owned()
+}
+
 /// Where a rejected record was.
 fn reject_place(message: &OwnedMessage) -> Place {
-    let text = |key: &str| {
-        let key = format!("__connect.errors.{key}");
-        let found = message.headers()?.iter().find(|header| header.key == key)?;
-        Some(String::from_utf8_lossy(found.value?).into_owned())
-    };
+    let text = |key: &str| header(message, &format!("__connect.errors.{key}"));
     let number = |key: &str| text(key).and_then(|text| text.parse::<i64>().ok()).expect("a number");
     (text("topic").expect("a topic"), number("partition"), number("offset"))
 }

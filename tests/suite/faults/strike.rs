@@ -6,11 +6,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use super::plan::{Kind, POLL_INTERVAL_MS, Random, SESSION_MS, TRANSACTION_MS_SHORT};
-use super::proxy::{END_TRANSACTION, FETCH_OFFSETS, Harm};
+use super::proxy::{END_TRANSACTION, FETCH_OFFSETS, Harm, PRODUCE};
+use super::refuse;
 use super::round::{RECORDS_EACH, Round};
 
 /// The places in a transaction where a process can die.
-const CRASHES: [&str; 8] = [
+const CRASHES: [&str; 12] = [
     "before:Begin",
     "after:Begin",
     "before:Produce",
@@ -19,7 +20,15 @@ const CRASHES: [&str; 8] = [
     "after:SendOffsets",
     "before:Commit",
     "after:Commit",
+    "before:Replace",
+    "after:Replace",
+    // These two only where transactions time out soon, and can be held back.
+    "before:Abort",
+    "after:Abort",
 ];
+/// Connections are cut again when nothing came of it.
+const CUT_PAUSE: Duration = Duration::from_secs(3);
+const CRASHES_ANYWHERE: usize = CRASHES.len() - 2;
 const ABORTED: i32 = 6;
 /// SIGTERM.
 const TERMINATED: i32 = 15;
@@ -50,7 +59,9 @@ pub fn strike(round: &mut Round<'_>, kind: Kind, random: &mut Random) {
     match kind {
         Kind::Kill => kill(round, at, random),
         Kind::Crash => {
-            let place = format!("{}:{}", CRASHES[random.next(CRASHES.len())], 1 + random.next(3));
+            let aborts = round.impatient && round.proxy.reads;
+            let places = if aborts { CRASHES.len() } else { CRASHES_ANYWHERE };
+            let place = format!("{}:{}", CRASHES[random.next(places)], 1 + random.next(3));
             crash(round, at, &place);
         }
         Kind::StandStill => stand_still(round, at),
@@ -71,6 +82,13 @@ pub fn strike(round: &mut Round<'_>, kind: Kind, random: &mut Random) {
         Kind::Outsleep => outsleep(round, at, &name),
         Kind::MissPolls => miss_polls(round, at, &name),
         Kind::KillBroker => kill_broker(round),
+        Kind::Forbid => refuse::forbid(round, at, random),
+        Kind::Park => refuse::park(round, random),
+        Kind::WrongPassword => refuse::wrong_password(round, at),
+        Kind::ChangePassword => refuse::change_password(round, at, random),
+        Kind::Reload => refuse::reload(round, at),
+        Kind::BadReload => refuse::bad_reload(round, at),
+        Kind::Refuse => refuse::refuse(round),
     }
 }
 
@@ -90,10 +108,23 @@ fn crash(round: &mut Round<'_>, at: usize, place: &str) {
     round.note(place);
     round.put_down(at);
     round.restart(at, Some(place));
+    let mut cut: Option<Instant> = None;
     round.work_until("it dies at the named point", Some(at), |round| {
         if round.processes[at].running.runs() {
+            // What makes it abort, or replace its producer.
+            if place.contains("Abort") && !round.proxy.is_armed() && !round.proxy.is_holding() {
+                let name = round.processes[at].instance.clone();
+                round.proxy.arm(PRODUCE, Some(&name), Harm::Hold);
+            } else if place.contains("Replace")
+                && round.holds(at)
+                && cut.is_none_or(|cut| cut.elapsed() > CUT_PAUSE)
+            {
+                round.proxy.cut();
+                cut = Some(Instant::now());
+            }
             return false;
         }
+        round.proxy.release();
         let there = round.processes[at].running.wait().signal() == Some(ABORTED);
         // It may also have been fenced for what came before.
         round.restart(at, if there { None } else { Some(place) });
@@ -156,7 +187,7 @@ fn hang_commit(round: &mut Round<'_>, at: usize, name: &str) {
 
 /// The broker aborts a transaction whose process stands still; its commit arrives when it is too late.
 fn outsleep(round: &mut Round<'_>, at: usize, name: &str) {
-    let outputs = [round.setup.alerts.clone(), round.setup.rejects.clone()];
+    let outputs = round.outputs();
     round.until("a process is caught with a transaction open", Some(at), |round| {
         let before = round.logged(at, said::NOT_COMMITTED);
         hold_commit(round, Some(name));
@@ -205,7 +236,14 @@ fn miss_polls(round: &mut Round<'_>, at: usize, name: &str) {
 }
 
 fn kill_broker(round: &mut Round<'_>) {
-    hold_commit(round, None);
+    if round.proxy.reads {
+        hold_commit(round, None);
+    } else {
+        round.until("the broker is killed with work under way", None, |round| {
+            round.produce(RECORDS_EACH);
+            round.behind().is_some_and(|behind| behind > 0)
+        });
+    }
     round.own.kill();
     round.proxy.release();
     round.input.reconnect();

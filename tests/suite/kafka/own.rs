@@ -63,6 +63,11 @@ impl OwnBroker {
         Self::script(&self.folder, &["start"]);
     }
 
+    /// Gives a user another password for SCRAM-SHA-512; connections that stand stay.
+    pub fn change_password(&self, user: &str, password: &str) {
+        Self::script(&self.folder, &["password", user, password]);
+    }
+
     fn script(folder: &tempfile::TempDir, words: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
         let mut command = Command::new(script);
