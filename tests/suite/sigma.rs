@@ -91,7 +91,7 @@ fn scan(rules: &[PathBuf], format: &str, file: &Path) -> BTreeSet<Hit> {
     for path in rules {
         command.arg("--rules").arg(path);
     }
-    let finished = finish(command.args(["--source", format, "--output", "alerts"]).arg(file));
+    let finished = finish(command.args(["--source", format, "--output", "ocsf"]).arg(file));
     assert_eq!(finished.code, Some(0), "{}", finished.err);
     finished
         .out
@@ -148,17 +148,13 @@ fn the_public_rules_find_what_an_independent_reader_finds() {
     let folder = tempfile::tempdir().expect("a folder");
     let ours = scan(&public.rules(), "windows-json", &write_lines(folder.path(), &lines));
     let theirs = peer::hits(&public.rules(), &lines);
-    assert!(theirs.len() > lines.len() / 100, "the peer finds {} things", theirs.len());
+    assert!(theirs.len() > lines.len() / 200, "the peer finds {} things", theirs.len());
 
     let mut shown: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
-    let only = |side, hits: Vec<&'_ Hit>| hits.into_iter().map(|hit| (side, hit)).collect::<Vec<_>>();
-    let differences = [
-        only("only here", ours.difference(&theirs).collect()),
-        only("only the peer", theirs.difference(&ours).collect()),
-    ]
-    .concat();
-    for (side, (rule, at)) in &differences {
-        let entry = shown.entry((*side, rule.as_str())).or_insert((0, *at));
+    let here = ours.difference(&theirs).map(|hit| ("only here", hit));
+    let there = theirs.difference(&ours).map(|hit| ("only the peer", hit));
+    for (side, (rule, at)) in here.chain(there) {
+        let entry = shown.entry((side, rule.as_str())).or_insert((0, *at));
         entry.0 += 1;
     }
     let mut text = String::new();

@@ -53,7 +53,8 @@ pub fn sources(channel: &str, id: i64, kind: &str) -> Vec<Source> {
     let categories: &[&str] = match (service, id) {
         (Some("sysmon"), 1) | (Some("security"), 4688) => &["process_creation"],
         (Some("sysmon"), 2) => &["file_change"],
-        (Some("sysmon"), 3) => &["network_connection"],
+        // Windows' own audit of connections has the same fields under other names.
+        (Some("sysmon"), 3) | (Some("security"), 5156) => &["network_connection"],
         (Some("sysmon"), 5) => &["process_termination"],
         (Some("sysmon"), 6) => &["driver_load"],
         (Some("sysmon"), 7) => &["image_load"],
