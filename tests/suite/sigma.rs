@@ -14,6 +14,8 @@ use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use noroshi::normalise::schema::Catalog;
+use noroshi::rules::{self, Loaded, RuleLimits, Selection, SigmaDocument, Verdict};
 use serde_json::Value;
 
 use super::process::{finish, program};
@@ -111,6 +113,43 @@ fn write_lines(folder: &Path, lines: &[String]) -> PathBuf {
     text.push('\n');
     fs::write(&path, text).expect("writes");
     path
+}
+
+#[test]
+fn the_public_rules_compile_once_their_placeholders_have_values() {
+    let Some(public) = Public::unpack(&["sigma-rules.tar.xz"]) else { return };
+    let catalog = Catalog::stock().expect("the stock tables");
+    let mut selection = Selection::default();
+    let mut load = || {
+        let loaded = rules::load_with(&public.rules(), &catalog, &RuleLimits::default(), &selection);
+        assert!(!loaded.has_errors(), "a public rule refuses nobody's pipeline: {:?}", loaded.diagnostics);
+        selection.values = Some(public.path("values"));
+        loaded
+    };
+    let loaded = load();
+    let total = loaded.sigma.len();
+    assert!(total > 3_700, "{total} rules");
+    let armed = |loaded: &Loaded| {
+        let is_armed = |document: &&SigmaDocument| matches!(document.verdict, Verdict::Armed { .. });
+        loaded.sigma.iter().filter(is_armed).count()
+    };
+    let faulty: Vec<&SigmaDocument> =
+        loaded.sigma.iter().filter(|document| matches!(document.verdict, Verdict::Faulty(_))).collect();
+    assert_eq!(armed(&loaded) + faulty.len(), total, "each rule has a table, and is either");
+    assert!(faulty.len() * 100 <= total, "{} of {total} are faulty", faulty.len());
+
+    // Whoever runs them says what these mean.
+    fs::create_dir(public.path("values")).expect("a folder");
+    for document in &faulty {
+        let text = &document.place.file.text;
+        for name in text.split('%').skip(1).step_by(2).filter(|name| !name.contains(char::is_whitespace)) {
+            fs::write(public.path("values").join(format!("{name}.txt")), "192.0.2.1\n").expect("writes");
+        }
+    }
+    let loaded = load();
+    let still: Vec<_> =
+        loaded.sigma.iter().filter(|document| matches!(document.verdict, Verdict::Faulty(_))).collect();
+    assert_eq!(armed(&loaded), total, "{still:?}");
 }
 
 #[test]
