@@ -99,11 +99,11 @@ fn rejects_are_listed_shown_and_sent_in_again_until_the_limit() {
     for (words, said) in [
         (
             ["--org", "nope"],
-            "has no organisation `nope`, and no reject of it was found; the pipeline has: power, rail",
+            "has no organisation `nope`, and no reject of it was found; the pipeline has: ministry, power, rail",
         ),
         (
             ["--source", "nope"],
-            "has no source `nope`, and no reject of it was found; the pipeline has: power-windows, ",
+            "has no source `nope`, and no reject of it was found; the pipeline has: ministry-windows, ",
         ),
         (["--code", "nope"], "there is no reject code `nope`; known: empty, "),
     ] {
