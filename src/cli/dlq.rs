@@ -18,6 +18,7 @@ use super::output::Terminal;
 use super::place::Place;
 use crate::config::Config;
 use crate::config::kafka::{self, TokenSource};
+use crate::decode::RejectCode;
 use crate::normalise::time::{self, ZoneOffset};
 use crate::pipeline::definition::{Pipeline, parse_duration_ms};
 use crate::record::wall_clock;
@@ -93,6 +94,15 @@ impl Filter {
         if range.is_empty() {
             return Err(CliError::usage("--since is not before --until"));
         }
+        if let Some(code) =
+            self.code.as_deref().filter(|code| RejectCode::ALL.iter().all(|c| c.as_str() != *code))
+        {
+            let known: Vec<&str> = RejectCode::ALL.iter().map(|code| code.as_str()).collect();
+            return Err(CliError::usage(format!(
+                "there is no reject code `{code}`; known: {}",
+                known.join(", ")
+            )));
+        }
         for position in positions {
             if place(position).is_none() {
                 return Err(CliError::usage(format!(
@@ -107,6 +117,24 @@ impl Filter {
             time_ms: (since.is_some() || until.is_some()).then_some(range),
             positions: positions.to_vec(),
         })
+    }
+
+    /// Asked when nothing was found: names that the pipeline does not have are taken for mistyped then. Not before, as
+    /// rejects keep the names of their time, and those of other pipelines lie beside them.
+    fn known(&self, pipeline: &Pipeline) -> Result<(), CliError> {
+        let organisations: Vec<&str> = pipeline.organisations.iter().map(|of| of.id.as_str()).collect();
+        let sources: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
+        for (what, wanted, known) in
+            [("organisation", &self.org, organisations), ("source", &self.source, sources)]
+        {
+            if let Some(wanted) = wanted.as_deref().filter(|wanted| !known.contains(wanted)) {
+                return Err(CliError::usage(format!(
+                    "the pipeline has no {what} `{wanted}`, and no reject of it was found; the pipeline has: {}",
+                    known.join(", ")
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -340,5 +368,12 @@ mod tests {
         ] {
             assert_eq!(filter.selection(&[position.to_owned()]).is_ok(), ok, "{filter:?} {position}");
         }
+        for code in RejectCode::ALL {
+            let filter = Filter { code: Some(code.as_str().into()), ..Filter::default() };
+            assert!(filter.selection(&[]).is_ok(), "{code}");
+        }
+        let filter = Filter { code: Some("sytax".into()), ..Filter::default() };
+        let error = filter.selection(&[]).expect_err("no such code").to_string();
+        assert!(error.starts_with("there is no reject code `sytax`; known: empty, too_large, "), "{error}");
     }
 }

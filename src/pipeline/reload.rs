@@ -98,7 +98,7 @@ pub struct Reload {
     began: Instant,
     /// Warnings that were told.
     warned: HashSet<String>,
-    /// The last refusal as it was told: the same is not told again while it is tried again.
+    /// The last refusal as it was told: the same is not told again while it is tried again, unless somebody asked.
     told: Vec<String>,
 }
 
@@ -245,7 +245,8 @@ impl Reload {
         let problems: Vec<&Diagnostic> =
             refusal.problems.iter().filter(|problem| problem.is_error()).collect();
         let texts: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
-        if texts != self.told {
+        let is_new = texts != self.told;
+        if is_new || self.settling.is_asked() {
             let running = self.slot.newest();
             tracing::error!(
                 content,
@@ -260,6 +261,8 @@ impl Reload {
                 let more = texts.len() - PROBLEMS_MAX;
                 tracing::error!(more, "More problems; `noroshi check` shows all.");
             }
+        }
+        if is_new {
             let first = texts.first().map_or("", String::as_str);
             self.observed.health.error("reload_refused", first);
             self.told = texts;

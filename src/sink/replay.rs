@@ -48,6 +48,8 @@ pub enum Refusal {
     /// A source of the pipeline reads the topic, but another than the reject says: it was written by somebody else, or the
     /// pipeline has changed.
     OtherSource,
+    /// Asked for by a position at which, or an id with which, no reject lies: said by whoever looked for it.
+    NotFound,
 }
 
 impl Refusal {
@@ -61,6 +63,7 @@ impl Refusal {
             Self::Attempts => "tried often enough (--attempts-max)",
             Self::NoSource => "no source of the pipeline reads its input topic",
             Self::OtherSource => "its input topic belongs to another source than it says",
+            Self::NotFound => "there is no such reject, or the filters leave it out",
         }
     }
 
@@ -72,6 +75,7 @@ impl Refusal {
             Self::Attempts => "attempts",
             Self::NoSource => "no_source",
             Self::OtherSource => "other_source",
+            Self::NotFound => "not_found",
         }
     }
 }

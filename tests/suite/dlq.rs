@@ -96,6 +96,27 @@ fn rejects_are_listed_shown_and_sent_in_again_until_the_limit() {
         let listed = document(&dlq(&setup, broker, &words));
         assert_eq!(listed["rejects"].as_array().map(Vec::len), Some(count), "{words:?}: {listed:#}");
     }
+    for (words, said) in [
+        (
+            ["--org", "nope"],
+            "has no organisation `nope`, and no reject of it was found; the pipeline has: ministry, power, rail",
+        ),
+        (
+            ["--source", "nope"],
+            "has no source `nope`, and no reject of it was found; the pipeline has: ministry-windows, ",
+        ),
+        (["--code", "nope"], "there is no reject code `nope`; known: empty, "),
+    ] {
+        for command in ["list", "replay"] {
+            let refused = dlq(&setup, broker, &[&[command], &words[..]].concat());
+            assert!(
+                refused.code == Some(2) && refused.err.contains(said),
+                "{command} {words:?}: {}",
+                refused.err
+            );
+            assert_eq!(refused.out, "");
+        }
+    }
     let listed = dlq(&setup, broker, &["list"]);
     assert!(listed.code == Some(0) && listed.err.is_empty(), "{}", listed.err);
     assert!(listed.out.contains("4 rejects, 0 of them sent in again"), "{}", listed.out);
@@ -140,6 +161,30 @@ fn rejects_are_listed_shown_and_sent_in_again_until_the_limit() {
     assert_eq!(raw.output().expect("runs").stdout, steering);
     let nothing = dlq(&setup, broker, &["show", &format!("{}/0/9999", setup.rejects)]);
     assert!(nothing.code == Some(1) && nothing.err.contains("there is no reject"), "{}", nothing.err);
+
+    // What is not there cannot be sent.
+    let (absent, elsewhere) = (format!("{}/0/9999", setup.rejects), "nowhere/0/77");
+    for dry in [&[][..], &["--dry-run"]] {
+        let done = dlq(&setup, broker, &[&["replay", &absent, elsewhere, "--format", "json"], dry].concat());
+        assert_eq!(done.code, Some(1), "{}", done.err);
+        let report = document(&done);
+        assert_eq!(
+            (&report["sent"], &report["refused"]),
+            (&json!(0), &json!({ "not_found": 2 })),
+            "{report:#}"
+        );
+        assert_eq!(report["refusals"][0]["position"], absent.as_str().min(elsewhere));
+    }
+    let found = dlq(&setup, broker, &["replay", &position, &absent, &of_key, "--dry-run", "--limit", "1"]);
+    assert_eq!(found.code, Some(1), "{}", found.err);
+    assert!(
+        found.out.ends_with(&format!(
+            "refused: {absent}: there is no such reject, or the filters leave it out\n\
+         1 would be sent, 1 refused, 0 sent before\n"
+        )),
+        "{}",
+        found.out
+    );
 
     // A dry run sends nothing.
     let ends = broker.end_offsets(&topic);

@@ -13,7 +13,7 @@ use sha2::Digest as _;
 
 use super::delivery::{PARTITIONS, Setup, identity};
 use super::kafka::{Broker, Record, broker, unique};
-use super::process::{Running, get, program};
+use super::process::{Running, get, program, until};
 use super::stopping::{HEARTBEAT, SESSION};
 
 /// Topic, partition, offset.
@@ -390,6 +390,11 @@ fn come_and_go(broker: &Broker, protocol: &str) {
         is_refused(&mut running, &address, code);
         assert!(running.runs(), "{what}");
     }
+    // Who asks again is answered again, although nothing has changed.
+    let told = |running: &Running| running.log().matches("The changed files are refused").count();
+    let before = told(&running);
+    running.signal("HUP");
+    until("the refusal is told again", || (told(&running) > before).then_some(()), || running.log());
     // The topic is there now, but nobody says where to begin on it.
     harbour.create("sea");
     harbour.produce("sea", 10);

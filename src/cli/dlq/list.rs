@@ -24,7 +24,8 @@ const TOTALS_MAX: usize = 10_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 All dead-letter topics of the pipeline are read from their beginning to their end, as it was when the command began. What
-was sent in again is counted, and listed with --replayed. The time is the original record's. Where pipelines share a
+was sent in again is counted, and listed with --replayed. The time is the original record's. Rows come by position, not by
+time. A source or an organisation that the pipeline does not have, and of which nothing is found, is an error. Where pipelines share a
 dead-letter topic, the rejects of the others are neither listed nor counted in the totals, only said to be there; --foreign
 lists them too.
 
@@ -126,6 +127,9 @@ pub fn main(args: &ListArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         })?;
     }
     bar.finish_and_clear();
+    if listed.totals.is_empty() && listed.foreign == 0 {
+        args.filter.known(&letters.pipeline)?;
+    }
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", printable::json(&format!("{:#}", document(&listed))))?,

@@ -3,7 +3,7 @@
 //! Owns the batches and what is told of them. The producer is initialised before the first mark is read: from then on no
 //! other run can add one, so what has no mark has not been sent.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -33,7 +33,7 @@ A record goes back with its key, its headers and its bytes, and a header `norosh
 the dead-letter topic says that it has been sent: a replay that is killed can be run again, and sends only the rest. What was
 cut, and what was tried --attempts-max times, is not sent, but named. At least one of positions, filters and --all is needed.
 
-Exit code 1: some of what was selected was refused. 4: another replay of the pipeline has taken over.
+Exit code 1: some of what was selected was refused, or a position holds no reject. 4: another replay of the pipeline has taken over.
 
 Examples:
   noroshi dlq replay --pipeline pipelines/demo --source ministry-windows --code syntax --dry-run
@@ -72,15 +72,25 @@ struct Report {
     sent: u64,
     before: u64,
     refused: BTreeMap<Refusal, u64>,
-    named: Vec<(String, String, Refusal)>,
+    /// Position, id where a reject was found, why.
+    named: Vec<(String, Option<String>, Refusal)>,
 }
 
 impl Report {
     fn refuse(&mut self, met: &Met, refusal: Refusal) {
+        self.name(met.stored.position(), Some(met.letter.id.clone()), refusal);
+    }
+
+    fn name(&mut self, position: String, id: Option<String>, refusal: Refusal) {
         *self.refused.entry(refusal).or_default() += 1;
         if self.named.len() < NAMED_MAX {
-            self.named.push((met.stored.position(), met.letter.id.clone(), refusal));
+            self.named.push((position, id, refusal));
         }
+    }
+
+    /// Rejects that the selection took.
+    fn met(&self) -> u64 {
+        self.sent + self.before + self.refused()
     }
 
     fn refused(&self) -> u64 {
@@ -96,6 +106,8 @@ struct Replay<'a> {
     batch: Vec<Placed>,
     batch_records: u64,
     batch_bytes: usize,
+    /// Positions and ids that were asked for and not met yet.
+    missing: BTreeSet<String>,
     report: Report,
 }
 
@@ -121,6 +133,7 @@ pub fn main(args: &ReplayArgs, terminal: &Terminal) -> Result<Outcome, CliError>
         batch: Vec::new(),
         batch_records: 0,
         batch_bytes: 0,
+        missing: args.positions.iter().cloned().collect(),
         report: Report::default(),
     };
     let mut failed = None;
@@ -137,12 +150,20 @@ pub fn main(args: &ReplayArgs, terminal: &Terminal) -> Result<Outcome, CliError>
             replay.tell()?;
             return Err(error);
         }
-        if replay.is_full() {
+        if replay.has_all() {
             break;
         }
     }
     let done = replay.flush();
     bar.finish_and_clear();
+    if done.is_ok() {
+        if replay.report.met() == 0 {
+            args.filter.known(&letters.pipeline)?;
+        }
+        for position in std::mem::take(&mut replay.missing) {
+            replay.report.name(position, None, Refusal::NotFound);
+        }
+    }
     replay.tell()?;
     done?;
     Ok(if replay.report.refused() > 0 { Outcome::Problems } else { Outcome::Done })
@@ -163,12 +184,14 @@ fn start(letters: &Letters) -> Result<Replayer, CliError> {
 
 impl Replay<'_> {
     fn take(&mut self, met: &Met) -> Result<ControlFlow<()>, CliError> {
+        self.missing.remove(&met.stored.position());
+        self.missing.remove(&met.letter.id);
         if met.replayed {
             self.report.before += 1;
             return Ok(ControlFlow::Continue(()));
         }
         if self.is_full() {
-            return Ok(ControlFlow::Break(()));
+            return Ok(if self.has_all() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         }
         let input = self.input(&met.letter.topic)?;
         match decide(&met.stored, &met.letter, input.as_ref(), self.args.attempts_max) {
@@ -198,6 +221,12 @@ impl Replay<'_> {
 
     fn is_full(&self) -> bool {
         self.args.limit.is_some_and(|limit| self.report.sent + self.batch_records >= limit)
+    }
+
+    /// Nothing that is still to be read can change the report: as many are sent as may be, and what was asked for by
+    /// position was met.
+    fn has_all(&self) -> bool {
+        self.is_full() && self.missing.is_empty()
     }
 
     /// Sends the batch.
@@ -276,7 +305,8 @@ fn document(report: &Report, dry_run: bool) -> Value {
 fn page(report: &Report, dry_run: bool) -> String {
     let mut page = String::new();
     for (position, id, refusal) in &report.named {
-        let line = format!("refused: {position} ({id}): {}", refusal.as_str());
+        let id = id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+        let line = format!("refused: {position}{id}: {}", refusal.as_str());
         page.push_str(&printable::line(&line, MESSAGE_COLUMNS_MAX));
         page.push('\n');
     }
@@ -308,6 +338,7 @@ mod tests {
             report.refuse(&met, Refusal::Cut);
         }
         report.refuse(&met, Refusal::Attempts);
+        assert_eq!(report.met(), 1_006);
         let page = page(&report, false);
         let mut lines = page.lines().rev();
         assert_eq!(lines.next(), Some("2 sent, 1003 refused, 1 sent before"));
@@ -320,5 +351,22 @@ mod tests {
         let document = document(&report, true);
         assert_eq!(document["refused"], json!({ "cut": 1002, "attempts": 1 }));
         assert_eq!(document["refusals"].as_array().map(Vec::len), Some(NAMED_MAX));
+    }
+
+    #[test]
+    fn what_was_not_found_is_named_and_counted() {
+        let mut report = Report::default();
+        report.name("dead/0/77".into(), None, Refusal::NotFound);
+        assert_eq!(
+            page(&report, false),
+            "refused: dead/0/77: there is no such reject, or the filters leave it out\n\
+             0 sent, 1 refused, 0 sent before\n"
+        );
+        let document = document(&report, false);
+        assert_eq!(document["refused"], json!({ "not_found": 1 }));
+        assert_eq!(
+            document["refusals"],
+            json!([{ "position": "dead/0/77", "id": null, "why": "not_found" }])
+        );
     }
 }

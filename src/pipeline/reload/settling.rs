@@ -79,7 +79,6 @@ impl Settling {
         }
         if self.seen.as_deref() == Some(found) {
             self.settle();
-            self.asked = false;
             return Turn::Take;
         }
         self.seen = Some(found.to_owned());
@@ -91,17 +90,24 @@ impl Settling {
     pub fn runs(&mut self, content: String) {
         self.running = content;
         self.refused = None;
+        self.asked = false;
     }
 
     /// What was taken was refused; with `elsewhere`, for a reason that is not in the files.
     pub fn refuse(&mut self, now: Millis, content: String, elsewhere: bool) {
         let again = elsewhere.then_some(now + TRY_AGAIN_MS);
         self.refused = Some(Refused { content, again });
+        self.asked = false;
     }
 
     /// What was taken had changed again before it was read to its end; `found` is what is there now.
     pub fn moved(&mut self, found: String) {
         self.seen = Some(found);
+    }
+
+    /// Whether somebody waits for an answer: what was taken may have changed before there was one.
+    pub fn is_asked(&self) -> bool {
+        self.asked
     }
 
     /// Whether a look is due soon.
@@ -181,6 +187,21 @@ mod tests {
                     Look(3, "b", Take),
                     Refuse(3, "b", false),
                     Look(4, "b", Rest),
+                ],
+            ),
+            (
+                "and who asks gets an answer, also when the files change meanwhile",
+                vec![
+                    Look(0, "b", LookAgain),
+                    Look(1, "b", Take),
+                    Refuse(1, "b", false),
+                    Ask(2, "b", LookAgain),
+                    Look(3, "b", Take),
+                    Moved("c"),
+                    Look(4, "b", LookAgain),
+                    Look(5, "b", Take),
+                    Refuse(5, "b", false),
+                    Look(6, "b", Rest),
                 ],
             ),
             (
