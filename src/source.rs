@@ -201,6 +201,10 @@ pub trait Source {
     fn resume(&mut self) -> Result<(), SourceError>;
     /// From here on the records of these sources, and of no others, are not read; where their partitions stand is kept.
     fn hold(&mut self, sources: &BTreeSet<usize>) -> Result<(), SourceError>;
+    /// Whether a topic that is written to is certainly not there. No answer is none.
+    fn lacks(&mut self, _topic: &str) -> bool {
+        false
+    }
     /// From here on records belong to the sources of this pipeline; topics that it reads in addition are subscribed to,
     /// those that it no longer reads are given up. Called while nothing is open and nothing in flight.
     fn declare(&mut self, _pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {

@@ -137,7 +137,7 @@ pub struct ReloadStatus {
     pub problems: Vec<serde_json::Value>,
 }
 
-/// An organisation that is parked by a lane.
+/// An organisation that is parked by a lane: its sources are not read. One that is tried again is not parked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ParkedStatus {
     /// Its id.
@@ -148,9 +148,8 @@ pub struct ParkedStatus {
     pub why: String,
     /// Since when, in milliseconds since 1970.
     pub since_ms: i64,
-    /// When it is tried again, in milliseconds since 1970; absent while it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_at_ms: Option<i64>,
+    /// When it is tried again, in milliseconds since 1970.
+    pub retry_at_ms: i64,
 }
 
 /// Something that is wrong with a topic or one of its partitions.
@@ -366,13 +365,8 @@ impl Health {
             reasons.push(format!("lane {lane} {what}"));
         }
         reasons.extend(state.floods.values().flatten().cloned());
-        let parked: BTreeSet<&str> = state
-            .parked
-            .values()
-            .flatten()
-            .filter(|status| status.retry_at_ms.is_some())
-            .map(|status| status.organisation.as_str())
-            .collect();
+        let parked: BTreeSet<&str> =
+            state.parked.values().flatten().map(|status| status.organisation.as_str()).collect();
         if !parked.is_empty() && parked.len() >= state.organisations {
             reasons.push("every organisation is parked: /status says why".into());
         }

@@ -20,7 +20,7 @@ use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use self::parked::Parked;
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
-use super::lane::{FindingNote, FloodNote, LaneEvents, ParkNote};
+use super::lane::{FindingNote, FloodNote, LaneEvents, Over, ParkNote};
 use super::slot::Generation;
 use crate::config::Config;
 use crate::decode::RejectCode;
@@ -416,8 +416,8 @@ impl LaneEvents for Watch {
         self.flooded = flooded.iter().map(|note| note.source).collect();
     }
 
-    fn parked(&mut self, parked: &[ParkNote]) {
-        self.parked.change(self.lane, &self.observed, &self.compiled.pipeline, parked);
+    fn parked(&mut self, parked: &[ParkNote], over: Over) {
+        self.parked.change(self.lane, &self.observed, &self.compiled.pipeline, parked, over);
         self.shown_at = None;
     }
 

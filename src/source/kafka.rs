@@ -408,6 +408,10 @@ impl Source for KafkaSource {
         Ok(())
     }
 
+    fn lacks(&mut self, topic: &str) -> bool {
+        self.is_absent(topic)
+    }
+
     fn declare(&mut self, pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {
         let topics = subscription(pipeline);
         if topics != subscription(&self.pipeline) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::begin::{self, Beginning};
@@ -32,6 +32,8 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const STATISTICS_AGE_MAX: Duration = Duration::from_millis(4 * STATISTICS_INTERVAL_MS as u64);
 /// A partition that nobody fetches for so long, for no reason that is found, ends the lane.
 const STUCK_MAX: Duration = Duration::from_secs(15);
+/// How long a broker may take to say whether an output topic is there, while the lane waits for it.
+const ABSENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the broker may take to say where a partition begins and ends, while the lane waits for it.
 const RANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -262,6 +264,15 @@ impl KafkaSource {
             }
         }
         self.pause_held()
+    }
+
+    /// Whether a broker says that there is no such topic. The lane waits for the answer.
+    pub(super) fn is_absent(&self, topic: &str) -> bool {
+        let Ok(metadata) = self.consumer.fetch_metadata(Some(topic), ABSENT_TIMEOUT) else { return false };
+        let mut found = metadata.topics().iter().filter(|found| found.name() == topic);
+        found.any(|found| {
+            found.error().map(RDKafkaErrorCode::from) == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+        })
     }
 
     /// The topics that are read by name, and those of our partitions.
