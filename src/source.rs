@@ -121,6 +121,9 @@ pub struct PartitionStatus {
     pub end: Option<i64>,
     /// Records behind that end, kept from readers by a transaction that is open.
     pub held_back: u64,
+    /// Offsets between what is committed (or read, before the first commit) and that end, when something among them may
+    /// still be read; 0 when nothing is.
+    pub lag: Option<u64>,
     /// Whether it is not read, as something is wrong with it.
     pub held: bool,
     /// Why nothing can be read from `next` on.

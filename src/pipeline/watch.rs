@@ -244,8 +244,10 @@ impl Watch {
                 partition: partition.partition,
                 next_offset: partition.next,
                 committed_offset: partition.committed,
-                high_watermark: partition.end,
+                last_stable_offset: partition.end,
+                high_watermark: partition.end.map(|end| end.saturating_add_unsigned(partition.held_back)),
                 held_back: partition.held_back,
+                lag: partition.lag,
                 paused: self.paused
                     || partition.held
                     || self.parked.holds(&self.compiled.pipeline, &partition.topic),
@@ -258,7 +260,7 @@ impl Watch {
             metrics.partition_gone(topic, *partition);
         }
         for partition in &shown {
-            if let Some(lag) = partition.lag() {
+            if let Some(lag) = partition.lag {
                 metrics.lag(&partition.topic, partition.partition, lag);
             }
         }

@@ -55,6 +55,7 @@ fn a_parked_organisation_is_told_counted_and_its_partitions_are_paused() {
         committed: None,
         end: None,
         held_back: 0,
+        lag: None,
         held: false,
         blocked: None,
     };
