@@ -113,6 +113,8 @@ struct Place {
     /// Between `next` and the end is nothing that readers of committed records get: aborted records, and the markers of
     /// transactions. What is committed stays before them.
     drained: bool,
+    /// The next statistics may be of before the position was moved.
+    moved: bool,
     /// Where what can still be read begins, when that is not `next`.
     unread: Option<i64>,
     /// Why nothing can be read from `next` on.
@@ -190,6 +192,7 @@ impl Positions {
             end: None,
             held_back: 0,
             drained: false,
+            moved: true,
             unread: None,
             blocked: None,
             owned: true,
@@ -309,15 +312,15 @@ impl Positions {
         }
     }
 
-    /// Notes where a partition ends for readers of committed records, and how many are beyond that. When all up to this
-    /// end was fetched, and all of that handed on, `drained` is the offset behind the last record that was: one beyond the
-    /// position is from before a rewind.
-    pub fn end(&mut self, topic: &str, partition: i32, end: i64, held_back: u64, drained: Option<i64>) {
+    /// Notes where a partition ends for readers of committed records, and how many are beyond that. `drained` says
+    /// that all up to this end was fetched, and all of that handed on.
+    pub fn end(&mut self, topic: &str, partition: i32, end: i64, held_back: u64, drained: bool) {
         if let Some(slot) = self.slot(topic, partition) {
             let place = &mut self.places[slot];
             place.end = Some(end);
             place.held_back = held_back;
-            place.drained = drained.is_some_and(|behind| behind <= place.next);
+            let moved = std::mem::take(&mut place.moved);
+            place.drained = drained && !moved;
         }
     }
 
@@ -344,6 +347,7 @@ impl Positions {
             place.committed = committed(&place.topic, place.partition);
             place.next = place.committed.unwrap_or(place.began);
             place.drained = false;
+            place.moved = true;
         }
         self.of(|_| true)
     }

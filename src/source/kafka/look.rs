@@ -165,6 +165,8 @@ impl KafkaSource {
         self.look.measure_at = now + MEASURE_PAUSE;
         let parked = self.positions.of(|source| self.held.contains(&source));
         let unread = self.positions.held(Hold::Firm).into_iter().chain(parked);
+        let missing = |topic: &str| self.troubles.of_topic(topic) == Some(&Trouble::Missing);
+        let unread = unread.filter(|(topic, ..)| !missing(topic));
         let unread: BTreeSet<_> = unread.map(|(topic, partition, _)| (topic, partition)).collect();
         let last = self.look.measured.take();
         let next = unread.iter().find(|place| last.as_ref().is_none_or(|last| *place > last));
