@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::delivery::{identity, repository};
 use super::kafka::{Broker, Record, broker, unique};
-use super::process::{Running, WAIT_MAX, get};
+use super::process::{Running, get};
 use super::stopping::{HEARTBEAT, SESSION};
 
 /// The broker then says how often members report.
