@@ -121,6 +121,9 @@ pub struct PartitionStatus {
     pub end: Option<i64>,
     /// Records behind that end, kept from readers by a transaction that is open.
     pub held_back: u64,
+    /// Offsets between what is committed (or read, before the first commit) and that end, when something among them may
+    /// still be read; 0 when nothing is.
+    pub lag: Option<u64>,
     /// Whether it is not read, as something is wrong with it.
     pub held: bool,
     /// Why nothing can be read from `next` on.
@@ -201,6 +204,10 @@ pub trait Source {
     fn resume(&mut self) -> Result<(), SourceError>;
     /// From here on the records of these sources, and of no others, are not read; where their partitions stand is kept.
     fn hold(&mut self, sources: &BTreeSet<usize>) -> Result<(), SourceError>;
+    /// Whether a topic that is written to is certainly not there. No answer is none.
+    fn lacks(&mut self, _topic: &str) -> bool {
+        false
+    }
     /// From here on records belong to the sources of this pipeline; topics that it reads in addition are subscribed to,
     /// those that it no longer reads are given up. Called while nothing is open and nothing in flight.
     fn declare(&mut self, _pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {

@@ -117,7 +117,8 @@ impl Default for Rejects {
 #[serde(default, deny_unknown_fields)]
 pub struct Parking {
     /// A parked organisation is tried again after so many milliseconds. Each time that it is in vain the time doubles.
-    /// A try that is in vain makes the lane read one epoch of all organisations again.
+    /// A try that is in vain makes the lane read one epoch of all organisations again. While its topic is not there, that is
+    /// only looked for, each time after `retry_ms`, and nobody reads anything again.
     #[schemars(range(min = 100, max = 86_400_000))]
     pub retry_ms: u64,
     /// …but not to more than this, in milliseconds.

@@ -71,9 +71,16 @@ pub struct PartitionStatus {
     pub committed_offset: Option<i64>,
     /// The end of the partition, as far as a reader of committed records sees it; absent until it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_stable_offset: Option<i64>,
+    /// The end of the partition for all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub high_watermark: Option<i64>,
-    /// Records behind that end, kept from readers by a transaction that is open.
+    /// Records between the two, kept from readers by a transaction that is open.
     pub held_back: u64,
+    /// Records between what is committed (or read, before the first commit) and the last stable offset; absent until that
+    /// is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
     /// Whether it is not read at the moment.
     pub paused: bool,
     /// What is wrong with it, or with its topic: the kind, as in `troubles`.
@@ -82,14 +89,6 @@ pub struct PartitionStatus {
     /// Why what comes next cannot be read; absent when it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
-}
-
-impl PartitionStatus {
-    /// Records between what is committed (or read, before the first commit) and the end.
-    pub fn lag(&self) -> Option<u64> {
-        let from = self.committed_offset.unwrap_or(self.next_offset);
-        self.high_watermark.map(|end| u64::try_from(end.saturating_sub(from)).unwrap_or(0))
-    }
 }
 
 /// What a lane tells of itself.
@@ -137,7 +136,7 @@ pub struct ReloadStatus {
     pub problems: Vec<serde_json::Value>,
 }
 
-/// An organisation that is parked by a lane.
+/// An organisation that is parked by a lane: its sources are not read. One that is tried again is not parked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ParkedStatus {
     /// Its id.
@@ -148,9 +147,8 @@ pub struct ParkedStatus {
     pub why: String,
     /// Since when, in milliseconds since 1970.
     pub since_ms: i64,
-    /// When it is tried again, in milliseconds since 1970; absent while it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_at_ms: Option<i64>,
+    /// When it is tried again, in milliseconds since 1970.
+    pub retry_at_ms: i64,
 }
 
 /// Something that is wrong with a topic or one of its partitions.
@@ -366,13 +364,8 @@ impl Health {
             reasons.push(format!("lane {lane} {what}"));
         }
         reasons.extend(state.floods.values().flatten().cloned());
-        let parked: BTreeSet<&str> = state
-            .parked
-            .values()
-            .flatten()
-            .filter(|status| status.retry_at_ms.is_some())
-            .map(|status| status.organisation.as_str())
-            .collect();
+        let parked: BTreeSet<&str> =
+            state.parked.values().flatten().map(|status| status.organisation.as_str()).collect();
         if !parked.is_empty() && parked.len() >= state.organisations {
             reasons.push("every organisation is parked: /status says why".into());
         }

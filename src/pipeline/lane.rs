@@ -6,6 +6,7 @@
 
 mod ending;
 mod events;
+mod parked;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -26,7 +27,7 @@ use crate::source::audit::Stamp;
 use crate::source::{Notice, Source, SourceError};
 use ending::exit_of;
 
-pub use events::{FindingNote, FloodNote, LaneEvents, ParkNote};
+pub use events::{FindingNote, FloodNote, LaneEvents, Over, ParkNote};
 
 /// How long a poll may wait while an epoch commits: its outcome must not wait for the next record.
 const POLL_IN_FLIGHT: Duration = Duration::from_millis(2);
@@ -94,6 +95,8 @@ pub struct Lane<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> {
     slot: Option<Arc<Slot>>,
     /// Number of the newest that the cycle knows of.
     offered: u64,
+    /// How often it was asked to try those who are parked.
+    retries: u64,
     clock: C,
     /// Who commits; with the epoch's number it is the stamp beside the offsets.
     me: Stamp,
@@ -118,9 +121,10 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         Self {
             cycle: Cycle::new(limits.cycle, 1),
             outlets: Outlets::new(engine.compiled(), &limits),
-            refusals: refusals(&engine, &limits),
+            refusals: Refusals::new(&engine.compiled().pipeline, limits.cycle.records_max, limits.park),
             slot: None,
             offered: 0,
+            retries: 0,
             source,
             sink,
             engine,
@@ -142,19 +146,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     /// Takes newer rule sets from the slot; the engine runs that with this number.
     #[must_use]
     pub fn following(self, slot: Arc<Slot>, number: u64) -> Self {
-        Self { slot: Some(slot), offered: number, ..self }
-    }
-
-    /// Begins with organisations parked, each for a topic and a reason, of the pipeline that the engine runs.
-    pub fn parking(mut self, parked: &[(usize, Arc<str>, String)]) -> Result<Self, SourceError> {
-        let now = self.now();
-        for (organisation, topic, why) in parked {
-            self.refusals.park(*organisation, topic, why, now);
-        }
-        if !parked.is_empty() {
-            self.hold()?;
-        }
-        Ok(self)
+        Self { retries: slot.retries(), slot: Some(slot), offered: number, ..self }
     }
 
     /// Runs until it is asked to stop or cannot go on; gives the parts back to be dropped in order.
@@ -198,9 +190,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         if let Some(exit) = self.collect(Duration::ZERO) {
             return Some(exit);
         }
-        if self.refusals.release(self.now())
-            && let Err(error) = self.hold()
-        {
+        if let Err(error) = self.try_again() {
             return Some(Exit::Failed(error.to_string()));
         }
         let wants = self.cycle.wants_records() && self.engine.is_drained();
@@ -333,25 +323,17 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         self.cycle.narrow(self.refusals.limit());
         match &end {
             EpochEnd::Refused(Refusal { cause: Cause::Topic(_), .. }) => {
-                if let Err(error) = self.hold() {
+                if let Err(error) = self.hold(Over::Published) {
                     return Some(Exit::Failed(error.to_string()));
                 }
             }
             EpochEnd::Refused(Refusal { why, .. }) => self.events.trouble(why),
             EpochEnd::Committed if !flight.left.tries.is_empty() => {
-                self.events.parked(&self.refusals.notes(self.now()));
+                self.events.parked(&self.refusals.notes(self.now()), Over::Published);
             }
             _ => {}
         }
         self.step(Event::Ended(end))
-    }
-
-    /// Those who are parked are not read, the others are.
-    fn hold(&mut self) -> Result<(), SourceError> {
-        let held = self.refusals.held();
-        self.with_patience(|source| source.hold(&held))?;
-        self.events.parked(&self.refusals.notes(self.now()));
-        Ok(())
     }
 
     /// One transition of the cycle, carried out.
@@ -466,16 +448,14 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         self.with_patience(|source| source.declare(&pipeline))?;
         self.engine = self.engine.renewed(Arc::clone(&newest.compiled));
         self.outlets = Outlets::new(&newest.compiled, &self.limits);
-        // Other rules, perhaps other topics: who is refused is found out anew.
-        self.refusals = refusals(&self.engine, &self.limits);
+        self.refusals = self.refusals.renewed(&pipeline);
         self.cycle.narrow(None);
         // Nothing is open; which source a partition is may be another now, so floods are counted anew.
         self.open = Open::new(self.limits.flood);
         self.flooded.clear();
         self.events.flooded(&[]);
-        self.events.parked(&[]);
         self.events.adopted(&newest);
-        Ok(())
+        self.hold(Over::Changed)
     }
 
     fn discard(&mut self, discarded: u64) {
@@ -488,10 +468,6 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     fn now(&self) -> Millis {
         self.clock.now()
     }
-}
-
-fn refusals(engine: &Engine, limits: &LaneLimits) -> Refusals {
-    Refusals::new(&engine.compiled().pipeline, limits.cycle.records_max, limits.park)
 }
 
 #[cfg(test)]

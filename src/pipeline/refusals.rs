@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use narrow::{Flown, Found, Narrow};
-use park::{Owners, Parks, Ruling, rule};
+use park::{Owners, Parked, Parks, Ruling, rule};
 
 pub use park::ParkLimits;
 
@@ -46,6 +46,7 @@ pub(super) struct Refusals {
     records_max: u64,
     narrow: Narrow,
     parks: Parks,
+    limits: ParkLimits,
 }
 
 impl Refusals {
@@ -63,7 +64,27 @@ impl Refusals {
             records_max,
             narrow: Narrow::default(),
             parks: Parks::new(limits),
+            limits,
         }
+    }
+
+    /// The same for a changed pipeline: which records are refused is found out anew, and who waits for a topic that is
+    /// still its own goes on waiting.
+    pub(super) fn renewed(&self, pipeline: &Arc<Pipeline>) -> Self {
+        let mut renewed = Self::new(pipeline, self.records_max, self.limits);
+        let mut waiting = BTreeSet::new();
+        renewed.parks = self.parks.carried(|at, Parked { topic, until, .. }| {
+            let id = &self.pipeline.organisations.get(at)?.id;
+            let at = pipeline.organisations.iter().position(|organisation| organisation.id == *id)?;
+            if rule(topic, &renewed.owners, &waiting) != Ruling::Park(at) {
+                return None;
+            }
+            if until.is_some() {
+                waiting.insert(at);
+            }
+            Some(at)
+        });
+        renewed
     }
 
     /// Records of an epoch at most; `None` is what the configuration says.
@@ -143,9 +164,14 @@ impl Refusals {
         self.narrow.keep(|topic, _| read(topic));
     }
 
-    /// Whether somebody is to be tried again from now on.
-    pub(super) fn release(&mut self, now: Millis) -> bool {
-        self.parks.release(now)
+    /// Whether the time of somebody who waits is over; they are tried again from now on, unless their topic is `absent`.
+    pub(super) fn release(&mut self, now: Millis, absent: impl FnMut(&str) -> bool) -> bool {
+        self.parks.release(now, absent)
+    }
+
+    /// Nobody waits any longer than until now.
+    pub(super) fn hurry(&mut self, now: Millis) {
+        self.parks.hurry(now);
     }
 
     /// The sources of those who wait.
@@ -157,7 +183,7 @@ impl Refusals {
 
     /// Those who wait or are tried again, for the watchers.
     pub(super) fn notes(&self, now: Millis) -> Vec<ParkNote> {
-        let note = |(organisation, parked): (usize, &park::Parked)| ParkNote {
+        let note = |(organisation, parked): (usize, &Parked)| ParkNote {
             organisation,
             topic: Arc::clone(&parked.topic),
             why: parked.why.clone(),

@@ -145,6 +145,10 @@ impl Reload {
             while stop.asked() == 0 {
                 let asked = wake.wait(self.pause());
                 if stop.asked() == 0 {
+                    if asked {
+                        // Who asks has perhaps changed something that lanes wait for.
+                        self.slot.retry();
+                    }
                     self.turn(asked);
                 }
             }

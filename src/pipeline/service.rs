@@ -16,7 +16,7 @@ use super::engine::{Engine, EngineLimits};
 use super::flood::FloodLimits;
 use super::lane::{Lane, LaneEvents, LaneLimits, Stop};
 use super::refusals::ParkLimits;
-use super::refusals::park::{Owners, Ruling, rule};
+use super::refusals::park::{Owners, Ruling, missing, rule};
 use super::slot::{Generation, Slot};
 use crate::config::Config;
 use crate::config::kafka::{self, ClientSettings, TokenSource};
@@ -282,18 +282,16 @@ impl Absent {
     /// Takes out what only parks its organisation.
     fn park(&mut self, owners: &Owners) -> Vec<Lacking> {
         let mut parked: Vec<Lacking> = Vec::new();
-        for (topics, why) in [
-            (
-                &mut self.missing,
-                "the topic `{}` is not there: `noroshi topics --create` makes what is missing",
-            ),
-            (&mut self.forbidden, "no rights to the topic `{}`: Write on it is missing, or the topic"),
-        ] {
+        let forbidden =
+            |topic: &str| format!("no rights to the topic `{topic}`: Write on it is missing, or the topic");
+        for (topics, why) in
+            [(&mut self.missing, &missing as &dyn Fn(&str) -> String), (&mut self.forbidden, &forbidden)]
+        {
             topics.retain(|topic| {
                 let known: BTreeSet<usize> = parked.iter().map(|(organisation, ..)| *organisation).collect();
                 match rule(topic, owners, &known) {
                     Ruling::Park(organisation) => {
-                        parked.push((organisation, Arc::from(topic.as_str()), why.replace("{}", topic)));
+                        parked.push((organisation, Arc::from(topic.as_str()), why(topic)));
                         false
                     }
                     Ruling::Known => false,

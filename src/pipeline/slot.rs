@@ -29,13 +29,19 @@ pub struct Slot {
     /// Number of the newest: lanes look at this in each turn.
     number: AtomicU64,
     newest: Mutex<Generation>,
+    /// How often somebody has asked for those who wait to be tried at once.
+    retries: AtomicU64,
 }
 
 impl Slot {
     /// A slot with the first generation in it.
     pub fn new(compiled: Arc<Compiled>, content: &str, loaded: TimeMicros) -> Arc<Self> {
         let first = Generation { number: 1, content: Arc::from(content), loaded, compiled };
-        Arc::new(Self { number: AtomicU64::new(first.number), newest: Mutex::new(first) })
+        Arc::new(Self {
+            number: AtomicU64::new(first.number),
+            newest: Mutex::new(first),
+            retries: AtomicU64::new(0),
+        })
     }
 
     /// Offers a newer rule set to all lanes, which take it as soon as they have finished what they read with the old
@@ -52,6 +58,16 @@ impl Slot {
     /// The number of the newest generation.
     pub fn number(&self) -> u64 {
         self.number.load(Ordering::Acquire)
+    }
+
+    /// Asks all lanes to try those at once who are parked.
+    pub fn retry(&self) {
+        self.retries.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that was asked.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Acquire)
     }
 
     /// The newest generation.

@@ -20,7 +20,7 @@ use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use self::parked::Parked;
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
-use super::lane::{FindingNote, FloodNote, LaneEvents, ParkNote};
+use super::lane::{FindingNote, FloodNote, LaneEvents, Over, ParkNote};
 use super::slot::Generation;
 use crate::config::Config;
 use crate::decode::RejectCode;
@@ -244,8 +244,10 @@ impl Watch {
                 partition: partition.partition,
                 next_offset: partition.next,
                 committed_offset: partition.committed,
-                high_watermark: partition.end,
+                last_stable_offset: partition.end,
+                high_watermark: partition.end.map(|end| end.saturating_add_unsigned(partition.held_back)),
                 held_back: partition.held_back,
+                lag: partition.lag,
                 paused: self.paused
                     || partition.held
                     || self.parked.holds(&self.compiled.pipeline, &partition.topic),
@@ -258,7 +260,7 @@ impl Watch {
             metrics.partition_gone(topic, *partition);
         }
         for partition in &shown {
-            if let Some(lag) = partition.lag() {
+            if let Some(lag) = partition.lag {
                 metrics.lag(&partition.topic, partition.partition, lag);
             }
         }
@@ -416,8 +418,8 @@ impl LaneEvents for Watch {
         self.flooded = flooded.iter().map(|note| note.source).collect();
     }
 
-    fn parked(&mut self, parked: &[ParkNote]) {
-        self.parked.change(self.lane, &self.observed, &self.compiled.pipeline, parked);
+    fn parked(&mut self, parked: &[ParkNote], over: Over) {
+        self.parked.change(self.lane, &self.observed, &self.compiled.pipeline, parked, over);
         self.shown_at = None;
     }
 

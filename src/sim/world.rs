@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::cycle::CycleLimits;
 use crate::pipeline::engine::{Engine, EngineLimits, Tally};
-use crate::pipeline::lane::{FindingNote, Lane, LaneEvents, LaneLimits, ParkNote, Stop};
+use crate::pipeline::lane::{FindingNote, Lane, LaneEvents, LaneLimits, Over, ParkNote, Stop};
 use crate::pipeline::refusals::ParkLimits;
 use crate::record::TimeMicros;
 use crate::sink::Ended;
@@ -291,7 +291,7 @@ impl LaneEvents for SimEvents {
         state.note(|| format!("trouble: {what}"));
     }
 
-    fn parked(&mut self, parked: &[ParkNote]) {
+    fn parked(&mut self, parked: &[ParkNote], _over: Over) {
         if parked.iter().any(|note| note.retry_ms.is_some()) {
             self.world.state.borrow_mut().cover("organisation parked");
         }

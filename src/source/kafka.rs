@@ -22,20 +22,20 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use self::begin::{Beginning, at_beginnings};
+use self::begin::at_beginnings;
 use self::context::{Inbox, LaneContext, Pending};
 use self::look::{Look, partitions};
 use self::queues::{Bell, Queues};
-use super::assignment::{Hold, Positions};
+use super::assignment::Positions;
 use super::audit::{Birth, Committed, Stamp, compare};
-use super::troubles::{Trouble, TroubleNote, Troubles};
+use super::troubles::{TroubleNote, Troubles};
 use super::{Notice, PartitionStatus, RecordRef, Source, SourceError};
 use crate::config::kafka::TokenSource;
-use crate::pipeline::definition::{Pipeline, Start};
+use crate::pipeline::definition::Pipeline;
 
 /// How long the broker may take for an answer that a rebalance or a rewind waits for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -152,33 +152,6 @@ impl KafkaSource {
         notices
     }
 
-    /// Partitions are ours from where they begin.
-    fn take(&mut self, beginnings: &[Beginning]) {
-        for Beginning { topic, partition, source, at, committed, birth, trouble } in beginnings {
-            self.positions.take(topic, *partition, *source, *at, *committed);
-            self.positions.born(topic, *partition, birth.clone());
-            self.release(topic, *partition);
-            match trouble {
-                None => {}
-                Some(Trouble::Missing) if self.look.is_on() => {
-                    self.wait(topic, *partition, Hold::Unbegun);
-                }
-                Some(trouble) => self.hold(topic, *partition, trouble.clone()),
-            }
-        }
-    }
-
-    /// Partitions that the group has given to this lane already, and that it has not read, begin.
-    fn begin_anew(&mut self, places: Vec<(Arc<str>, i32)>) -> Result<(), SourceError> {
-        let found = self.beginnings(&partitions(places.iter().cloned()))?;
-        self.seek(at_beginnings(found.iter().filter(|found| found.trouble.is_none()))?)?;
-        self.commit_beginnings(&found)?;
-        self.take(&found);
-        self.regroup();
-        self.pause_held()?;
-        self.fetch(places.into_iter())
-    }
-
     fn regroup(&mut self) {
         let (positions, pipeline) = (&self.positions, &self.pipeline);
         self.queues
@@ -195,31 +168,6 @@ impl KafkaSource {
             (element.topic(), element.partition(), committed)
         });
         compare(&me, open, found, |topic, partition| self.positions.believed(topic, partition))
-    }
-
-    /// Where a group begins is decided once: a restart before the first epoch does not skip what came in between. The
-    /// oldest record is the oldest at the next start as well; the newest is another one then. This is the only commit
-    /// outside of a transaction; a copy of it that the network holds back beyond the first epoch would take the group
-    /// back to its beginning, so there are no more than needed.
-    fn commit_beginnings(&self, beginnings: &[Beginning]) -> Result<(), SourceError> {
-        let latest = |source: usize| {
-            self.pipeline.sources.get(source).is_some_and(|source| source.start == Start::Latest)
-        };
-        let fresh: Vec<&Beginning> = beginnings
-            .iter()
-            .filter(|found| found.committed.is_none() && found.trouble.is_none())
-            .filter(|found| found.source.is_some_and(latest))
-            .collect();
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let list = at_beginnings(fresh.iter().copied())?;
-        for (mut element, found) in list.elements().into_iter().zip(fresh) {
-            element.set_metadata(Stamp { birth: found.birth.clone(), ..self.me.clone() }.to_string());
-        }
-        self.consumer
-            .commit(&list, CommitMode::Sync)
-            .map_err(|error| kafka("committing where the group begins", &error))
     }
 
     fn seek(&self, list: TopicPartitionList) -> Result<(), SourceError> {
@@ -311,7 +259,7 @@ impl Source for KafkaSource {
             };
             let assigned = if found.is_empty() { list } else { at_beginnings(found.iter())? };
             self.take(&found);
-            for Beginning { topic, partition, source, .. } in &found {
+            for begin::Beginning { topic, partition, source, .. } in &found {
                 let Some(slot) = self.positions.known(topic, *partition) else { continue };
                 let organisation = organisation(&self.pipeline, *source);
                 self.queues.open(&self.consumer, slot, (topic, *partition), organisation)?;
@@ -406,6 +354,10 @@ impl Source for KafkaSource {
         }
         self.held.clone_from(sources);
         Ok(())
+    }
+
+    fn lacks(&mut self, topic: &str) -> bool {
+        self.is_absent(topic)
     }
 
     fn declare(&mut self, pipeline: &Arc<Pipeline>) -> Result<(), SourceError> {

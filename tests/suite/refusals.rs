@@ -253,7 +253,9 @@ fn an_organisation_whose_topic_is_made_later_starts_late_and_misses_nothing() {
     for org in ["ministry", "power", "rail"] {
         broker.produce(&setup.topic(org), (0..RECORDS).map(|number| Record::new(0, event(number, 1))));
     }
-    let mut running = setup.run(broker, 2, &["parking.retry_ms=500", "parking.retry_max_ms=500"]);
+    // Longer than anybody here waits.
+    let settings = ["parking.retry_ms=600000", "parking.retry_max_ms=600000", "reload.interval_ms=200"];
+    let mut running = setup.run(broker, 2, &settings);
     let address = running.http();
     let records = i64::try_from(RECORDS).expect("few");
     running.runs_until("the others are through", || setup.committed(broker) == 2 * records);
@@ -264,14 +266,43 @@ fn an_organisation_whose_topic_is_made_later_starts_late_and_misses_nothing() {
         running.log()
     );
 
+    // A reload frees nobody whose topic is the same, and says nothing of the kind.
+    let status = || serde_json::from_str::<Value>(&get(&address, "/status").1).expect("JSON");
+    let file = setup.folder.path().join("pipeline.toml");
+    let text = fs::read_to_string(&file).expect("the pipeline");
+    fs::write(&file, format!("{text}# Changed.\n")).expect("writes the pipeline");
+    running.runs_until("each lane runs the changed files", || {
+        let status = status();
+        (0..2).all(|lane| status["lanes"][lane]["generation"] == 2)
+    });
+    assert_eq!(parked(&address), ["rail", "rail"]);
+    assert!(!running.log().contains("published to again"), "{}", running.log());
+    // Whoever asks gets a look at the topic, and no try while it is not there.
+    let retries = || -> Vec<i64> {
+        let status = status();
+        let parked = status["parked"].as_array().expect("a list").iter();
+        parked.filter_map(|parked| parked["retry_at_ms"].as_i64()).collect()
+    };
+    let before = retries();
+    running.signal("HUP");
+    running.runs_until("each lane has looked", || {
+        let now = retries();
+        now.len() == 2 && now.iter().zip(&before).all(|(now, before)| now > before)
+    });
+    assert!(!running.log().contains("is tried again.\n"), "{}", running.log());
+
     broker.create_topic(&topic("rail"), 1);
+    running.signal("HUP");
     running.runs_until("it is through as well", || setup.committed(broker) == 3 * records);
+    assert_eq!(parked(&address), [""; 0]);
+    assert!(running.log().contains("A parked organisation is tried again."), "{}", running.log());
     for org in ["ministry", "power", "rail"] {
         let found = broker.read_committed(&topic(org), RECORDS, WAIT_MAX);
         assert_eq!((found.len(), alerted(&found).len()), (RECORDS, RECORDS), "{org}");
     }
     let (status, log) = running.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("A parked organisation is published to again."), "{log}");
 
     // With no organisation left there is nothing to start.
     outputs(&setup, &topic("{org_id}"), &setup.rejects.clone());

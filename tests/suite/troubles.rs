@@ -1,6 +1,8 @@
 //! What befalls the topics that are read: partitions added, topics deleted and made anew, records deleted before they were
 //! read, foreign transactions that stay open. Each is named, counted and shown, and none is passed over in silence.
 
+mod foreign;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -8,18 +10,16 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
 use super::delivery::{identity, repository};
 use super::kafka::{Broker, Record, broker, unique};
-use super::process::{Running, WAIT_MAX, get};
+use super::process::{Running, get};
 use super::stopping::{HEARTBEAT, SESSION};
 
 /// The broker then says how often members report.
 const CONSUMER_PROTOCOL: &str = "kafka.group_protocol=consumer";
 const RULE: &str = "rules/windows/security_log_cleared.sql";
-const STEP_MAX: Duration = Duration::from_secs(60);
 
 /// A pipeline over topics of its own, each a source; the rule finds every record.
 struct Stage<'b> {
@@ -300,6 +300,10 @@ fn a_topic_that_is_made_anew_is_not_read_until_somebody_decides() {
         running = stage.run(&[]);
         address = running.http();
         running.runs_until("it is told again", || is_told(&address));
+        // All of the new one is unread.
+        let all = i64::try_from(anew).expect("few") + 30;
+        let lag = format!("noroshi_lag_records{{topic=\"{a}\",partition=\"0\"}}");
+        running.runs_until("its lag is shown", || metric(&address, &lag) == Some(all));
         stage.produce("b", 0, 1);
         stage.reaches(&mut running, "b", 0, 7);
         assert_eq!(stage.committed("a"), pinned, "{}", running.log());
@@ -309,7 +313,6 @@ fn a_topic_that_is_made_anew_is_not_read_until_somebody_decides() {
         stage.reset("a", &[(0, 0)]);
         running = stage.run(&[]);
         address = running.http();
-        let all = i64::try_from(anew).expect("few") + 30;
         stage.reaches(&mut running, "a", 0, all);
         assert!(troubles(&address).is_empty(), "{}", running.log());
         let (exit, log) = running.terminate();
@@ -467,6 +470,19 @@ fn records_that_are_deleted_before_they_are_read_are_counted_and_the_partition_w
         metric(&address, "noroshi_held_partitions{lane=\"0\"}") == Some(1)
             && status(&address)["lanes"][0]["partitions"][0]["trouble"] == "out_of_range"
     });
+    // What is left of it is its lag, and grows.
+    let shows = |address: &str, lag: i64| {
+        let status = status(address);
+        let lane = &status["lanes"][0];
+        let partition = &lane["partitions"][0];
+        let line = format!("noroshi_lag_records{{topic=\"{a}\",partition=\"0\"}}");
+        (&partition["next_offset"], &partition["committed_offset"]) == (&10.into(), &10.into())
+            && (&partition["lag"], &lane["lag"]) == (&lag.into(), &lag.into())
+            && metric(address, &line) == Some(lag)
+    };
+    running.runs_until("its lag is shown", || shows(&address, 5));
+    stage.produce("a", 0, 2);
+    running.runs_until("its lag has grown", || shows(&address, 7));
     // The same at a start.
     let (exit, log) = running.terminate();
     assert_eq!(exit.code(), Some(0), "{log}");
@@ -475,6 +491,7 @@ fn records_that_are_deleted_before_they_are_read_are_counted_and_the_partition_w
     running.runs_until("it is told again", || {
         troubles(&address) == [("out_of_range".into(), a.clone(), Some(0))]
     });
+    running.runs_until("its lag is shown again", || shows(&address, 7));
     assert_eq!(metric(&address, &lost), Some(15));
     stage.produce("a", 1, 1);
     stage.reaches(&mut running, "a", 1, 5);
@@ -484,9 +501,9 @@ fn records_that_are_deleted_before_they_are_read_are_counted_and_the_partition_w
     // Somebody decides.
     stage.reset("a", &[(0, 25)]);
     running = stage.run(&[]);
-    stage.reaches(&mut running, "a", 0, 30);
+    stage.reaches(&mut running, "a", 0, 32);
     let mut alerted = stage.alerted();
-    assert_eq!(alerted.remove(&("a".into(), 0)), Some((0..10).chain(25..30).collect()));
+    assert_eq!(alerted.remove(&("a".into(), 0)), Some((0..10).chain(25..32).collect()));
     assert_eq!(alerted.remove(&("a".into(), 1)), Some((0..5).collect()));
 }
 
@@ -495,73 +512,4 @@ impl Stage<'_> {
     fn reset(&self, input: &str, offsets: &[(i32, i64)]) {
         self.broker.set_group_offsets(&format!("noroshi-{}", self.id), &self.topic(input), offsets);
     }
-}
-
-#[test]
-fn a_foreign_transaction_that_stays_open_is_told_until_it_ends() {
-    let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "earliest", &[("a", 1), ("b", 1)]);
-    let mut running = stage.run(&["input.held_back_ms=2000"]);
-    let address = running.http();
-    let a = stage.topic("a");
-    stage.produce("a", 0, 3);
-    stage.reaches(&mut running, "a", 0, 3);
-    let foreign: BaseProducer = broker
-        .config()
-        .set("transactional.id", unique("foreign"))
-        .set("transaction.timeout.ms", "600000")
-        .create()
-        .expect("a transactional producer");
-    foreign.init_transactions(STEP_MAX).expect("init");
-    let text = r#"{"Channel":"Security","EventID":1102,"Hostname":"f","EventTime":"2026-01-02 03:04:05"}"#;
-    let write = || {
-        let outgoing: BaseRecord<'_, (), str> = BaseRecord::to(&a).partition(0).payload(text);
-        foreign.send(outgoing).map_err(|(error, _)| error).expect("send");
-        foreign.flush(STEP_MAX).expect("flush");
-    };
-    // A short one is nothing.
-    foreign.begin_transaction().expect("begin");
-    write();
-    foreign.commit_transaction(STEP_MAX).expect("commit");
-    stage.reaches(&mut running, "a", 0, 4);
-    foreign.begin_transaction().expect("begin");
-    write();
-    stage.produce("a", 0, 9);
-    running.runs_until("it is told", || troubles(&address) == [("held_back".into(), a.clone(), Some(0))]);
-    // The marker of the first is an offset as well.
-    let (code, text) = get(&address, "/ready");
-    let expect = format!("a transaction of another producer holds back {a}/0 at offset 5");
-    assert!(code == 503 && text.contains(&expect), "{code} {text}");
-    let gauge = format!("noroshi_held_back_records{{topic=\"{a}\",partition=\"0\"}}");
-    running.runs_until("it is measured", || metric(&address, &gauge) == Some(10));
-    let shown = status(&address);
-    let partition = &shown["lanes"][0]["partitions"][0];
-    assert_eq!(
-        (&partition["held_back"], &partition["trouble"]),
-        (&10.into(), &"held_back".into()),
-        "{shown:#}"
-    );
-    // The others go on, and nothing spins.
-    let before = cpu(&running);
-    stage.produce("b", 0, 1);
-    stage.reaches(&mut running, "b", 0, 1);
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(lines(&running, &["WARN", "holds back"]), 1, "{}", running.log());
-    assert!(cpu(&running) - before < 100, "more than half of a core for nothing");
-    foreign.commit_transaction(STEP_MAX).expect("commit");
-    stage.reaches(&mut running, "a", 0, 15);
-    running.runs_until("it is over", || troubles(&address).is_empty() && get(&address, "/ready").0 == 200);
-    running.runs_until("and measured", || metric(&address, &gauge) == Some(0));
-    assert_eq!(lines(&running, &["trouble with the input is over"]), 1, "{}", running.log());
-    let alerts = stage.broker.read_committed(&stage.topic("alerts"), 15, WAIT_MAX);
-    assert_eq!(alerts.len(), 15);
-    let (exit, log) = running.terminate();
-    assert_eq!(exit.code(), Some(0), "{log}");
-}
-
-/// Hundredths of a second of processor time that a process has used.
-fn cpu(running: &Running) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/stat", running.id())).expect("Linux");
-    let (_, after) = text.rsplit_once(") ").expect("a name");
-    after.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }

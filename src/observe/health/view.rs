@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::{
-    ErrorStatus, Health, LaneState, ParkedStatus, PartitionStatus, ReloadStatus, RuleSetStatus,
+    ErrorStatus, Health, LaneState, LaneStatus, ParkedStatus, PartitionStatus, ReloadStatus, RuleSetStatus,
     TroubleStatus, between,
 };
 
@@ -26,16 +26,8 @@ impl Health {
                 generation: status.generation,
                 heartbeat_age_ms: u64::try_from(self.heartbeat_age(lane, now).as_millis())
                     .unwrap_or(u64::MAX),
-                // Unknown is not 0: an alarm on lag must not be calmed by a lane that has not looked yet.
-                lag: match status.state {
-                    LaneState::Starting | LaneState::Joining => None,
-                    _ => status.partitions.iter().map(PartitionStatus::lag).sum(),
-                },
-                partitions: status
-                    .partitions
-                    .iter()
-                    .map(|status| PartitionView { lag: status.lag(), status })
-                    .collect(),
+                lag: lag(status),
+                partitions: &status.partitions,
             })
             .collect();
         let view = StatusView {
@@ -89,7 +81,7 @@ struct LaneView<'s> {
     generation: u64,
     heartbeat_age_ms: u64,
     lag: Option<u64>,
-    partitions: Vec<PartitionView<'s>>,
+    partitions: &'s [PartitionStatus],
 }
 
 #[derive(Serialize)]
@@ -99,10 +91,10 @@ struct ParkedView<'s> {
     status: &'s ParkedStatus,
 }
 
-#[derive(Serialize)]
-struct PartitionView<'s> {
-    #[serde(flatten)]
-    status: &'s PartitionStatus,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lag: Option<u64>,
+/// What is known of a lane's lag. Unknown is not 0: an alarm on lag must not be calmed by a lane that has not looked yet.
+fn lag(lane: &LaneStatus) -> Option<u64> {
+    let known = || lane.partitions.iter().filter_map(|partition| partition.lag);
+    let looked = lane.partitions.is_empty() || known().next().is_some();
+    let in_group = !matches!(lane.state, LaneState::Starting | LaneState::Joining);
+    (in_group && looked).then(|| known().sum())
 }

@@ -149,7 +149,7 @@ metrics! {
     rule_set_loaded Single<Gauge> [] "seconds" "When the active rule set was read, in seconds since 1970";
     reloads Counter [outcome] "" "Changed files that were taken (loaded) or refused; and looks asked for that found no change (unchanged)";
     reload_refused Single<Gauge> [] "" "1 while the files hold a rule set that was refused, and the former one goes on";
-    lag Gauge [topic partition] "records" "Records between what is committed and the end of the partition";
+    lag Gauge [topic partition] "records" "Records between what is committed and the end of the partition for readers of committed records; 0 when nothing among them can be read";
     held_back Gauge [topic partition] "records" "Records behind the end that readers of committed records see: kept from them by transactions of other producers that are open";
     troubles Counter [kind topic] "" "Troubles that began: a topic that is missing or recreated, a position out_of_range, a foreign transaction that has held_back records for long";
     held_partitions Gauge [lane] "" "Partitions that are not read until somebody sees to them: their topic was made anew or deleted, or their position is gone";

@@ -34,8 +34,9 @@ pub trait LaneEvents {
     fn flooded(&mut self, _flooded: &[FloodNote]) {}
     /// What is wrong with topics and partitions has changed; all of it.
     fn troubled(&mut self, _troubles: &[TroubleNote]) {}
-    /// Something has changed about the organisations that wait for a right or a topic; these are all.
-    fn parked(&mut self, _parked: &[ParkNote]) {}
+    /// Something has changed about the organisations that wait for a right or a topic; these are all. Of those that are
+    /// none of them any more, `over` says why.
+    fn parked(&mut self, _parked: &[ParkNote], _over: Over) {}
     /// From here on the lane runs another rule set: what ended before was of the former one.
     fn adopted(&mut self, _generation: &Generation) {}
     /// It was asked to stop.
@@ -66,6 +67,15 @@ pub struct FloodNote {
     pub topic: Arc<str>,
     /// Partition.
     pub partition: i32,
+}
+
+/// Why an organisation is not parked any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// It was tried again, and something of it has been published.
+    Published,
+    /// The changed pipeline does not write to the topic that it waited for.
+    Changed,
 }
 
 /// What watchers learn of an organisation that is parked.

@@ -69,6 +69,11 @@ pub(in crate::pipeline) fn rule(topic: &str, owners: &Owners, parked: &BTreeSet<
     }
 }
 
+/// Why an organisation waits whose topic is not there, and what to do.
+pub(in crate::pipeline) fn missing(topic: &str) -> String {
+    format!("the topic `{topic}` is not there: `noroshi topics --create` makes what is missing")
+}
+
 /// An organisation that waits, or is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parked {
@@ -101,10 +106,32 @@ impl Parks {
         self.parked.insert(organisation, parked);
     }
 
-    /// Those whose time is over: they are tried again from here on.
-    pub(super) fn release(&mut self, now: Millis) -> bool {
+    /// Those whose time is over are tried again from here on; whether there are any. One whose topic is `absent` goes on
+    /// waiting, for as long as the first time: the look costs the others nothing.
+    pub(super) fn release(&mut self, now: Millis, mut absent: impl FnMut(&str) -> bool) -> bool {
+        let mut any = false;
         let due = self.parked.values_mut().filter(|parked| parked.until.is_some_and(|until| now >= until));
-        due.map(|parked| parked.until = None).count() > 0
+        for parked in due {
+            any = true;
+            parked.until = absent(&parked.topic).then(|| {
+                parked.why = missing(&parked.topic);
+                now + self.limits.retry_ms
+            });
+        }
+        any
+    }
+
+    /// Somebody asks: those who wait have waited long enough.
+    pub(super) fn hurry(&mut self, now: Millis) {
+        let waiting = self.parked.values_mut().filter_map(|parked| parked.until.as_mut());
+        waiting.for_each(|until| *until = now.min(*until));
+    }
+
+    /// The same over a change of the pipeline, each under its new index; without those that `renamed` does not know.
+    pub(super) fn carried(&self, mut renamed: impl FnMut(usize, &Parked) -> Option<usize>) -> Self {
+        let parked = self.parked.iter();
+        let parked = parked.filter_map(|(at, parked)| Some((renamed(*at, parked)?, parked.clone())));
+        Self { limits: self.limits, parked: parked.collect() }
     }
 
     /// Outputs to this topic were committed: whoever was tried again is parked no more.
@@ -168,9 +195,9 @@ mod tests {
             parks.park(1, &topic, "denied", now);
             assert_eq!(parks.waiting().collect::<Vec<_>>(), [1]);
             parks.reached(&topic);
-            assert!(!parks.release(now + pause - 1), "{pause}");
+            assert!(!parks.release(now + pause - 1, |_| false), "{pause}");
             now += pause;
-            assert!(parks.release(now) && !parks.release(now), "{pause}");
+            assert!(parks.release(now, |_| false) && !parks.release(now, |_| false), "{pause}");
             assert_eq!((parks.waiting().count(), parks.tried().count()), (0, 1));
         }
         parks.reached(&Arc::from("a.power"));
@@ -178,6 +205,33 @@ mod tests {
         parks.reached(&topic);
         assert_eq!(parks.tried().count(), 0);
         parks.park(1, &topic, "denied", now);
-        assert!(parks.release(now + 10), "it begins anew");
+        assert!(parks.release(now + 10, |_| false), "it begins anew");
+    }
+
+    #[test]
+    fn a_topic_that_is_not_there_is_looked_for_without_a_try() {
+        let mut parks = Parks::new(ParkLimits { retry_ms: 10, retry_max_ms: 100 });
+        parks.park(1, &Arc::from("a.rail"), "denied", 0);
+        let mut until = 10;
+        for _ in 0..3 {
+            assert!(parks.release(until, |topic| topic == "a.rail"));
+            until += 10;
+            let (_, parked) = parks.all().next().expect("it waits");
+            assert_eq!((parked.until, &*parked.why), (Some(until), &*missing("a.rail")));
+        }
+        assert!(parks.release(until, |_| false));
+        assert_eq!((parks.waiting().count(), parks.tried().count()), (0, 1));
+    }
+
+    #[test]
+    fn somebody_who_asks_shortens_every_wait_and_makes_none_longer() {
+        let mut parks = Parks::new(ParkLimits { retry_ms: 10, retry_max_ms: 100 });
+        parks.park(1, &Arc::from("a.rail"), "denied", 0);
+        parks.park(2, &Arc::from("a.water"), "denied", 5);
+        parks.release(10, |_| false);
+        parks.hurry(7);
+        assert_eq!(parks.all().map(|(_, parked)| parked.until).collect::<Vec<_>>(), [None, Some(7)]);
+        parks.hurry(9);
+        assert_eq!(parks.all().map(|(_, parked)| parked.until).collect::<Vec<_>>(), [None, Some(7)]);
     }
 }

@@ -6,6 +6,10 @@ use super::*;
 use crate::diagnostic::SourceFile;
 
 fn pipeline(alerts: &str) -> Arc<Pipeline> {
+    of(&["power", "rail"], alerts)
+}
+
+fn of(organisations: &[&str], alerts: &str) -> Arc<Pipeline> {
     let of = |org: &str| {
         format!(
             "[[organisation]]\nid = \"{org}\"\nname = \"{org}\"\n[[source]]\nid = \"{org}\"\norganisation = \"{org}\"\n\
@@ -13,7 +17,8 @@ fn pipeline(alerts: &str) -> Arc<Pipeline> {
         )
     };
     let outputs = format!("[alerts]\ntopic = \"{alerts}\"\n[rejects]\ntopic = \"dead\"\n");
-    let text = format!("name = \"p\"\nrules = []\n{}{}{outputs}", of("power"), of("rail"));
+    let organisations: String = organisations.iter().map(|org| of(org)).collect();
+    let text = format!("name = \"p\"\nrules = []\n{organisations}{outputs}");
     Arc::new(Pipeline::from_text(&SourceFile::new("pipeline.toml", text)).expect("a pipeline"))
 }
 
@@ -71,7 +76,7 @@ fn one_organisation_s_topic_parks_it_and_a_shared_one_stops_the_lane() {
         "nobody would be left"
     );
     // It is tried again, and parked no more once something has arrived.
-    assert!(!refusals.release(109) && refusals.release(110));
+    assert!(!refusals.release(109, |_| false) && refusals.release(110, |_| false));
     assert!(refusals.held().is_empty());
     let output = |topic: &str| Output {
         topic: Arc::from(topic),
@@ -84,6 +89,34 @@ fn one_organisation_s_topic_parks_it_and_a_shared_one_stops_the_lane() {
     assert_eq!(refusals.parks.tried().count(), 1);
     refusals.judge(&ended(EpochEnd::Committed, 9), &left(&refusals, 1, &[output("alerts.rail")]), 120);
     assert_eq!(refusals.parks.tried().count(), 0);
+}
+
+/// Who still waits when the pipeline has changed, and until when.
+#[test]
+fn a_changed_pipeline_frees_those_only_who_publish_elsewhere() {
+    let limits = ParkLimits { retry_ms: 100, retry_max_ms: 1_000 };
+    let mut refusals = Refusals::new(&pipeline("alerts.{org_id}"), 100, limits);
+    refusals.park(1, &Arc::from("alerts.rail"), "why", 0);
+    for (what, changed, expect) in [
+        ("other rules", of(&["power", "rail"], "alerts.{org_id}"), Some(1)),
+        ("it stands elsewhere", of(&["mill", "power", "rail"], "alerts.{org_id}"), Some(2)),
+        ("it publishes elsewhere", of(&["power", "rail"], "found.{org_id}"), None),
+        ("its topic is everybody's now", of(&["power", "rail"], "alerts.rail"), None),
+        ("it is gone", of(&["power", "mill"], "alerts.{org_id}"), None),
+        ("nobody else is left", of(&["rail"], "alerts.{org_id}"), None),
+    ] {
+        let renewed = refusals.renewed(&changed);
+        let notes = renewed.notes(40);
+        let found = notes.first().map(|note| (note.organisation, note.retry_ms));
+        assert_eq!(found, expect.map(|at| (at, Some(60))), "{what}");
+        assert_eq!(renewed.held(), expect.into_iter().collect(), "{what}");
+    }
+    // One that is tried again is no less tried for it, and is parked for longer when it is in vain.
+    refusals.release(100, |_| false);
+    let mut renewed = refusals.renewed(&of(&["power", "rail"], "alerts.{org_id}"));
+    assert!(renewed.held().is_empty());
+    renewed.park(1, &Arc::from("alerts.rail"), "why", 100);
+    assert_eq!(renewed.notes(100).first().and_then(|note| note.retry_ms), Some(200));
 }
 
 fn left(refusals: &Refusals, records: u64, outputs: &[Output]) -> Left {

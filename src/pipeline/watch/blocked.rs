@@ -69,6 +69,7 @@ mod tests {
             committed: None,
             end: None,
             held_back: 0,
+            lag: None,
             held: false,
             blocked: why.map(Arc::from),
         };

@@ -55,19 +55,22 @@ fn a_parked_organisation_is_told_counted_and_its_partitions_are_paused() {
         committed: None,
         end: None,
         held_back: 0,
+        lag: None,
         held: false,
         blocked: None,
     };
     let organisation = watch.compiled.pipeline.sources[0].organisation;
     let note = |retry_ms| ParkNote { organisation, topic: Arc::from("alerts"), why: "why".into(), retry_ms };
-    for (notes, gauge, paused) in [
-        (vec![note(Some(1))], 1, true),
-        (vec![note(None)], 0, false),
-        (vec![note(Some(1))], 1, true),
-        (vec![], 0, false),
+    // What `/status` lists, what the gauge says, and what is not read are the same organisations at all times.
+    for (notes, over, gauge, paused) in [
+        (vec![note(Some(1))], Over::Published, 1, true),
+        (vec![note(Some(1))], Over::Changed, 1, true),
+        (vec![note(None)], Over::Published, 0, false),
+        (vec![note(Some(1))], Over::Published, 1, true),
+        (vec![], Over::Changed, 0, false),
     ] {
-        let listed = notes.len();
-        watch.parked(&notes);
+        let listed = gauge;
+        watch.parked(&notes, over);
         watch.show(vec![partition.clone()], 0);
         let status = watch.observed.health.status();
         assert_eq!(status["lanes"][0]["partitions"][0]["paused"], paused);

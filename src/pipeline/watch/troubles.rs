@@ -116,6 +116,7 @@ mod tests {
                 committed: None,
                 end: None,
                 held_back: 0,
+                lag: None,
                 held: false,
                 blocked: None,
             };

@@ -1,20 +1,22 @@
-//! Asking the broker where partitions begin.
+//! Asking the broker where partitions begin, and beginning there.
 //!
-//! Owns the questions and what is said when there is no answer; the decision is `source::assignment`'s. Called by the
+//! Owns the questions, what is said when there is no answer, and the first commit; the decision is `source::assignment`'s. Called by the
 //! consumer at each assignment, and by the look at the broker before a change is taken over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::describe::describe;
-use super::{ANSWER_TIMEOUT, kafka, plain};
+use super::look::partitions;
+use super::{ANSWER_TIMEOUT, KafkaSource, kafka, plain};
 use crate::pipeline::definition::{Pipeline, Start};
 use crate::source::SourceError;
-use crate::source::assignment::{Begin, Facts, Kin, begin, kin};
+use crate::source::assignment::{Begin, Facts, Hold, Kin, begin, kin};
 use crate::source::audit::{Birth, Stamp};
 use crate::source::troubles::{Found, Trouble, Troubles};
 
@@ -34,6 +36,8 @@ pub struct Beginning {
     pub committed: Option<i64>,
     /// With what the group began to read it; goes into the stamps of its offsets.
     pub birth: Option<Birth>,
+    /// Its first offset, and the one behind its last; absent when its topic is not there.
+    pub span: Option<(i64, i64)>,
     /// Why it is not to be read.
     pub trouble: Option<Trouble>,
 }
@@ -88,6 +92,7 @@ pub fn beginnings<C: ConsumerContext>(
             at: committed.unwrap_or(0),
             committed,
             birth: birth(committed, born.as_ref(), described, partition),
+            span: None,
             trouble: None,
         };
         if *described == Found::Missing {
@@ -100,6 +105,7 @@ pub fn beginnings<C: ConsumerContext>(
             .map_err(|error| kafka("reading a partition's first and last offset", &error))?;
         // Without a source it will not be read: the group gave it before it learned that we read it no longer.
         beginning.at = high;
+        beginning.span = Some((low, high));
         if let Some(declared) = source.map(|source| &pipeline.sources[source]) {
             let kin = match (committed, declared.start) {
                 (Some(_), _) | (None, Start::Earliest) => Kin::None,
@@ -134,6 +140,10 @@ pub fn beginnings<C: ConsumerContext>(
                     }
                 }
             }
+        }
+        if beginning.trouble.is_some() {
+            // It is not moved.
+            beginning.at = committed.unwrap_or(high);
         }
         found.push(beginning);
     }
@@ -256,6 +266,64 @@ pub fn at_beginnings<'b>(
             .map_err(|error| kafka("preparing the assignment", &error))?;
     }
     Ok(list)
+}
+
+impl KafkaSource {
+    /// Partitions are ours from where they begin.
+    pub(super) fn take(&mut self, beginnings: &[Beginning]) {
+        for Beginning { topic, partition, source, at, committed, birth, span, trouble } in beginnings {
+            self.positions.take(topic, *partition, *source, *at, *committed);
+            self.positions.born(topic, *partition, birth.clone());
+            self.release(topic, *partition);
+            match trouble {
+                None => {}
+                Some(Trouble::Missing) if self.look.is_on() => {
+                    self.wait(topic, *partition, Hold::Unbegun);
+                }
+                Some(trouble) => self.hold(topic, *partition, trouble.clone()),
+            }
+            if let Some((low, high)) = span {
+                let anew = *trouble == Some(Trouble::Recreated);
+                self.positions.measure(topic, *partition, *low, *high, anew);
+            }
+        }
+    }
+
+    /// Partitions that the group has given to this lane already, and that it has not read, begin.
+    pub(super) fn begin_anew(&mut self, places: Vec<(Arc<str>, i32)>) -> Result<(), SourceError> {
+        let found = self.beginnings(&partitions(places.iter().cloned()))?;
+        self.seek(at_beginnings(found.iter().filter(|found| found.trouble.is_none()))?)?;
+        self.commit_beginnings(&found)?;
+        self.take(&found);
+        self.regroup();
+        self.pause_held()?;
+        self.fetch(places.into_iter())
+    }
+
+    /// Where a group begins is decided once: a restart before the first epoch does not skip what came in between. The
+    /// oldest record is the oldest at the next start as well; the newest is another one then. This is the only commit
+    /// outside of a transaction; a copy of it that the network holds back beyond the first epoch would take the group
+    /// back to its beginning, so there are no more than needed.
+    pub(super) fn commit_beginnings(&self, beginnings: &[Beginning]) -> Result<(), SourceError> {
+        let latest = |source: usize| {
+            self.pipeline.sources.get(source).is_some_and(|source| source.start == Start::Latest)
+        };
+        let fresh: Vec<&Beginning> = beginnings
+            .iter()
+            .filter(|found| found.committed.is_none() && found.trouble.is_none())
+            .filter(|found| found.source.is_some_and(latest))
+            .collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let list = at_beginnings(fresh.iter().copied())?;
+        for (mut element, found) in list.elements().into_iter().zip(fresh) {
+            element.set_metadata(Stamp { birth: found.birth.clone(), ..self.me.clone() }.to_string());
+        }
+        self.consumer
+            .commit(&list, CommitMode::Sync)
+            .map_err(|error| kafka("committing where the group begins", &error))
+    }
 }
 
 #[cfg(test)]

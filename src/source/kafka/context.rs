@@ -54,6 +54,8 @@ pub(super) struct End {
     pub(super) high: i64,
     /// Whether librdkafka fetches it, or means to.
     pub(super) fetched: bool,
+    /// Whether it has fetched all up to `stable`, and handed on all of that.
+    pub(super) drained: bool,
 }
 
 /// Error reports kept between two polls; more say nothing new.
@@ -100,6 +102,9 @@ impl ClientContext for LaneContext {
                         stable: partition.ls_offset,
                         high: partition.hi_offset,
                         fetched: !matches!(&*partition.fetch_state, "none" | "stopping" | "stopped"),
+                        drained: partition.fetch_state == "active"
+                            && partition.fetchq_cnt == 0
+                            && partition.next_offset >= partition.ls_offset,
                     });
                 }
             }

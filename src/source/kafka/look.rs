@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::begin::{self, Beginning};
@@ -32,6 +32,13 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const STATISTICS_AGE_MAX: Duration = Duration::from_millis(4 * STATISTICS_INTERVAL_MS as u64);
 /// A partition that nobody fetches for so long, for no reason that is found, ends the lane.
 const STUCK_MAX: Duration = Duration::from_secs(15);
+/// One partition that is not fetched is measured this often, and may take so long.
+const MEASURE_PAUSE: Duration = Duration::from_secs(1);
+const MEASURE_TIMEOUT: Duration = Duration::from_millis(500);
+/// …and less often when there is no answer.
+const MEASURE_PAUSE_AFTER_ERROR: Duration = Duration::from_secs(30);
+/// How long a broker may take to say whether an output topic is there, while the lane waits for it.
+const ABSENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the broker may take to say where a partition begins and ends, while the lane waits for it.
 const RANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -46,6 +53,9 @@ pub(super) struct Look {
     /// Partitions that are read, and that librdkafka does not fetch, by the latest statistics.
     stuck: BTreeSet<(Arc<str>, i32)>,
     retry_at: Instant,
+    /// When one of those that are not fetched is measured again, and which was last.
+    measure_at: Instant,
+    measured: Option<(Arc<str>, i32)>,
     /// Whether a partition of a topic that was made anew may have no offset that says so.
     unpinned: bool,
     /// Whether what is wrong may have changed since it was last told.
@@ -62,6 +72,8 @@ impl Look {
             unplaced: None,
             stuck: BTreeSet::new(),
             retry_at: now,
+            measure_at: now,
+            measured: None,
             unpinned: false,
             changed: true,
         }
@@ -84,7 +96,7 @@ impl KafkaSource {
         if !ends.is_empty() {
             self.look.stuck.clear();
         }
-        for End { topic, partition, stable, high, fetched } in ends {
+        for End { topic, partition, stable, high, fetched, drained } in ends {
             if self.positions.slot(&topic, partition).is_none() {
                 continue;
             }
@@ -95,7 +107,7 @@ impl KafkaSource {
                 continue;
             }
             let held_back = u64::try_from(high.saturating_sub(stable)).unwrap_or(0);
-            self.positions.end(&topic, partition, stable, held_back);
+            self.positions.end(&topic, partition, stable, held_back, drained);
             self.troubles.ends(now, &topic, partition, stable, high);
             self.look.changed = true;
         }
@@ -127,6 +139,9 @@ impl KafkaSource {
             self.look.due = now + self.look.every;
             self.look.asked = Describing::ask(self.consumer.client(), &self.names(), LOOK_TIMEOUT);
         }
+        if now >= self.look.measure_at {
+            self.measure(now);
+        }
         if self.look.unpinned && now >= self.look.retry_at {
             // A group that moves refuses it: once more, then.
             self.look.retry_at = now + LOOK_PAUSE;
@@ -142,6 +157,29 @@ impl KafkaSource {
                 notices.push(Notice::Troubles(notes));
             }
         }
+    }
+
+    /// Asks where one of the partitions ends that are not fetched, of which librdkafka says nothing new: their lag grows as
+    /// well. One after the other, as the lane waits for the answers.
+    fn measure(&mut self, now: Instant) {
+        self.look.measure_at = now + MEASURE_PAUSE;
+        let parked = self.positions.of(|source| self.held.contains(&source));
+        let unread = self.positions.held(Hold::Firm).into_iter().chain(parked);
+        let missing = |topic: &str| self.troubles.of_topic(topic) == Some(&Trouble::Missing);
+        let unread = unread.filter(|(topic, ..)| !missing(topic));
+        let unread: BTreeSet<_> = unread.map(|(topic, partition, _)| (topic, partition)).collect();
+        let last = self.look.measured.take();
+        let next = unread.iter().find(|place| last.as_ref().is_none_or(|last| *place > last));
+        let Some((topic, partition)) = next.or_else(|| unread.first()) else { return };
+        match begin::ends(&self.consumer, topic, *partition, MEASURE_TIMEOUT) {
+            Ok((low, high)) => {
+                let anew = self.troubles.of_topic(topic) == Some(&Trouble::Recreated);
+                self.positions.measure(topic, *partition, low, high, anew);
+            }
+            // Outages are told by others.
+            Err(_) => self.look.measure_at = now + MEASURE_PAUSE_AFTER_ERROR,
+        }
+        self.look.measured = Some((Arc::clone(topic), *partition));
     }
 
     /// What an error of a poll means for the lane; `None` when it goes on. `why` is what the client says of it.
@@ -264,6 +302,15 @@ impl KafkaSource {
         self.pause_held()
     }
 
+    /// Whether a broker says that there is no such topic. The lane waits for the answer.
+    pub(super) fn is_absent(&self, topic: &str) -> bool {
+        let Ok(metadata) = self.consumer.fetch_metadata(Some(topic), ABSENT_TIMEOUT) else { return false };
+        let mut found = metadata.topics().iter().filter(|found| found.name() == topic);
+        found.any(|found| {
+            found.error().map(RDKafkaErrorCode::from) == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+        })
+    }
+
     /// The topics that are read by name, and those of our partitions.
     fn names(&self) -> BTreeSet<String> {
         let named = self.pipeline.sources.iter().flat_map(|source| source.topics.iter().cloned());
@@ -381,6 +428,7 @@ impl KafkaSource {
                 .map_err(|error| kafka("finding the partition that is out of range", &error))?;
             if next < low || next > high {
                 self.hold(topic, partition, Trouble::OutOfRange { next, low, high });
+                self.positions.measure(topic, partition, low, high, false);
             }
         }
         self.pause_held()?;
