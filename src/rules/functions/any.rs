@@ -79,7 +79,7 @@ impl Kind {
             for tests in store.values_mut() {
                 tests.retain(|_, _| {
                     nth += 1;
-                    nth % 2 == 0
+                    nth.is_multiple_of(2)
                 });
             }
         }

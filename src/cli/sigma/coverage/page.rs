@@ -109,13 +109,16 @@ fn one(rule: &Coverage, width: usize) -> String {
     text
 }
 
+/// Heading of a column, and what stands in it.
+type Column = (&'static str, fn(&Tally) -> usize);
+
 /// A table of sums: what, how many rules, how many of them armed, and the rest by reason.
 fn sums(page: &mut String, what: &str, rows: Vec<(String, &Tally)>, width: usize) {
     if rows.is_empty() {
         return;
     }
     // As many of these as fit, the more telling ones first.
-    let mut columns: Vec<(&str, fn(&Tally) -> usize)> = vec![
+    let mut columns: Vec<Column> = vec![
         ("rules", |tally| tally.rules),
         ("armed", |tally| tally.armed),
         ("no source", |tally| tally.of(Verdict::NoSource)),
