@@ -402,7 +402,7 @@ fn text(pattern: &Pattern, cased: bool, kind: ColumnType) -> Option<Test> {
         if kind != ColumnType::Boolean {
             return Some(like);
         }
-        let matches = |flag: bool| pattern.matches(&flag.to_string());
+        let matches = |flag: bool| pattern.matches(&flag.to_string(), cased);
         return match (matches(true), matches(false)) {
             (true, true) => Some(Test::Present),
             (false, false) => None,

@@ -165,8 +165,9 @@ impl Pattern {
         Ok(encoded)
     }
 
-    /// Whether a text matches, with regard to case.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    /// Whether a text matches.
+    pub(super) fn matches(&self, text: &str, cased: bool) -> bool {
+        let same = |(a, b): (char, char)| a == b || !cased && is_same_letter(a, b);
         let text: Vec<char> = text.chars().collect();
         // The places in the text that the parts so far may end at.
         let mut ends = vec![false; text.len() + 1];
@@ -177,7 +178,8 @@ impl Pattern {
                 match part {
                     Part::Literal(literal) => {
                         let length = literal.chars().count();
-                        if text[from..].iter().take(length).copied().eq(literal.chars()) {
+                        let rest = &text[from..];
+                        if rest.len() >= length && rest.iter().copied().zip(literal.chars()).all(same) {
                             next[from + length] = true;
                         }
                     }
@@ -234,6 +236,15 @@ fn base64_offsets(bytes: &[u8]) -> [String; 3] {
         let end = [0, 3, 2][padded.len() % 3];
         text.get(start..text.len().saturating_sub(end)).unwrap_or_default().to_owned()
     })
+}
+
+/// Two letters that differ in case at most, by the folding that ILIKE has.
+fn is_same_letter(a: char, b: char) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(&b);
+    }
+    let letter = regex::RegexBuilder::new(&regex::escape(&a.to_string())).case_insensitive(true).build();
+    letter.is_ok_and(|letter| letter.is_match(&b.to_string()))
 }
 
 #[cfg(test)]
@@ -347,8 +358,14 @@ mod tests {
             ("*a*a", "a", false),
             ("*tru*", "true", true),
         ] {
-            assert_eq!(Pattern::read(pattern).matches(text), expect, "{pattern} {text}");
+            assert_eq!(Pattern::read(pattern).matches(text, true), expect, "{pattern} {text}");
         }
-        assert!(Pattern::read("-x").windash().matches("\u{2014}x"));
+        assert!(Pattern::read("-x").windash().matches("\u{2014}x", true));
+        for (pattern, text, expect) in
+            [("*FAL*", "false", true), ("*\u{17f}*", "false", true), ("*x*", "false", false)]
+        {
+            assert_eq!(Pattern::read(pattern).matches(text, false), expect, "{pattern} {text}");
+            assert!(!Pattern::read(pattern).matches(text, true), "{pattern} {text}");
+        }
     }
 }
