@@ -298,6 +298,18 @@ fn what_is_wrong_is_said_once_and_clearly() {
             said(&["no TLS connection", "certificate"]),
         ),
         (
+            "a client certificate that has expired",
+            with(
+                with(
+                    listeners.tls(),
+                    &format!("kafka.tls.certificate_file={}", listeners.file("expired.pem")),
+                ),
+                &format!("kafka.tls.key_file={}", listeners.file("expired.key")),
+            ),
+            3,
+            said(&["refuses us", "kafka.tls.certificate_file", "expired"]),
+        ),
+        (
             "no such authority",
             with(listeners.sasl("PLAIN", &listeners.login, None), "kafka.tls.ca_file=/nowhere/ca.pem"),
             2,

@@ -23,6 +23,16 @@ const ASK: Duration = Duration::from_secs(2);
 /// A TLS handshake that fails for so long fails for good.
 const TLS_PATIENCE: Duration = Duration::from_secs(4);
 
+/// What a broker means that ends a handshake for the client's certificate.
+const CERTIFICATE_REFUSED: &str = "it does not accept the certificate in kafka.tls.certificate_file, which has expired, or is signed by an authority that it does not know";
+
+/// Whether the other side has ended the handshake for our certificate, or for want of one.
+fn refuses_certificate(why: &str) -> bool {
+    let why = why.to_lowercase();
+    (why.contains("tls alert") || why.contains("tlsv1 alert") || why.contains("tlsv13 alert"))
+        && (why.contains("certificate") || why.contains("unknown ca"))
+}
+
 /// Why the broker is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PreflightError {
@@ -163,6 +173,9 @@ impl Preflight {
             Some((Code::SSL, why)) if waited >= patience.min(TLS_PATIENCE) => {
                 Some(PreflightError::Tls { servers, why: why.clone() })
             }
+            Some((_, why)) if refuses_certificate(why) && waited >= patience.min(TLS_PATIENCE) => {
+                Some(PreflightError::Refused { servers, why: format!("{CERTIFICATE_REFUSED} ({why})") })
+            }
             Some((_, why)) if out_of_time => Some(PreflightError::Unreachable { servers, why: why.clone() }),
             None if out_of_time => {
                 let why = match &last.log {
@@ -236,5 +249,27 @@ impl Preflight {
                 })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alerts_of_tls_that_speak_of_a_certificate() {
+        for (why, expect) in [
+            (
+                "Receive failed: error:0A000416:SSL routines::ssl/tls alert certificate unknown: SSL alert number 46",
+                true,
+            ),
+            ("SSL routines::tlsv1 alert unknown ca: SSL alert number 48", true),
+            ("SSL routines::ssl/tls alert unknown ca: SSL alert number 48", true),
+            ("SSL routines::tls alert certificate required: SSL alert number 116", true),
+            ("Connect to ipv4#127.0.0.1:9 failed: Connection refused", false),
+            ("ssl/tls alert handshake failure: SSL alert number 40", false),
+        ] {
+            assert_eq!(refuses_certificate(why), expect, "{why}");
+        }
     }
 }
