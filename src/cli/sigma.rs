@@ -5,8 +5,15 @@
 mod coverage;
 mod sql;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
+use crate::config::{Config, LoadOptions};
+use crate::normalise::schema::Catalog;
+use crate::pipeline::definition::Pipeline;
+use crate::rules::{RuleLimits, Selection};
 
 /// Look at Sigma rules: which of them can find anything, and what they are in SQL.
 #[derive(Debug, clap::Args)]
@@ -33,5 +40,39 @@ pub fn main(args: &SigmaArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     match &args.command {
         SigmaCommand::Coverage(args) => coverage::main(args, terminal),
         SigmaCommand::Sql(args) => sql::main(args, terminal),
+    }
+}
+
+/// What rules are read with.
+#[derive(Debug, clap::Args)]
+struct Scope {
+    /// A pipeline folder: its formats, tables, log sources, choice of rules and values of placeholders.
+    #[arg(long)]
+    pipeline: Option<PathBuf>,
+    /// A folder with tables/ and sigma/, instead of the built-in ones.
+    #[arg(long, conflicts_with = "pipeline")]
+    schemas: Option<PathBuf>,
+}
+
+/// The same, read.
+struct World {
+    limits: RuleLimits,
+    catalog: Arc<Catalog>,
+    selection: Selection,
+    pipeline: Option<Pipeline>,
+}
+
+impl Scope {
+    fn world(&self) -> Result<World, CliError> {
+        let config = Config::load(&LoadOptions::from_process(None, Vec::new())).unwrap_or_default();
+        let limits = RuleLimits::from(&config.limits);
+        let pipeline = self.pipeline.as_deref().map(Pipeline::load).transpose()?;
+        let catalog = match (&pipeline, &self.schemas) {
+            (Some(pipeline), _) => Arc::clone(&pipeline.catalog),
+            (None, Some(folder)) => Arc::new(Catalog::load(folder)?),
+            (None, None) => Arc::new(Catalog::stock()?),
+        };
+        let selection = pipeline.as_ref().map(|pipeline| pipeline.selection.clone()).unwrap_or_default();
+        Ok(World { limits, catalog, selection, pipeline })
     }
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use serde_json::Value;
 use sha2::Digest as _;
 
+use super::data::windows_events;
 use super::kafka::{Broker, Record, broker, unique};
 use super::oracle::{self, Input, Pair};
 use super::process::{Running, WAIT_MAX, finish, program, until};
@@ -123,22 +122,6 @@ pub fn identity(alert: &OwnedMessage) -> (Pair, String) {
 /// A path of the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// The 60,000 Windows events of the test data; `None` without them.
-fn windows_events() -> Option<Vec<u8>> {
-    let Some(folder) = std::env::var_os("NOROSHI_TEST_DATA") else {
-        // Not `eprintln!`: the test runner keeps what a passing test prints.
-        let _ = writeln!(std::io::stderr(), "skipped: the 60,000 events need NOROSHI_TEST_DATA");
-        return None;
-    };
-    let file = Path::new(&folder).join("windows-events-dev.ndjson.xz");
-    let mut child =
-        Command::new("xz").args(["-dc"]).arg(&file).stdout(Stdio::piped()).spawn().expect("xz starts");
-    let mut events = Vec::new();
-    child.stdout.take().expect("a pipe").read_to_end(&mut events).expect("reads");
-    assert!(child.wait().expect("ends").success(), "xz -dc {}", file.display());
-    Some(events)
 }
 
 #[test]

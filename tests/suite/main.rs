@@ -3,6 +3,7 @@
 mod cli;
 #[path = "../../src/committed.rs"]
 mod committed;
+mod data;
 mod delivery;
 mod dlq;
 mod faults;

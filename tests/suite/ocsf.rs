@@ -5,9 +5,7 @@
 
 mod schema;
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use noroshi::detect::alert::{AlertInput, AlertLimits, Tlp, build};
@@ -17,6 +15,8 @@ use noroshi::normalise::schema::{Catalog, Column, ColumnType, Observable, Table}
 use noroshi::record::{OrgId, Position};
 use noroshi::rules::meta::RuleMeta;
 use serde_json::{Map, Value, json};
+
+use super::data;
 
 pub use self::schema::validate;
 
@@ -76,34 +76,14 @@ Elsewhere = { type = "string", category = "machine", description = "." }
 pub fn versions() -> Option<[PathBuf; 2]> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
-        let Some(data) = std::env::var_os("NOROSHI_TEST_DATA").map(PathBuf::from) else {
-            // Not `eprintln!`: the test runner keeps what a passing test prints.
-            let _ = writeln!(
-                std::io::stderr(),
-                "skipped: NOROSHI_TEST_DATA names no folder with ocsf-schema.tar.xz"
-            );
-            return None;
-        };
-        if data.join("1.8.0").is_dir() { Some(data) } else { Some(unpack(&data.join("ocsf-schema.tar.xz"))) }
+        let data = data::folder("OCSF's sources")?;
+        if data.join("1.8.0").is_dir() {
+            Some(data)
+        } else {
+            Some(data::unpacked(&data.join("ocsf-schema.tar.xz")))
+        }
     });
     folder.as_ref().map(|folder| [folder.join("1.8.0"), folder.join("1.1.0")])
-}
-
-/// Unpacks into the build's own scratch folder, once for each archive.
-fn unpack(archive: &Path) -> PathBuf {
-    let bytes =
-        std::fs::metadata(archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display())).len();
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = scratch.join(format!("ocsf-{bytes}"));
-    if !folder.is_dir() {
-        let fresh = tempfile::tempdir_in(scratch).expect("a folder");
-        let status =
-            Command::new("tar").arg("xJf").arg(archive).arg("-C").arg(fresh.path()).status().expect("tar");
-        assert!(status.success(), "tar could not unpack {}", archive.display());
-        let made = std::fs::rename(fresh.path(), &folder);
-        assert!(made.is_ok() || folder.is_dir(), "cannot make {}", folder.display());
-    }
-    folder
 }
 
 fn sample() -> Arc<Table> {

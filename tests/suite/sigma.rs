@@ -10,14 +10,13 @@ mod routes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use noroshi::normalise::schema::Catalog;
 use noroshi::rules::{self, Loaded, RuleLimits, Selection, SigmaDocument, Verdict};
 use serde_json::Value;
 
+use super::data;
 use super::process::{finish, program};
 
 /// Folders of the public set with rules.
@@ -36,54 +35,14 @@ const EVENTS: usize = 3_000;
 /// Rule id and number of the record.
 pub type Hit = (String, usize);
 
-/// The unpacked public data; `None` without it.
-pub struct Public {
-    folder: tempfile::TempDir,
-    data: PathBuf,
+/// An archive of the public data, unpacked; `None` without it.
+fn public(archive: &str) -> Option<PathBuf> {
+    Some(data::unpacked(&data::folder("the public Sigma rules")?.join(archive)))
 }
 
-impl Public {
-    fn unpack(archives: &[&str]) -> Option<Self> {
-        let Some(data) = std::env::var_os("NOROSHI_TEST_DATA").map(PathBuf::from) else {
-            // Not `eprintln!`: the test runner keeps what a passing test prints.
-            let _ = writeln!(std::io::stderr(), "skipped: the public Sigma rules need NOROSHI_TEST_DATA");
-            return None;
-        };
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        for archive in archives {
-            let archive = data.join(archive);
-            let status = Command::new("tar")
-                .arg("xJf")
-                .arg(&archive)
-                .arg("-C")
-                .arg(folder.path())
-                .status()
-                .expect("tar");
-            assert!(status.success(), "tar could not unpack {}", archive.display());
-        }
-        Some(Self { folder, data })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn rules(&self) -> Vec<PathBuf> {
-        FOLDERS.iter().map(|name| self.path(name)).filter(|path| path.is_dir()).collect()
-    }
-
-    /// Lines of the Windows events, at most so many, evenly from all of them.
-    fn events(&self, count: usize) -> Vec<String> {
-        let file = self.data.join("windows-events-dev.ndjson.xz");
-        let mut child =
-            Command::new("xz").arg("-dc").arg(&file).stdout(Stdio::piped()).spawn().expect("xz starts");
-        let mut text = String::new();
-        child.stdout.take().expect("a pipe").read_to_string(&mut text).expect("reads");
-        assert!(child.wait().expect("ends").success(), "xz -dc {}", file.display());
-        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-        let step = (lines.len() / count).max(1);
-        lines.into_iter().step_by(step).map(str::to_owned).collect()
-    }
+fn public_rules() -> Option<Vec<PathBuf>> {
+    let folder = public("sigma-rules.tar.xz")?;
+    Some(FOLDERS.iter().map(|name| folder.join(name)).filter(|path| path.is_dir()).collect())
 }
 
 /// What `noroshi scan` finds in a file with an event a line.
@@ -107,6 +66,14 @@ fn scan(rules: &[PathBuf], format: &str, file: &Path) -> BTreeSet<Hit> {
         .collect()
 }
 
+/// About so many lines, evenly from all of them.
+fn evenly(text: &[u8], count: usize) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    let step = (lines.len() / count).max(1);
+    lines.into_iter().step_by(step).map(str::to_owned).collect()
+}
+
 fn write_lines(folder: &Path, lines: &[String]) -> PathBuf {
     let path = folder.join("events.ndjson");
     let mut text = lines.join("\n");
@@ -117,13 +84,14 @@ fn write_lines(folder: &Path, lines: &[String]) -> PathBuf {
 
 #[test]
 fn the_public_rules_compile_once_their_placeholders_have_values() {
-    let Some(public) = Public::unpack(&["sigma-rules.tar.xz"]) else { return };
+    let Some(public) = public_rules() else { return };
+    let values = tempfile::tempdir().expect("a folder");
     let catalog = Catalog::stock().expect("the stock tables");
     let mut selection = Selection::default();
     let mut load = || {
-        let loaded = rules::load_with(&public.rules(), &catalog, &RuleLimits::default(), &selection);
+        let loaded = rules::load_with(&public, &catalog, &RuleLimits::default(), &selection);
         assert!(!loaded.has_errors(), "a public rule refuses nobody's pipeline: {:?}", loaded.diagnostics);
-        selection.values = Some(public.path("values"));
+        selection.values = Some(values.path().to_owned());
         loaded
     };
     let loaded = load();
@@ -139,11 +107,10 @@ fn the_public_rules_compile_once_their_placeholders_have_values() {
     assert!(faulty.len() * 100 <= total, "{} of {total} are faulty", faulty.len());
 
     // Whoever runs them says what these mean.
-    fs::create_dir(public.path("values")).expect("a folder");
     for document in &faulty {
         let text = &document.place.file.text;
         for name in text.split('%').skip(1).step_by(2).filter(|name| !name.contains(char::is_whitespace)) {
-            fs::write(public.path("values").join(format!("{name}.txt")), "192.0.2.1\n").expect("writes");
+            fs::write(values.path().join(format!("{name}.txt")), "192.0.2.1\n").expect("writes");
         }
     }
     let loaded = load();
@@ -154,22 +121,24 @@ fn the_public_rules_compile_once_their_placeholders_have_values() {
 
 #[test]
 fn each_regression_event_fires_its_rule() {
-    let Some(public) = Public::unpack(&["sigma-rules.tar.xz", "sigma-regression-dev.tar.xz"]) else { return };
-    let index = fs::read_to_string(public.path("index.json")).expect("the index");
+    let (Some(rules), Some(regression)) = (public_rules(), public("sigma-regression-dev.tar.xz")) else {
+        return;
+    };
+    let index = fs::read_to_string(regression.join("index.json")).expect("the index");
     let index: Vec<Value> = serde_json::from_str(&index).expect("JSON");
     assert!(index.len() > 100, "{} regression events", index.len());
     let mut lines = Vec::new();
     let mut expected: Vec<(String, String, std::ops::Range<usize>)> = Vec::new();
     for entry in &index {
         let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-        let events = fs::read_to_string(public.path(&text("event"))).expect("an event");
+        let events = fs::read_to_string(regression.join(text("event"))).expect("an event");
         let from = lines.len();
         let events = serde_json::Deserializer::from_str(&events).into_iter::<Value>();
         lines.extend(events.map(|event| event.expect("JSON").to_string()));
         expected.push((text("rule_id"), text("title"), from..lines.len()));
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let found = scan(&public.rules(), "windows-event-json", &write_lines(folder.path(), &lines));
+    let found = scan(&rules, "windows-event-json", &write_lines(folder.path(), &lines));
     let mut missing = String::new();
     for (rule, title, at) in &expected {
         if !at.clone().any(|at| found.contains(&(rule.clone(), at))) {
@@ -181,12 +150,12 @@ fn each_regression_event_fires_its_rule() {
 
 #[test]
 fn the_public_rules_find_what_an_independent_reader_finds() {
-    let Some(public) = Public::unpack(&["sigma-rules.tar.xz"]) else { return };
+    let (Some(rules), Some(events)) = (public_rules(), data::windows_events()) else { return };
     let count = std::env::var("NOROSHI_SIGMA_EVENTS").ok().and_then(|text| text.parse().ok());
-    let lines = public.events(count.unwrap_or(EVENTS));
+    let lines = evenly(&events, count.unwrap_or(EVENTS));
     let folder = tempfile::tempdir().expect("a folder");
-    let ours = scan(&public.rules(), "windows-json", &write_lines(folder.path(), &lines));
-    let theirs = peer::hits(&public.rules(), &lines);
+    let ours = scan(&rules, "windows-json", &write_lines(folder.path(), &lines));
+    let theirs = peer::hits(&rules, &lines);
     assert!(theirs.len() > lines.len() / 200, "the peer finds {} things", theirs.len());
 
     let mut shown: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();

@@ -12,18 +12,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::{Scope, World};
 use crate::cli::exit::{CliError, Outcome};
 use crate::cli::output::{Format, Terminal};
-use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::normalise::schema::Catalog;
 use crate::normalise::schema::log_source::LogSource;
-use crate::pipeline::definition::Pipeline;
 use crate::printable;
 use crate::rules::sigma::coverage::{Coverage, Fate, Headline, Subject, Verdict, cover};
 use crate::rules::tactics::{ENTERPRISE, ICS};
-use crate::rules::{self, Loaded, RuleLimits, Selection, SigmaDocument, SigmaKind};
+use crate::rules::{self, Loaded, SigmaDocument, SigmaKind};
 
 /// List what is armed and why the rest is not, by rule, log source and ATT&CK technique.
 #[derive(Debug, clap::Args)]
@@ -39,12 +38,8 @@ Examples:
 pub struct CoverageArgs {
     /// Sigma rules: files and folders. Default: the pipeline's rules.
     paths: Vec<PathBuf>,
-    /// A pipeline folder: its formats, tables and choice of rules.
-    #[arg(long)]
-    pipeline: Option<PathBuf>,
-    /// A folder with tables/ and sigma/, instead of the built-in ones.
-    #[arg(long, conflicts_with = "pipeline")]
-    schemas: Option<PathBuf>,
+    #[command(flatten)]
+    scope: Scope,
     /// List each rule.
     #[arg(long)]
     rules: bool,
@@ -97,22 +92,10 @@ struct Report {
 
 /// Prints; `Done` whatever is armed: what is wrong with rules is `check`'s to say.
 pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
-    let config = Config::load(&LoadOptions::from_process(None, Vec::new())).unwrap_or_default();
-    let limits = RuleLimits::from(&config.limits);
-    let (catalog, selection, own, formats) = match &args.pipeline {
-        Some(path) => {
-            let pipeline = Pipeline::load(path)?;
-            let formats = pipeline.formats();
-            (Arc::clone(&pipeline.catalog), pipeline.selection.clone(), pipeline.rules.clone(), formats)
-        }
-        None => {
-            let catalog = match &args.schemas {
-                Some(folder) => Catalog::load(folder)?,
-                None => Catalog::stock()?,
-            };
-            let formats = decode::FORMATS.iter().map(|format| format.name()).collect();
-            (Arc::new(catalog), Selection::default(), Vec::new(), formats)
-        }
+    let World { limits, catalog, selection, pipeline } = args.scope.world()?;
+    let (own, formats) = match pipeline {
+        Some(pipeline) => (pipeline.rules.clone(), pipeline.formats()),
+        None => (Vec::new(), decode::FORMATS.iter().map(|format| format.name()).collect()),
     };
     let paths = if args.paths.is_empty() { &own } else { &args.paths };
     if paths.is_empty() {

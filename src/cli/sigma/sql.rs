@@ -4,14 +4,11 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use super::{Scope, World};
 use crate::cli::exit::{CliError, Outcome};
 use crate::cli::output::Terminal;
-use crate::config::{Config, LoadOptions};
-use crate::normalise::schema::Catalog;
-use crate::pipeline::definition::Pipeline;
-use crate::rules::{self, RuleLimits, Selection};
+use crate::rules;
 
 /// Print Sigma rules as SQL rules.
 #[derive(Debug, clap::Args)]
@@ -27,31 +24,13 @@ pub struct SqlArgs {
     /// Sigma rules: files and folders.
     #[arg(required = true, value_name = "RULE")]
     paths: Vec<PathBuf>,
-    /// A pipeline folder: its tables, log sources and values of placeholders.
-    #[arg(long)]
-    pipeline: Option<PathBuf>,
-    /// A folder with tables/ and sigma/, instead of the built-in ones.
-    #[arg(long, conflicts_with = "pipeline")]
-    schemas: Option<PathBuf>,
+    #[command(flatten)]
+    scope: Scope,
 }
 
 /// Prints; `Problems` when a rule is among the files that cannot be told in SQL.
 pub fn main(args: &SqlArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
-    let config = Config::load(&LoadOptions::from_process(None, Vec::new())).unwrap_or_default();
-    let limits = RuleLimits::from(&config.limits);
-    let (catalog, selection) = match &args.pipeline {
-        Some(path) => {
-            let pipeline = Pipeline::load(path)?;
-            (Arc::clone(&pipeline.catalog), pipeline.selection.clone())
-        }
-        None => {
-            let catalog = match &args.schemas {
-                Some(folder) => Catalog::load(folder)?,
-                None => Catalog::stock()?,
-            };
-            (Arc::new(catalog), Selection::default())
-        }
-    };
+    let World { limits, catalog, selection, .. } = args.scope.world()?;
     let made = rules::sigma_sql(&args.paths, &catalog, &limits, &selection);
     terminal.warn(&made.diagnostics);
     let mut out = std::io::stdout().lock();

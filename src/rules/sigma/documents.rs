@@ -17,6 +17,11 @@ use crate::rules::meta::RuleMeta;
 /// How the message begins of what keeps a document from being armed.
 pub(super) const NOT_ARMED: &str = "not armed:";
 
+/// What keeps a document from being armed, without saying that it does.
+pub(super) fn why_not(diagnostic: &Diagnostic) -> String {
+    diagnostic.message.trim_start_matches(NOT_ARMED).trim().to_owned()
+}
+
 /// A Sigma document, and what became of it.
 #[derive(Debug, Clone)]
 pub struct SigmaDocument {
@@ -120,7 +125,7 @@ pub(super) fn unread(file: &Arc<SourceFile>, found: &[Diagnostic]) -> Vec<SigmaD
             title: title.trim().to_owned(),
             meta: None,
             log_source: LogSource::default(),
-            verdict: Verdict::Faulty(diagnostic.message.trim_start_matches(NOT_ARMED).trim().to_owned()),
+            verdict: Verdict::Faulty(why_not(diagnostic)),
         }
     };
     faulty.into_iter().map(document).collect()
@@ -145,7 +150,6 @@ pub(super) fn correlated(
                         && place.span.end <= own.span.end
                 })
         });
-        let fault = fault.map(|fault| fault.message.trim_start_matches(NOT_ARMED).trim().to_owned());
         SigmaDocument {
             place: correlation.place.clone(),
             kind: SigmaKind::Correlation,
@@ -153,7 +157,7 @@ pub(super) fn correlated(
             title: correlation.meta.title.clone(),
             meta: Some(correlation.meta.clone()),
             log_source: LogSource::default(),
-            verdict: fault.map_or(Verdict::Waiting, Verdict::Faulty),
+            verdict: fault.map_or(Verdict::Waiting, |fault| Verdict::Faulty(why_not(fault))),
         }
     };
     correlations.iter().map(document).collect()

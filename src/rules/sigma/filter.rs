@@ -3,6 +3,8 @@
 //! Owns which rules a filter is for. Its condition is put beside the rule's by `lower`; its selections are its own, so that
 //! no pattern of the rule's condition picks them.
 
+use std::ops::Range;
+
 use super::parse::{Search, SigmaRule};
 use crate::diagnostic::Location;
 use crate::normalise::schema::log_source::LogSource;
@@ -18,6 +20,8 @@ pub struct SigmaFilter {
     pub logsource: LogSource,
     /// Where its title stands.
     pub place: Location,
+    /// Its text in the file, as that of a rule.
+    pub(super) text: Range<usize>,
     pub(super) targets: Targets,
     pub(super) search: Search,
 }

@@ -13,7 +13,7 @@ use arrow::datatypes::Schema;
 use datafusion::logical_expr::Expr;
 use sha2::{Digest, Sha256};
 
-use super::documents::{NOT_ARMED, SigmaDocument, Verdict, correlated, unread, without_table};
+use super::documents::{NOT_ARMED, SigmaDocument, Verdict, correlated, unread, why_not, without_table};
 use super::expression::{self, TEXT_COLUMN, expression};
 use super::filter::SigmaFilter;
 use super::lower::{Lowered, lower};
@@ -21,7 +21,6 @@ use super::parse::{Document, SigmaRule, documents};
 use super::placeholders::Placeholders;
 use super::text::{self, Printed};
 use super::tree::Column;
-use super::yaml;
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
 use crate::normalise::projection::column_path;
 use crate::normalise::schema::SystemColumn;
@@ -230,9 +229,7 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
     for route in routes {
         let before = outcome.found.len();
         let Some(lowered) = lower(rule, route, &filters, context.placeholders, &mut outcome.found) else {
-            let why =
-                outcome.found.get(before).map(|first| first.message.trim_start_matches(NOT_ARMED).trim());
-            return Verdict::Faulty(why.unwrap_or_default().to_owned());
+            return Verdict::Faulty(outcome.found.get(before).map(why_not).unwrap_or_default());
         };
         let made = match context.sources.get(&address(route)) {
             Some(Ok(source)) => made(rule, &lowered, source, input, outcome),
@@ -362,8 +359,9 @@ fn outputs(
 /// when any of them does.
 fn version(rule: &SigmaRule, filters: &[&SigmaFilter], placeholders: &Placeholders) -> String {
     let mut digest = Sha256::new();
-    for place in [&rule.place].into_iter().chain(filters.iter().map(|filter| &filter.place)) {
-        let text = document_text(place);
+    let filters = filters.iter().map(|filter| (&filter.place, &filter.text));
+    for (place, range) in [(&rule.place, &rule.text)].into_iter().chain(filters) {
+        let text = place.file.text.get(range.clone()).unwrap_or_default();
         digest.update(text.as_bytes());
         let named = placeholders.0.iter().filter(|_| text.contains("|expand"));
         for (name, values) in named.filter(|(name, _)| text.contains(&format!("%{name}%"))) {
@@ -374,16 +372,4 @@ fn version(rule: &SigmaRule, filters: &[&SigmaFilter], placeholders: &Placeholde
         }
     }
     short(&digest.finalize())
-}
-
-/// The text of a document by a place in it; of the whole file where it has one document, or where others are part of it.
-fn document_text(place: &Location) -> &str {
-    let text = place.file.text.as_str();
-    let ranges = yaml::ranges(text);
-    let is_shared = text.lines().any(|line| line.starts_with("action:"));
-    let own = ranges.iter().find(|range| range.contains(&place.span.start));
-    match own {
-        Some(range) if ranges.len() > 1 && !is_shared => text.get(range.clone()).unwrap_or(text),
-        _ => text,
-    }
 }

@@ -9,6 +9,7 @@ mod correlation;
 mod detection;
 mod metadata;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::ask::Budget;
@@ -51,6 +52,8 @@ pub struct SigmaRule {
     pub fields: Vec<String>,
     /// Where its title stands.
     pub place: Location,
+    /// Its text in the file: all of it where it has one document, or where others are part of it.
+    pub(super) text: Range<usize>,
     /// What it looks for.
     pub(super) search: Search,
 }
@@ -71,13 +74,16 @@ pub fn documents(file: &Arc<SourceFile>, found: &mut Vec<Diagnostic>) -> Vec<Doc
     let mut budget = Budget::default();
     let mut parts = 0usize;
     let (mut global, mut before): (Option<Node>, Option<Node>) = (None, None);
-    for (at, range) in yaml::ranges(&file.text).into_iter().enumerate() {
+    let ranges = yaml::ranges(&file.text);
+    let is_whole = ranges.len() <= 1 || file.text.lines().any(|line| line.starts_with("action:"));
+    for (at, range) in ranges.into_iter().enumerate() {
         let mut faults = Faults::new(file, found);
         if at >= DOCUMENTS_MAX {
             let message = format!("the file has more than {DOCUMENTS_MAX} documents");
             faults.refuse(codes::G012, message, range, "split the file");
             break;
         }
+        let text = if is_whole { 0..file.text.len() } else { range.clone() };
         let node = match yaml::read(&file.text, range) {
             Ok(node) => node,
             Err(broken) => {
@@ -132,13 +138,18 @@ pub fn documents(file: &Arc<SourceFile>, found: &mut Vec<Diagnostic>) -> Vec<Doc
             faults.refuse(codes::G012, message, node.span, "split the file");
             break;
         }
-        documents.extend(document(&node, &mut budget, &mut faults));
+        documents.extend(document(&node, text, &mut budget, &mut faults));
         before = Some(node);
     }
     documents
 }
 
-fn document(node: &Node, budget: &mut Budget, faults: &mut Faults<'_>) -> Option<Document> {
+fn document(
+    node: &Node,
+    text: Range<usize>,
+    budget: &mut Budget,
+    faults: &mut Faults<'_>,
+) -> Option<Document> {
     let title = node.get("title").map_or(node.span.start..node.span.start, |title| title.span.clone());
     let place = Location::new(faults.file(), title);
     if let Some(correlation) = node.get("correlation") {
@@ -151,7 +162,7 @@ fn document(node: &Node, budget: &mut Budget, faults: &mut Faults<'_>) -> Option
         let logsource = node.get("logsource").map_or_else(LogSource::default, |node| logsource(node, faults));
         let (targets, search, title) = (targets?, search?, title?);
         let id = metadata::text(node, "id", faults);
-        let filter = SigmaFilter { title, id, logsource, place, targets, search };
+        let filter = SigmaFilter { title, id, logsource, place, text, targets, search };
         return (!faults.any()).then_some(Document::Filter(filter));
     }
     let Some((key, detection)) = node.entry("detection") else {
@@ -172,7 +183,7 @@ fn document(node: &Node, budget: &mut Budget, faults: &mut Faults<'_>) -> Option
     let (search, meta) = (search?, meta?);
     let name = metadata::text(node, "name", faults);
     let fields = metadata::texts(node, "fields", faults);
-    let rule = SigmaRule { meta, name, logsource, fields, place, search };
+    let rule = SigmaRule { meta, name, logsource, fields, place, text, search };
     (!faults.any()).then_some(Document::Rule(rule))
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use noroshi::decode::{self, DecodeLimits};
 use noroshi::normalise::layout::Layout;
@@ -13,6 +13,7 @@ use noroshi::normalise::projection::Projection;
 use noroshi::normalise::schema::Catalog;
 use noroshi::normalise::schema::log_source::{LogSource, Route};
 use noroshi::normalise::time::ZoneOffset;
+use noroshi::rules::{self, RuleLimits};
 use rsigma_eval::{Engine, JsonEvent};
 use serde_json::{Map, Value};
 
@@ -97,10 +98,9 @@ type Engines = BTreeMap<(Option<String>, Option<String>), Engine>;
 
 /// An engine for each log source of the Windows rules.
 fn engines(folders: &[PathBuf]) -> Engines {
-    let mut files = Vec::new();
-    for folder in folders {
-        collect(folder, &mut files);
-    }
+    let (files, unfound) = rules::files(folders, &RuleLimits::default());
+    // A folder of the set may hold no rule.
+    assert!(unfound.iter().all(|told| told.code.id == "R008"), "{unfound:?}");
     let mut rules: BTreeMap<(Option<String>, Option<String>), Vec<rsigma_parser::SigmaRule>> =
         BTreeMap::new();
     for file in files {
@@ -121,15 +121,4 @@ fn engines(folders: &[PathBuf]) -> Engines {
         engine
     };
     rules.into_iter().map(|(key, rules)| (key, engine(rules))).collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "yml") {
-            files.push(path);
-        }
-    }
 }

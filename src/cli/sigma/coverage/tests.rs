@@ -1,6 +1,7 @@
 //! The report on a few rules, for people and for machines.
 
 use super::*;
+use crate::rules::RuleLimits;
 use crate::rules::meta::{RuleLevel, RuleStatus};
 
 fn rule(title: &str, verdict: Verdict, category: &str, tags: &[&str], why: Option<&str>) -> Coverage {
