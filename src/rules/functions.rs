@@ -6,6 +6,8 @@
 //! `rules::plan` (the planner's functions) and the reference page's generator.
 
 mod any;
+mod any_value;
+mod casefold;
 mod cidr_match;
 mod json_get;
 
@@ -14,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion::functions::{core, datetime, encoding, math, regex, string, unicode};
 use datafusion::logical_expr::ScalarUDF;
 
+pub(super) use any_value::{COMPARISONS, MATCHES, PARTS};
 pub(crate) use cidr_match::Network;
 
 /// What a function asks of its arguments beyond their types; the indexes count from 0.
@@ -99,12 +102,16 @@ use Arguments::{
 // Sorted by name: `named` searches it by halves.
 functions! {
     "any_cidr_match" "any_cidr_match(address, network) → boolean" "cidr_match, of an address or of a JSON list such as '[\"10.0.0.1\",\"192.0.2.7\"]': one item that passes is enough. The same holds for the other any_ functions; lists in the list count as well." Cidr(1), any::any_cidr_match();
+    "any_compare" "any_compare(text, operator, number) → boolean" "Whether a text, or one item of a JSON list, is a number that compares so; the operator is '<', '<=', '=', '>=' or '>'. Operator and number must be literals." Literals(&[1, 2]), any_value::any_compare();
+    "any_date_part" "any_date_part(part, text, number) → boolean" "Whether a part ('minute', 'hour', 'day', 'week', 'month', 'year') of a time is this number, in UTC; the time is a text, or one item of a JSON list. Part and number must be literals." Literals(&[0, 2]), any_value::any_date_part();
     "any_ilike" "any_ilike(text, pattern) → boolean" "ILIKE, of a text or of one item of a JSON list. The pattern must be a literal." Like(1), any::any_ilike();
     "any_like" "any_like(text, pattern) → boolean" "LIKE, of a text or of one item of a JSON list. The pattern must be a literal." Like(1), any::any_like();
+    "any_match" "any_match(text, other, how) → boolean" "Whether two texts, or one item each where they are JSON lists, stand so to each other: 'equals', 'contains', 'starts_with' or 'ends_with', with regard to case. It compares at most 32 MiB of them." Literals(&[2]), any_value::any_match();
     "any_regexp_like" "any_regexp_like(text, pattern) → boolean" "regexp_like, of a text or of one item of a JSON list. The pattern must be a literal; flags stand in it: (?i)." Regex { pattern: 1, flags: usize::MAX }, any::any_regexp_like();
     "ascii" "ascii(text) → int" "Code point of the first character." Any, string::ascii();
     "bit_length" "bit_length(text) → int" "Length in bits." Any, string::bit_length();
     "btrim" "btrim(text [, characters]) → string" "Removes characters (spaces) from both ends." Any, string::btrim();
+    "casefold" "casefold(text) → string" "Without case: equal for texts that ILIKE takes for the same." Any, casefold::udf();
     "ceil" "ceil(number) → double" "The nearest whole number that is not smaller." Any, math::ceil();
     "char_length" "char_length(text) → int" "Length in characters." Any, unicode::character_length();
     "character_length" "character_length(text) → int" "Length in characters." Any, unicode::character_length();
@@ -187,12 +194,16 @@ pub fn documented() -> Vec<FunctionDoc> {
 }
 
 /// Our own functions, for a DataFusion session of somebody else: the oracle of tests and benches.
-pub fn own() -> [Arc<ScalarUDF>; 6] {
+pub fn own() -> [Arc<ScalarUDF>; 10] {
     [
         any::any_cidr_match(),
+        any_value::any_compare(),
+        any_value::any_date_part(),
         any::any_ilike(),
         any::any_like(),
+        any_value::any_match(),
         any::any_regexp_like(),
+        casefold::udf(),
         cidr_match::udf(),
         json_get::udf(),
     ]

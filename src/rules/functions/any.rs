@@ -1,9 +1,10 @@
 //! `any_like`, `any_ilike`, `any_regexp_like` and `any_cidr_match`: the test of a text that may be a JSON list.
 //!
-//! Owns the four functions, what counts as an item, and the compiled patterns, of which all rules share one store. For
+//! Owns these four functions, what counts as an item for all that look at lists, and the compiled patterns, of which all rules share one store. For
 //! fields that hold one value in one event and several in the next: one item that passes is enough. `rules::sql` reads
 //! the patterns at load, so that a typing error is a diagnostic and not an error on the stream.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -105,22 +106,50 @@ impl Test {
 
     /// Whether the text, or one item of it when it is a JSON list, passes.
     fn any(&self, text: &str) -> Option<bool> {
-        if text.starts_with('[')
-            // serde_json refuses what is nested deeper than 128.
-            && let Ok(items) = serde_json::from_str::<Vec<Value>>(text)
-        {
-            return Some(items.iter().any(|item| self.item(item)));
-        }
-        self.passes(text)
+        any_item(text, &mut |text| self.passes(text))
     }
+}
 
-    fn item(&self, item: &Value) -> bool {
-        match item {
-            Value::Null => false,
-            Value::String(text) => self.passes(text) == Some(true),
-            Value::Array(items) => items.iter().any(|item| self.item(item)),
-            other => self.passes(&other.to_string()) == Some(true),
+/// Whether the text passes, or one item of it when it is a JSON list; `None` where a text cannot be asked.
+pub(super) fn any_item(text: &str, passes: &mut dyn FnMut(&str) -> Option<bool>) -> Option<bool> {
+    match items(text) {
+        Some(items) => Some(items.iter().any(|item| item_passes(item, passes))),
+        None => passes(text),
+    }
+}
+
+/// The text, or all items of it when it is a JSON list.
+pub(super) fn texts(text: &str) -> Vec<Cow<'_, str>> {
+    fn collect(items: Vec<Value>, into: &mut Vec<Cow<'_, str>>) {
+        for item in items {
+            match item {
+                Value::Null => {}
+                Value::String(text) => into.push(Cow::Owned(text)),
+                Value::Array(items) => collect(items, into),
+                other => into.push(Cow::Owned(other.to_string())),
+            }
         }
+    }
+    let Some(items) = items(text) else { return vec![Cow::Borrowed(text)] };
+    let mut all = Vec::new();
+    collect(items, &mut all);
+    all
+}
+
+fn items(text: &str) -> Option<Vec<Value>> {
+    if !text.starts_with('[') {
+        return None;
+    }
+    // serde_json refuses what is nested deeper than 128.
+    serde_json::from_str(text).ok()
+}
+
+fn item_passes(item: &Value, passes: &mut dyn FnMut(&str) -> Option<bool>) -> bool {
+    match item {
+        Value::Null => false,
+        Value::String(text) => passes(text) == Some(true),
+        Value::Array(items) => items.iter().any(|item| item_passes(item, passes)),
+        other => passes(&other.to_string()) == Some(true),
     }
 }
 

@@ -222,10 +222,6 @@ impl Builder<'_> {
                 self.same(value, self::value(other, self.table)?, *place, *cased)
             }
             Test::TimePart(part, number) => {
-                let time = match value.kind {
-                    Kind::Time => value.expr,
-                    _ => try_cast(value.text(), DataType::Timestamp(TimeUnit::Microsecond, None)),
-                };
                 let name = match part {
                     TimePart::Minute => "minute",
                     TimePart::Hour => "hour",
@@ -235,6 +231,11 @@ impl Builder<'_> {
                     TimePart::Year => "year",
                 };
                 let name = Expr::Literal(ScalarValue::Utf8(Some(name.to_owned())), None);
+                let time = match value.kind {
+                    Kind::Time => value.expr,
+                    Kind::List => return call("any_date_part", vec![name, value.expr, whole(*number)]),
+                    _ => try_cast(value.text(), DataType::Timestamp(TimeUnit::Microsecond, None)),
+                };
                 Ok(binary_expr(call("date_part", vec![name, time])?, Operator::Eq, whole(*number)))
             }
         }
@@ -294,16 +295,23 @@ impl Builder<'_> {
         {
             return Ok(binary_expr(value.expr, Operator::Eq, other.expr));
         }
+        let lists = value.kind == Kind::List || other.kind == Kind::List;
         let shown = |value: Value| match cased {
             true => Ok(value.text()),
-            false => call("lower", vec![value.text()]),
+            false => call("casefold", vec![value.text()]),
         };
         let (value, other) = (shown(value)?, shown(other)?);
+        let how = match place {
+            Place::Whole => "equals",
+            Place::Within => "contains",
+            Place::Start => "starts_with",
+            Place::End => "ends_with",
+        };
         match place {
+            _ if lists => call("any_match", vec![value, other, text(how)]),
             Place::Whole => Ok(binary_expr(value, Operator::Eq, other)),
-            Place::Within => call("contains", vec![value, other]),
-            Place::Start => call("starts_with", vec![value, other]),
-            Place::End => call("ends_with", vec![value, other]),
+            // The functions have the same names.
+            Place::Within | Place::Start | Place::End => call(how, vec![value, other]),
         }
     }
 }
@@ -331,7 +339,17 @@ fn number_test(value: Value, comparison: Comparison, number: f64) -> Result<Expr
         (Kind::List, Some(integer)) if op == Operator::Eq => {
             call("any_like", vec![value.expr, text(&integer.to_string())])
         }
-        (Kind::Text | Kind::List | Kind::Time, _) => {
+        (Kind::List, _) => {
+            let how = match comparison {
+                Comparison::Equal => "=",
+                Comparison::Less => "<",
+                Comparison::LessOrEqual => "<=",
+                Comparison::Greater => ">",
+                Comparison::GreaterOrEqual => ">=",
+            };
+            call("any_compare", vec![value.expr, text(how), double])
+        }
+        (Kind::Text | Kind::Time, _) => {
             Ok(binary_expr(try_cast(value.text(), DataType::Float64), op, double))
         }
     }

@@ -9,6 +9,7 @@ mod faults;
 mod interpreter;
 mod modifiers;
 mod property;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

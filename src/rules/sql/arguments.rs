@@ -111,6 +111,9 @@ pub(super) const TIME_PARTS: &[&str] = &[
 ];
 /// Arguments with a few values: the function, which argument, its values, and how to name them.
 const CHOICES: &[(&str, usize, &[&str], &str)] = &[
+    ("any_compare", 1, functions::COMPARISONS, "'<', '<=', '=', '>=' or '>'"),
+    ("any_date_part", 0, functions::PARTS, "'minute', 'hour', 'day', 'week', 'month' or 'year'"),
+    ("any_match", 2, functions::MATCHES, "'equals', 'contains', 'starts_with' or 'ends_with'"),
     (
         "date_part",
         0,
@@ -297,7 +300,7 @@ impl Checker<'_> {
                         && let Some(text) = text_of(value)
                         && !known.contains(&text.as_str())
                         // Parts of a time may be written in any case.
-                        && !(*at == 0 && known.contains(&text.to_ascii_lowercase().as_str()))
+                        && !(*name == "date_part" && known.contains(&text.to_ascii_lowercase().as_str()))
                     {
                         let place = self.bytes(value.span());
                         let message = format!("`{name}` knows no '{}'", shortened(&text));

@@ -6,12 +6,16 @@ use super::*;
 #[rustfmt::skip]
 const CALLS: &[(&str, &str)] = &[
     ("any_cidr_match", "any_cidr_match(Image, '::/0')"),
+    ("any_compare", "any_compare(Image, '>=', 7)"),
+    ("any_date_part", "any_date_part('week', Image, 1)"),
     ("any_ilike", "any_ilike(Image, '%a_')"),
     ("any_like", "any_like(Image, '%a_')"),
+    ("any_match", "any_match(Image, User, 'contains')"),
     ("any_regexp_like", "any_regexp_like(Image, '(?i)^a+$')"),
     ("ascii", "ascii(Image)"),
     ("bit_length", "bit_length(Image)"),
     ("btrim", "btrim(Image, User)"),
+    ("casefold", "casefold(Image)"),
     ("ceil", "ceil(ProcessId) + ceil(ProcessId * 1.5)"),
     ("char_length", "char_length(Image)"),
     ("character_length", "character_length(Image)"),

@@ -206,7 +206,8 @@ fn values_are_asked_by_the_type_of_their_column() {
         (named("b"), Test::Number(Equal, 1.0), true),
         (named("w"), Test::Number(Equal, 1.0), false),
         (path(), Test::Number(Equal, 4625.0), true),
-        (path(), Test::Number(Greater, 1.0), false),
+        (path(), Test::Number(Greater, 4624.5), true),
+        (path(), Test::Number(Greater, 4625.0), false),
         (named("n"), like_of(&[literal("4625")]), true),
         (named("n"), like_of(&[literal("46"), Part::Any]), true),
         (named("n"), like_of(&[literal("04625")]), false),
@@ -465,7 +466,11 @@ fn passes(column: &Column, test: &Test, row: &Row) -> bool {
         _ => None,
     };
     let one_of = |passes: &dyn Fn(&str) -> bool| match &listed {
-        Some(items) => items.iter().any(|item| any_item(item, passes)),
+        Some(list) => {
+            let mut items = Vec::new();
+            flat(list, &mut items);
+            items.iter().any(|item| passes(item))
+        }
         None => passes(&text),
     };
     match test {
@@ -492,32 +497,48 @@ fn passes(column: &Column, test: &Test, row: &Row) -> bool {
             one_of(&|text| text == wanted.to_string())
         }
         Test::Number(comparison, wanted) => {
-            let number = if typed { number } else { text.parse::<f64>().ok() };
-            number.is_some_and(|number| match comparison {
+            let compares = |number: f64| match comparison {
                 Comparison::Equal => number == *wanted,
                 Comparison::Less => number < *wanted,
                 Comparison::LessOrEqual => number <= *wanted,
                 Comparison::Greater => number > *wanted,
                 Comparison::GreaterOrEqual => number >= *wanted,
-            })
+            };
+            match typed {
+                true => number.is_some_and(compares),
+                false => one_of(&|text| text.parse().is_ok_and(compares)),
+            }
         }
         Test::Flag(flag) => match (column, row.n) {
             (Column::Named(name), Some(n)) if name == "n" => n == i64::from(*flag),
             _ => one_of(&|text| text.eq_ignore_ascii_case(if *flag { "true" } else { "false" })),
         },
         Test::Same { other, place, cased } => {
-            let Some(other) = look(other, row).0 else { return false };
+            let Some(others) = look(other, row).0 else { return false };
             let shown = |text: &str| if *cased { text.to_owned() } else { text.to_lowercase() };
-            let (text, other) = (shown(&text), shown(&other));
-            match place {
-                Place::Whole => text == other,
-                Place::Within => text.contains(&other),
-                Place::Start => text.starts_with(&other),
-                Place::End => text.ends_with(&other),
-            }
+            let is_list = |column: &Column| matches!(column, Column::Path(_));
+            // Where one of the two can be a list, the other is read as one too.
+            let items = |text: &str| match serde_json::from_str::<Vec<serde_json::Value>>(text) {
+                Ok(list) if is_list(column) || is_list(other) => {
+                    let mut items = Vec::new();
+                    flat(&list, &mut items);
+                    items
+                }
+                _ => vec![text.to_owned()],
+            };
+            let same = |text: &str, other: &str| {
+                let (text, other) = (shown(text), shown(other));
+                match place {
+                    Place::Whole => text == other,
+                    Place::Within => text.contains(&other),
+                    Place::Start => text.starts_with(&other),
+                    Place::End => text.ends_with(&other),
+                }
+            };
+            items(&text).iter().any(|text| items(&others).iter().any(|other| same(text, other)))
         }
-        Test::TimePart(part, wanted) => {
-            let Ok(time) = DateTime::parse_from_rfc3339(&text) else { return false };
+        Test::TimePart(part, wanted) => one_of(&|text| {
+            let Ok(time) = DateTime::parse_from_rfc3339(text) else { return false };
             let number = match part {
                 TimePart::Minute => time.minute(),
                 TimePart::Hour => time.hour(),
@@ -527,16 +548,18 @@ fn passes(column: &Column, test: &Test, row: &Row) -> bool {
                 TimePart::Year => time.year() as u32,
             };
             i64::from(number) == *wanted
-        }
+        }),
     }
 }
 
-fn any_item(item: &serde_json::Value, passes: &dyn Fn(&str) -> bool) -> bool {
-    match item {
-        serde_json::Value::Null => false,
-        serde_json::Value::String(text) => passes(text),
-        serde_json::Value::Array(items) => items.iter().any(|item| any_item(item, passes)),
-        other => passes(&other.to_string()),
+fn flat(items: &[serde_json::Value], into: &mut Vec<String>) {
+    for item in items {
+        match item {
+            serde_json::Value::Null => {}
+            serde_json::Value::String(text) => into.push(text.clone()),
+            serde_json::Value::Array(items) => flat(items, into),
+            other => into.push(other.to_string()),
+        }
     }
 }
 

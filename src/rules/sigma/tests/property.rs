@@ -34,7 +34,7 @@ fn time() -> impl Strategy<Value = Json> {
 }
 
 /// An event: each field may be missing or null.
-fn event() -> impl Strategy<Value = Json> {
+pub(super) fn event() -> impl Strategy<Value = Json> {
     let maybe = |value: BoxedStrategy<Json>| prop_oneof![1 => Just(None), 1 => Just(Some(Json::Null)), 4 => value.prop_map(Some)];
     let list = prop::collection::vec(scalar(), 1..3).prop_map(Json::Array);
     let fields = (
@@ -43,7 +43,9 @@ fn event() -> impl Strategy<Value = Json> {
         maybe(scalar().boxed()),
         maybe(scalar().boxed()),
         maybe(prop_oneof![scalar(), list].boxed()),
-        maybe(time().boxed()),
+        maybe(
+            prop_oneof![2 => time(), 1 => prop::collection::vec(time(), 1..3).prop_map(Json::Array)].boxed(),
+        ),
         maybe(prop_oneof![Just(json!(16)), Just(json!(7)), Just(json!("0x10")), scalar()].boxed()),
         maybe(prop_oneof![any::<bool>().prop_map(Json::Bool), scalar()].boxed()),
     );
@@ -107,7 +109,7 @@ fn item() -> impl Strategy<Value = (String, Json)> {
     let plain = key(vec!["", "|neq"]);
     let encoded =
         key(vec!["|base64", "|base64|contains", "|base64offset|contains", "|wide|base64offset|contains"]);
-    let fields = chosen(vec![json!("CommandLine"), json!("Image"), json!("md5"), json!("gone")]);
+    let fields = chosen(["CommandLine", "Image", "md5", "User.Name", "gone"].map(Json::from).to_vec());
     let regexes = chosen(["a", "^a", "b$", "a.b", "[ab]+", "(?i)A", "é|ß"].map(Json::from).to_vec());
     prop_oneof![
         8 => (texts, values(scalar.clone())),
@@ -123,7 +125,7 @@ fn item() -> impl Strategy<Value = (String, Json)> {
             values(chosen(vec![json!("%admins%"), json!("%dirs%"), json!("b")])),
         ),
         1 => (
-            prop::sample::select(vec!["CommandLine", "Hash", "md5"]),
+            prop::sample::select(vec!["CommandLine", "Hash", "md5", "User.Name"]),
             prop::sample::select(vec!["", "|contains", "|startswith", "|endswith|cased", "|neq"]),
             values(fields),
         )
@@ -159,7 +161,7 @@ fn selection() -> impl Strategy<Value = Json> {
 }
 
 /// What stands below `detection:`.
-fn detection() -> impl Strategy<Value = Json> {
+pub(super) fn detection() -> impl Strategy<Value = Json> {
     let conditions = vec![
         json!("sel_a"),
         json!("sel_a and sel_b"),
@@ -181,7 +183,7 @@ fn detection() -> impl Strategy<Value = Json> {
 }
 
 /// JSON is YAML; numbers, truth values and null are plain scalars in it, texts are quoted.
-fn yaml(detection: &Json) -> String {
+pub(super) fn yaml(detection: &Json) -> String {
     let rule = json!({
         "title": "T",
         "id": "t",

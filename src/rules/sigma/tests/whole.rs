@@ -1,0 +1,116 @@
+//! The whole way: random rules as YAML and random events as bytes, loaded, decoded and run as the program does it,
+//! against the second reading of the specification.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value as Json, json};
+
+use super::interpreter::Case;
+use super::property::{detection, event, yaml};
+use super::{TABLE, placeholders};
+use crate::decode::{self, DecodeLimits};
+use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::normalise::layout::{EventContext, Layout, TableBuilder};
+use crate::normalise::projection::Projection;
+use crate::normalise::schema::Catalog;
+use crate::normalise::time::ZoneOffset;
+use crate::rules::bind::bind;
+use crate::rules::plan::Tables;
+use crate::rules::{Loaded, RuleLimits, Selection, load_here};
+
+const VIEW: &str = "\n[[view]]\nformat = \"windows-json\"\nwhere = \"Channel = 'c'\"\n";
+const SOURCE: &str = "
+[[logsource]]
+category = 'c'
+[[logsource.route]]
+table = 'sample'
+fields = { Hash = ['md5', 'sha1'] }
+";
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+    let catalog =
+        Catalog::from_files([SourceFile::new("sample.toml", format!("{TABLE}{VIEW}"))]).expect("a table");
+    catalog.with_log_sources(&[SourceFile::new("s.toml", SOURCE)]).expect("a log source")
+});
+static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::new(&CATALOG).expect("tables"));
+
+fn loaded(detection: &Json, selection: &Selection) -> Loaded {
+    load_here(&[SourceFile::new("r.yml", yaml(detection))], &TABLES, &RuleLimits::default(), selection)
+}
+
+/// Which of the events the rule hits; `None` when it is no rule, because it hits all or nothing.
+fn hits(detection: &Json, events: &[Json], selection: &Selection) -> Result<Option<Vec<bool>>, String> {
+    let loaded = loaded(detection, selection);
+    let Some(rule) = loaded.rules.first() else {
+        let always_or_never = |told: &Diagnostic| {
+            told.message.ends_with("the condition always holds")
+                || told.message.ends_with("the condition never holds")
+        };
+        let constant = !loaded.diagnostics.is_empty() && loaded.diagnostics.iter().all(always_or_never);
+        return if constant { Ok(None) } else { Err(format!("{:?}", loaded.diagnostics)) };
+    };
+    let projection = Projection::new(&CATALOG, [("sample", rule.columns.as_slice())]);
+    let mut layout = Layout::new(&projection, decode::format("windows-json").expect("a format"));
+    let mut decoder =
+        decode::format("windows-json").expect("a format").decoder(layout.fields(), DecodeLimits::default());
+    let mut tables: Vec<TableBuilder> = projection.tables().iter().map(TableBuilder::new).collect();
+    for (event, offset) in events.iter().zip(0..) {
+        let context = EventContext {
+            org_id: "o",
+            source: "s",
+            event_time: 0,
+            ingest_time: None,
+            topic: "t",
+            partition: 0,
+            offset,
+            index: 0,
+        };
+        let decoded = decoder.decode(event.to_string().as_bytes(), &mut |slots| {
+            let added = layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables);
+            assert_eq!(added.rows, 1, "{event}");
+        });
+        decoded.map_err(|reject| format!("{reject:?}"))?;
+    }
+    let (batch, _) = tables[0].finish().map_err(|error| error.to_string())?;
+    let bound = bind("t", &rule.planned, &batch.schema()).map_err(|error| error.to_string())?;
+    let found = bound.matches(&batch).map_err(|error| error.to_string())?;
+    Ok(Some((0u32..).zip(events).map(|(row, _)| found.contains(&row)).collect()))
+}
+
+#[test]
+fn rules_hit_the_events_on_which_the_specification_says_that_they_fire() {
+    let values = tempfile::tempdir().expect("a folder");
+    let placeholders = placeholders();
+    for (name, values_of) in &placeholders.0 {
+        std::fs::write(values.path().join(format!("{name}.txt")), values_of.join("\n")).expect("writes");
+    }
+    let selection = Selection { values: Some(values.path().to_owned()), ..Selection::default() };
+    let mut runner = TestRunner::new(Config {
+        cases: Config::default().cases.max(500),
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let fired = std::cell::Cell::new(0u32);
+    let events = prop::collection::vec(event(), 8);
+    let ran = runner.run(&(detection(), events), |(detection, mut events)| {
+        for event in &mut events {
+            event["Channel"] = json!("c");
+        }
+        let fires: Vec<bool> = events
+            .iter()
+            .map(|event| Case { detection: &detection, event, placeholders: &placeholders.0 }.fires())
+            .collect();
+        fired.set(fired.get() + u32::from(fires.contains(&true)));
+        match hits(&detection, &events, &selection).map_err(TestCaseError::fail)? {
+            Some(hit) => prop_assert_eq!(hit, fires, "{:#?}", events),
+            None => prop_assert!(fires.iter().all(|one| *one == fires[0]), "{:?} on {:#?}", fires, events),
+        }
+        Ok(())
+    });
+    if let Err(error) = ran {
+        panic!("{error}");
+    }
+    assert!(fired.get() > 100, "only {} of 500 or more fire: too few to tell anything", fired.get());
+}
