@@ -8,5 +8,6 @@ pub mod alert;
 pub mod attack;
 mod evidence;
 pub mod flood;
+mod index;
 pub mod run;
 pub mod sample;

@@ -34,6 +34,8 @@ use arrow::array::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 pub use bind::{BindError, BoundRule, EvaluateError, Hits};
+pub(crate) use bind::{CompileError, physical};
+pub(crate) use functions::casefold;
 pub use functions::{FunctionDoc, documented};
 pub use log_source::check_log_sources;
 use meta::RuleMeta;

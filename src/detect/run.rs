@@ -11,8 +11,10 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::logical_expr::Expr;
 use serde_json::{Map, Value};
 
+use super::index::{self, TableIndex};
 use crate::normalise::projection::Projection;
 use crate::rules::{BindError, BoundRule, EvaluateError, RuleSet};
 
@@ -36,30 +38,127 @@ pub struct RuleFailure {
     pub why: String,
 }
 
-/// The bound rules of each projected table.
+/// The bound rules of each projected table, and their index.
 pub struct Detector {
-    tables: Vec<Vec<(usize, BoundRule)>>,
+    tables: Vec<TableRules>,
+}
+
+#[derive(Default)]
+struct TableRules {
+    rules: Vec<(usize, BoundRule)>,
+    /// None where it could not be built: then each rule looks at each row.
+    index: Option<TableIndex>,
+}
+
+/// What one lane remembers of the values that it has seen; without it the hits are the same.
+pub struct Memory {
+    tables: Vec<Option<index::Memory>>,
+    /// Of each table.
+    bytes_max: usize,
+}
+
+impl Memory {
+    /// Bytes remembered, about.
+    pub fn bytes(&self) -> usize {
+        self.tables.iter().flatten().map(index::Memory::bytes).sum()
+    }
+
+    /// How often a table's memory was forgotten for want of room.
+    pub fn forgotten(&self) -> u64 {
+        self.tables.iter().flatten().map(index::Memory::forgotten).sum()
+    }
 }
 
 impl Detector {
     /// Binds each enabled rule to its table.
     pub fn new(rules: &RuleSet, projection: &Projection) -> Result<Self, BindError> {
-        let mut tables: Vec<Vec<(usize, BoundRule)>> =
-            projection.tables().iter().map(|_| Vec::new()).collect();
+        let mut tables: Vec<TableRules> = projection.tables().iter().map(|_| TableRules::default()).collect();
+        let mut conditions: Vec<Vec<&Expr>> = projection.tables().iter().map(|_| Vec::new()).collect();
         for (at, rule) in rules.rules().iter().enumerate() {
             let Some(table) = projection.index(&rule.table.name) else { continue };
             if rule.enabled {
-                tables[table].push((at, rule.bind(&projection.tables()[table].schema)?));
+                tables[table].rules.push((at, rule.bind(&projection.tables()[table].schema)?));
+                conditions[table].push(rule.condition());
+            }
+        }
+        for ((table, conditions), projected) in tables.iter_mut().zip(conditions).zip(projection.tables()) {
+            match TableIndex::new(&conditions, &projected.schema) {
+                Ok(index) => table.index = Some(index),
+                Err(error) => tracing::warn!(
+                    table = projected.table.name,
+                    %error,
+                    "the rules of a table cannot be indexed: each looks at each row"
+                ),
             }
         }
         Ok(Self { tables })
     }
 
+    /// An empty memory of at most about so many bytes for each table.
+    pub fn memory(&self, bytes_max: usize) -> Memory {
+        let tables = self.tables.iter().map(|table| Some(table.index.as_ref()?.memory())).collect();
+        Memory { tables, bytes_max }
+    }
+
     /// The conditions of a table's rules over a batch: hits in the order of rules, then of rows. What the rules say of
     /// them is left to [`Self::outputs`], as a batch can have many more hits than fit into memory with their outputs.
-    pub fn matches(&self, table: usize, batch: &RecordBatch, failures: &mut Vec<RuleFailure>) -> Vec<Hit> {
+    pub fn matches(
+        &self,
+        table: usize,
+        batch: &RecordBatch,
+        memory: &mut Memory,
+        failures: &mut Vec<RuleFailure>,
+    ) -> Vec<Hit> {
+        let Some(rules) = self.tables.get(table) else { return Vec::new() };
+        let found = rules.index.as_ref().zip(memory.tables.get_mut(table).and_then(Option::as_mut)).and_then(
+            |(index, known)| {
+                let search = || index.search(batch, known, memory.bytes_max);
+                match catch_unwind(AssertUnwindSafe(search)) {
+                    Ok(Ok(found)) => Some(found),
+                    // One of the rules fails on a row, or panics; which, only they can say.
+                    Ok(Err(_)) | Err(_) => {
+                        *known = index.memory();
+                        None
+                    }
+                }
+            },
+        );
+        let Some(found) = found else { return self.each(table, batch, failures) };
+        let number = |rule: u32| rules.rules.get(rule as usize).map_or(usize::MAX, |(rule, _)| *rule);
+        let mut hits: Vec<Hit> =
+            found.hits.iter().map(|(rule, row)| Hit { rule: number(*rule), row: *row }).collect();
+        let mut open = found.open;
+        open.sort_unstable();
+        for rows in open.chunk_by(|a, b| a.0 == b.0) {
+            let Some((rule, bound)) = rows.first().and_then(|(rule, _)| rules.rules.get(*rule as usize))
+            else {
+                continue;
+            };
+            let rows: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
+            narrowed(0..rows.len(), &mut |range| {
+                let part = &rows[range];
+                match attempt(|| bound.matches_among(batch, part)) {
+                    Ok(found) => {
+                        hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row }));
+                        true
+                    }
+                    Err(why) => {
+                        if let [row] = part {
+                            failures.push(RuleFailure { rule: *rule, row: *row, why });
+                        }
+                        false
+                    }
+                }
+            });
+        }
+        hits.sort_unstable_by_key(|hit| (hit.rule, hit.row));
+        hits
+    }
+
+    /// The same without the index: each rule on each row.
+    fn each(&self, table: usize, batch: &RecordBatch, failures: &mut Vec<RuleFailure>) -> Vec<Hit> {
         let mut hits = Vec::new();
-        for (rule, bound) in self.tables.get(table).into_iter().flatten() {
+        for (rule, bound) in self.tables.get(table).into_iter().flat_map(|table| &table.rules) {
             narrowed(0..batch.num_rows(), &mut |rows| {
                 let part = batch.slice(rows.start, rows.len());
                 let from = u32::try_from(rows.start).unwrap_or(u32::MAX);
@@ -90,7 +189,7 @@ impl Detector {
         failures: &mut Vec<RuleFailure>,
     ) -> Vec<Option<Map<String, Value>>> {
         let mut outputs = Vec::with_capacity(rows.len());
-        let rules = self.tables.get(table).map(Vec::as_slice).unwrap_or_default();
+        let rules = self.tables.get(table).map(|table| table.rules.as_slice()).unwrap_or_default();
         let Ok(bound) = rules.binary_search_by_key(&rule, |(rule, _)| *rule).map(|at| &rules[at].1) else {
             return vec![None; rows.len()];
         };

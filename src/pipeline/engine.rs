@@ -21,7 +21,7 @@ use super::definition::Pipeline;
 use crate::config::Limits;
 use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
 use crate::detect::alert::{Alert, AlertLimits};
-use crate::detect::run::Detector;
+use crate::detect::run::{Detector, Memory};
 use crate::normalise::layout::{EventContext, Layout, TableBuilder};
 use crate::normalise::projection::Projection;
 use crate::observe::panics::caught;
@@ -31,6 +31,9 @@ use crate::source::RecordRef;
 
 /// Bytes of records kept as evidence before the batch is searched.
 const BATCH_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes that are remembered of the values of each table.
+const MEMORY_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of alerts of one record: as much as an epoch holds.
 const RECORD_ALERT_BYTES_MAX: usize = 64 << 20;
@@ -182,6 +185,7 @@ pub struct Engine {
     pushed: usize,
     through: usize,
     matched: Option<Matched>,
+    memory: Memory,
     tally: Tally,
 }
 
@@ -192,6 +196,7 @@ impl Engine {
             .map(|source| Feed::new(&compiled, source, limits.decode))
             .collect();
         let tables = compiled.projection.tables().iter().map(TableBuilder::new).collect();
+        let memory = compiled.detector.memory(MEMORY_BYTES_MAX);
         let mut engine = Self {
             compiled,
             limits,
@@ -204,6 +209,7 @@ impl Engine {
             pushed: 0,
             through: 0,
             matched: None,
+            memory,
             tally: Tally::default(),
         };
         engine.take_tally();

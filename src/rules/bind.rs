@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::take;
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::cast::as_boolean_array;
@@ -84,6 +84,15 @@ static PROPERTIES: LazyLock<ExecutionProps> = LazyLock::new(|| {
     properties
 });
 
+/// An expression that DataFusion does not compile.
+pub(crate) type CompileError = DataFusionError;
+
+/// An expression over batches of a schema, compiled.
+pub(crate) fn physical(expr: &Expr, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>, CompileError> {
+    let layout = DFSchema::try_from(Arc::clone(schema))?;
+    create_physical_expr(expr, &layout, &PROPERTIES, &PhysicalPlanningContext::default())
+}
+
 impl Rule {
     /// Compiles the rule for batches of its table with these columns, in any order.
     pub fn bind(&self, schema: &SchemaRef) -> Result<BoundRule, BindError> {
@@ -149,6 +158,15 @@ impl BoundRule {
     /// The rows of a batch that hit, ascending. A condition that is NULL is no hit.
     pub fn matches(&self, batch: &RecordBatch) -> Result<Vec<u32>, EvaluateError> {
         self.condition(batch).map_err(|source| self.failed(batch.num_rows(), source))
+    }
+
+    /// Those of these rows of a batch that hit.
+    pub fn matches_among(&self, batch: &RecordBatch, rows: &[u32]) -> Result<Vec<u32>, EvaluateError> {
+        let indexes = UInt32Array::from(rows.to_vec());
+        let taken = take_record_batch(batch, &indexes);
+        let found = taken.map_err(DataFusionError::from).and_then(|taken| self.condition(&taken));
+        let found = found.map_err(|source| self.failed(rows.len(), source))?;
+        Ok(found.into_iter().filter_map(|at| rows.get(at as usize).copied()).collect())
     }
 
     /// What the rule's SELECT says of these rows of a batch, in their order.

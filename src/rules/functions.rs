@@ -17,6 +17,7 @@ use datafusion::functions::{core, datetime, encoding, math, regex, string, unico
 use datafusion::logical_expr::ScalarUDF;
 
 pub(super) use any_value::{COMPARISONS, MATCHES, PARTS};
+pub(crate) use casefold::casefold;
 pub(crate) use cidr_match::Network;
 
 /// What a function asks of its arguments beyond their types; the indexes count from 0.

@@ -268,7 +268,7 @@ impl Engine {
                 continue;
             };
             self.tally.rows[table] += batch.num_rows() as u64;
-            for hit in compiled.detector.matches(table, &batch, failures) {
+            for hit in compiled.detector.matches(table, &batch, &mut self.memory, failures) {
                 let Some(origin) = origins.get(hit.row as usize) else { continue };
                 pending.push(Pending {
                     event: origin.event,

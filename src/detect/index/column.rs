@@ -1,0 +1,299 @@
+//! Which atoms hold of a value of a column.
+//!
+//! Owns the lookups of one column: maps for equalities, an automaton for the literals of patterns and regular expressions,
+//! DataFusion for tests that have no form of their own. Each is asked once for a value; what it said is kept by `memory`.
+//! Built and called by the parent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
+use datafusion::common::cast::as_boolean_array;
+use datafusion::physical_expr::PhysicalExpr;
+use foldhash::quality::RandomState;
+use regex::{Regex, RegexBuilder};
+
+use super::formula::Test;
+use super::literal::{Glob, required};
+use crate::rules::{CompileError, physical};
+
+/// Bytes of one compiled pattern; those of DataFusion's own LIKE are as large.
+const COMPILED_BYTES_MAX: usize = 10 << 20;
+
+/// What decides once a literal has been found.
+enum Check {
+    /// The literal is all that is asked.
+    Found,
+    /// The folded text.
+    Folded(Glob),
+    /// The text as it is.
+    Glob(Glob),
+    /// The text as it is.
+    Regex(Regex),
+}
+
+/// The lookups of a column.
+pub(super) struct ColumnIndex {
+    /// Where the column stands in the batch.
+    pub(super) at: usize,
+    pub(super) is_text: bool,
+    present: Option<u32>,
+    exact: HashMap<String, Vec<u32>, RandomState>,
+    folded: HashMap<String, Vec<u32>, RandomState>,
+    ints: HashMap<i64, Vec<u32>, RandomState>,
+    /// Finds literals in the folded text.
+    automaton: Option<AhoCorasick>,
+    /// Of each literal, the checks that wait for it.
+    waiting: Vec<Vec<u32>>,
+    checks: Vec<(u32, Check)>,
+    /// Checks that no literal decides.
+    always: Vec<(u32, Check)>,
+    /// Tests that DataFusion makes.
+    expressions: Vec<(u32, Arc<dyn PhysicalExpr>)>,
+    /// Of the column alone, for those.
+    schema: SchemaRef,
+    needs_folding: bool,
+}
+
+/// What is needed while values are looked up, and kept between them.
+#[derive(Default)]
+pub(super) struct Scratch {
+    folded: String,
+    /// Of each check, the number of the value for which it was made last.
+    made: Vec<u64>,
+    value: u64,
+}
+
+/// A pattern that the automaton or the regex crate does not take.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::detect) enum BuildError {
+    #[error("a pattern cannot be compiled: {0}")]
+    Regex(#[from] regex::Error),
+    #[error("the literals of a column cannot be indexed: {0}")]
+    Automaton(#[from] aho_corasick::BuildError),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+}
+
+impl ColumnIndex {
+    /// The lookups for these atoms of a column.
+    pub(super) fn new(at: usize, schema: &Schema, atoms: &[(u32, &Test)]) -> Result<Self, BuildError> {
+        let field = schema.field(at).clone();
+        let is_text = *field.data_type() == DataType::Utf8View;
+        let alone = Arc::new(Schema::new(vec![field.with_nullable(true)]));
+        let mut index = Self {
+            at,
+            is_text,
+            present: None,
+            exact: HashMap::default(),
+            folded: HashMap::default(),
+            ints: HashMap::default(),
+            automaton: None,
+            waiting: Vec::new(),
+            checks: Vec::new(),
+            always: Vec::new(),
+            expressions: Vec::new(),
+            schema: alone,
+            needs_folding: false,
+        };
+        let mut literals: HashMap<String, u32> = HashMap::new();
+        for (atom, test) in atoms {
+            index.add(*atom, test, &mut literals)?;
+        }
+        if !literals.is_empty() {
+            let mut ordered: Vec<(&str, u32)> =
+                literals.iter().map(|(text, at)| (text.as_str(), *at)).collect();
+            ordered.sort_unstable_by_key(|(_, at)| *at);
+            let built = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .build(ordered.iter().map(|(text, _)| text))?;
+            index.automaton = Some(built);
+        }
+        index.needs_folding = index.automaton.is_some()
+            || !index.folded.is_empty()
+            || index.always.iter().any(|(_, check)| matches!(check, Check::Folded(_)));
+        Ok(index)
+    }
+
+    fn add(&mut self, atom: u32, test: &Test, literals: &mut HashMap<String, u32>) -> Result<(), BuildError> {
+        match test {
+            Test::Present => self.present = Some(atom),
+            Test::Equal(text) => self.exact.entry(text.clone()).or_default().push(atom),
+            Test::EqualFolded(text) => self.folded.entry(text.clone()).or_default().push(atom),
+            Test::Int(number) => self.ints.entry(*number).or_default().push(atom),
+            Test::Like { pattern, cased } => match Glob::read(pattern) {
+                Some(glob) => {
+                    let wanted = glob.longest().map(|part| crate::rules::casefold(part));
+                    let whole = !cased && !glob.begins && !glob.ends && glob.parts.len() == 1;
+                    let check = match (whole, cased) {
+                        (true, _) => Check::Found,
+                        (false, true) => Check::Glob(glob),
+                        (false, false) => Check::Folded(glob),
+                    };
+                    self.wait(atom, check, wanted.map(|wanted| vec![wanted]), literals);
+                }
+                None => {
+                    let (regex, literal) = like_regex(pattern, *cased)?;
+                    self.wait(atom, Check::Regex(regex), literal.map(|literal| vec![literal]), literals);
+                }
+            },
+            Test::Regex(pattern) => {
+                let check = Check::Regex(Regex::new(pattern)?);
+                self.wait(atom, check, required(pattern), literals);
+            }
+            Test::Expression(expr) => self.expressions.push((atom, physical(expr, &self.schema)?)),
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &mut self,
+        atom: u32,
+        check: Check,
+        wanted: Option<Vec<String>>,
+        literals: &mut HashMap<String, u32>,
+    ) {
+        let Some(wanted) = wanted else {
+            self.always.push((atom, check));
+            return;
+        };
+        let number = self.checks.len() as u32;
+        self.checks.push((atom, check));
+        for literal in wanted {
+            let next = literals.len() as u32;
+            let at = *literals.entry(literal).or_insert(next) as usize;
+            if at == self.waiting.len() {
+                self.waiting.push(Vec::new());
+            }
+            self.waiting[at].push(number);
+        }
+    }
+
+    /// Whether DataFusion has to be asked about new values.
+    pub(super) fn asks_datafusion(&self) -> bool {
+        !self.expressions.is_empty()
+    }
+
+    /// What DataFusion says of these values: for each expression, its atom and where it is true.
+    pub(super) fn expressions(&self, values: &ArrayRef) -> Result<Vec<(u32, BooleanArray)>, DataFusionError> {
+        if self.expressions.is_empty() || values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![Arc::clone(values)])?;
+        let answer = |(atom, expr): &(u32, Arc<dyn PhysicalExpr>)| {
+            let answer = expr.evaluate(&batch)?.into_array(values.len())?;
+            match as_boolean_array(&answer) {
+                Ok(answer) => Ok((*atom, answer.clone())),
+                // What folded to NULL has no type, and is true nowhere.
+                Err(_) if answer.null_count() == answer.len() => {
+                    Ok((*atom, BooleanArray::from(vec![false; values.len()])))
+                }
+                Err(error) => Err(error),
+            }
+        };
+        self.expressions.iter().map(answer).collect()
+    }
+
+    /// The atoms that hold of a text, without those of DataFusion.
+    pub(super) fn text(&self, text: &str, scratch: &mut Scratch, into: &mut Vec<u32>) {
+        into.extend(self.present);
+        if let Some(atoms) = self.exact.get(text) {
+            into.extend(atoms);
+        }
+        if self.needs_folding {
+            fold(text, &mut scratch.folded);
+        }
+        if let Some(atoms) = self.folded.get(&scratch.folded).filter(|_| self.needs_folding) {
+            into.extend(atoms);
+        }
+        if let Some(automaton) = &self.automaton {
+            scratch.value += 1;
+            scratch.made.resize(self.checks.len().max(scratch.made.len()), 0);
+            for found in automaton.find_overlapping_iter(&scratch.folded) {
+                for check in &self.waiting[found.pattern().as_usize()] {
+                    let made = &mut scratch.made[*check as usize];
+                    if *made == scratch.value {
+                        continue;
+                    }
+                    *made = scratch.value;
+                    let (atom, check) = &self.checks[*check as usize];
+                    if check.holds(text, &scratch.folded) {
+                        into.push(*atom);
+                    }
+                }
+            }
+        }
+        into.extend(
+            self.always.iter().filter(|(_, check)| check.holds(text, &scratch.folded)).map(|(atom, _)| *atom),
+        );
+    }
+
+    /// The atoms that hold of a whole number, without those of DataFusion.
+    pub(super) fn int(&self, number: i64, into: &mut Vec<u32>) {
+        into.extend(self.present);
+        if let Some(atoms) = self.ints.get(&number) {
+            into.extend(atoms);
+        }
+    }
+
+    /// The atoms that hold of any value.
+    pub(super) fn any(&self, into: &mut Vec<u32>) {
+        into.extend(self.present);
+    }
+}
+
+impl Check {
+    fn holds(&self, text: &str, folded: &str) -> bool {
+        match self {
+            Self::Found => true,
+            Self::Folded(glob) => glob.matches(folded),
+            Self::Glob(glob) => glob.matches(text),
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+fn fold(text: &str, into: &mut String) {
+    into.clear();
+    if text.is_ascii() {
+        into.push_str(text);
+        into.make_ascii_lowercase();
+    } else {
+        into.push_str(&crate::rules::casefold(text));
+    }
+}
+
+/// A pattern of LIKE with `_` as a regular expression, and its longest literal.
+fn like_regex(pattern: &str, cased: bool) -> Result<(Regex, Option<String>), regex::Error> {
+    let (mut regex, mut literal, mut longest) = (String::from("^"), String::new(), String::new());
+    let mut characters = pattern.chars();
+    let mut close = |literal: &mut String, regex: &mut String| {
+        regex.push_str(&regex::escape(literal));
+        if literal.len() > longest.len() {
+            longest.clone_from(literal);
+        }
+        literal.clear();
+    };
+    while let Some(character) = characters.next() {
+        match character {
+            '%' | '_' => {
+                close(&mut literal, &mut regex);
+                regex.push_str(if character == '%' { ".*" } else { "." });
+            }
+            '\\' => literal.push(characters.next().unwrap_or('\\')),
+            other => literal.push(other),
+        }
+    }
+    close(&mut literal, &mut regex);
+    regex.push('$');
+    let built = RegexBuilder::new(&regex)
+        .case_insensitive(!cased)
+        .dot_matches_new_line(true)
+        .size_limit(COMPILED_BYTES_MAX)
+        .build()?;
+    let longest = crate::rules::casefold(&longest);
+    Ok((built, (!longest.is_empty()).then_some(longest)))
+}

@@ -1,0 +1,316 @@
+//! From a rule's condition to a formula over atoms.
+//!
+//! Owns what an atom is, that equal atoms of all rules are one, and the reading of SQL's three truth values as two: a
+//! formula says where a condition is *true*. What is neither a test of one column nor joined from such tests is `Rest`,
+//! which DataFusion judges on the rows that are left. Called by the parent; what holds of a value is `column`'s.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
+
+use crate::rules::casefold;
+
+/// A condition over atoms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Formula {
+    /// Whatever the row.
+    Constant(bool),
+    /// The atom holds.
+    Atom(u32),
+    /// It does not hold.
+    Not(Box<Formula>),
+    /// All of them.
+    All(Box<[Formula]>),
+    /// One of them.
+    Any(Box<[Formula]>),
+    /// Not known without DataFusion.
+    Rest,
+}
+
+/// What is known of a formula on a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Truth {
+    /// It does not hold.
+    No,
+    /// DataFusion must say.
+    Maybe,
+    /// It holds.
+    Yes,
+}
+
+impl Formula {
+    /// What is known where these atoms hold and no others.
+    pub(super) fn on(&self, holds: &impl Fn(u32) -> bool) -> Truth {
+        match self {
+            Self::Constant(truth) => {
+                if *truth {
+                    Truth::Yes
+                } else {
+                    Truth::No
+                }
+            }
+            Self::Atom(atom) => {
+                if holds(*atom) {
+                    Truth::Yes
+                } else {
+                    Truth::No
+                }
+            }
+            Self::Not(inner) => match inner.on(holds) {
+                Truth::No => Truth::Yes,
+                Truth::Maybe => Truth::Maybe,
+                Truth::Yes => Truth::No,
+            },
+            Self::All(parts) => {
+                let mut least = Truth::Yes;
+                for part in parts {
+                    least = least.min(part.on(holds));
+                    if least == Truth::No {
+                        break;
+                    }
+                }
+                least
+            }
+            Self::Any(parts) => {
+                let mut most = Truth::No;
+                for part in parts {
+                    most = most.max(part.on(holds));
+                    if most == Truth::Yes {
+                        break;
+                    }
+                }
+                most
+            }
+            Self::Rest => Truth::Maybe,
+        }
+    }
+
+    fn not(self) -> Self {
+        match self {
+            Self::Constant(truth) => Self::Constant(!truth),
+            Self::Not(inner) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
+    fn all(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Constant(true) => {}
+                Self::Constant(false) => return Self::Constant(false),
+                Self::All(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match flat.len() {
+            0 => Self::Constant(true),
+            1 => flat.swap_remove(0),
+            _ => Self::All(flat.into()),
+        }
+    }
+
+    fn any(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Constant(false) => {}
+                Self::Constant(true) => return Self::Constant(true),
+                Self::Any(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match flat.len() {
+            0 => Self::Constant(false),
+            1 => flat.swap_remove(0),
+            _ => Self::Any(flat.into()),
+        }
+    }
+}
+
+/// A test of the value of one column; false where the value is missing, but for `Expression`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Test {
+    /// There is a value.
+    Present,
+    /// The text is this one.
+    Equal(String),
+    /// The text without case is this one, which is folded.
+    EqualFolded(String),
+    /// The text matches a pattern of LIKE; without case the pattern is folded.
+    Like {
+        /// The pattern.
+        pattern: String,
+        /// With regard to case.
+        cased: bool,
+    },
+    /// A part of the text matches a regular expression.
+    Regex(String),
+    /// The number is this one.
+    Int(i64),
+    /// Any expression over the column, true where it is true; it may be so without a value.
+    Expression(Box<Expr>),
+}
+
+/// The atoms of all rules of a table.
+#[derive(Debug, Default)]
+pub(super) struct Atoms {
+    numbers: HashMap<(usize, Test), u32>,
+    /// Column and test of each.
+    pub(super) all: Vec<(usize, Test)>,
+}
+
+impl Atoms {
+    fn atom(&mut self, column: usize, test: Test) -> Formula {
+        let next = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let all = &mut self.all;
+        let number = *self.numbers.entry((column, test)).or_insert_with_key(|key| {
+            all.push(key.clone());
+            next
+        });
+        Formula::Atom(number)
+    }
+
+    /// Where a condition over columns of this schema is true.
+    pub(super) fn formula(&mut self, condition: &Expr, schema: &Schema) -> Formula {
+        self.truth(condition, true, schema)
+    }
+
+    /// Where the expression is true, or where it is false; it may be neither.
+    fn truth(&mut self, expr: &Expr, wanted: bool, schema: &Schema) -> Formula {
+        match expr {
+            Expr::Literal(ScalarValue::Boolean(Some(value)), _) => Formula::Constant(*value == wanted),
+            Expr::Literal(value, _) if value.is_null() => Formula::Constant(false),
+            Expr::Alias(alias) => self.truth(&alias.expr, wanted, schema),
+            Expr::Not(inner) => self.truth(inner, !wanted, schema),
+            Expr::BinaryExpr(binary) if matches!(binary.op, Operator::And | Operator::Or) => {
+                let mut parts = Vec::new();
+                operands(expr, binary.op, &mut parts);
+                let parts = parts.into_iter().map(|part| self.truth(part, wanted, schema)).collect();
+                if (binary.op == Operator::And) == wanted { Formula::all(parts) } else { Formula::any(parts) }
+            }
+            Expr::IsTrue(inner) => self.sided(inner, true, wanted, schema),
+            Expr::IsNotTrue(inner) => self.sided(inner, true, !wanted, schema),
+            Expr::IsFalse(inner) => self.sided(inner, false, wanted, schema),
+            Expr::IsNotFalse(inner) => self.sided(inner, false, !wanted, schema),
+            Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner) => {
+                let known = vec![self.truth(inner, true, schema), self.truth(inner, false, schema)];
+                let known = Formula::any(known);
+                if matches!(expr, Expr::IsNotUnknown(_)) == wanted { known } else { known.not() }
+            }
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
+                let present = matches!(expr, Expr::IsNotNull(_)) == wanted;
+                match column(inner, schema) {
+                    Some((at, _)) if present => self.atom(at, Test::Present),
+                    Some((at, _)) => self.atom(at, Test::Present).not(),
+                    None => self.expression(expr, wanted, schema),
+                }
+            }
+            _ => self.leaf(expr, wanted, schema),
+        }
+    }
+
+    /// Where it is known that the expression is `side`, or where that is not known.
+    fn sided(&mut self, expr: &Expr, side: bool, wanted: bool, schema: &Schema) -> Formula {
+        let formula = self.truth(expr, side, schema);
+        if wanted { formula } else { formula.not() }
+    }
+
+    fn leaf(&mut self, expr: &Expr, wanted: bool, schema: &Schema) -> Formula {
+        let Some((at, tests, negated)) = tests(expr, schema) else {
+            return self.expression(expr, wanted, schema);
+        };
+        let holds = Formula::any(tests.into_iter().map(|test| self.atom(at, test)).collect());
+        if wanted != negated {
+            return holds;
+        }
+        let present = self.atom(at, Test::Present);
+        Formula::all(vec![present, holds.not()])
+    }
+
+    /// What has no form of its own: an atom when it looks at one column.
+    fn expression(&mut self, expr: &Expr, wanted: bool, schema: &Schema) -> Formula {
+        let columns = expr.column_refs();
+        let mut columns = columns.iter();
+        let (Some(only), None) = (columns.next(), columns.next()) else { return Formula::Rest };
+        let Ok(at) = schema.index_of(&only.name) else { return Formula::Rest };
+        let expr = if wanted { expr.clone() } else { Expr::Not(Box::new(expr.clone())) };
+        self.atom(at, Test::Expression(Box::new(expr)))
+    }
+}
+
+/// The operands of a chain, left to right.
+fn operands<'e>(expr: &'e Expr, op: Operator, into: &mut Vec<&'e Expr>) {
+    match expr {
+        Expr::BinaryExpr(binary) if binary.op == op => {
+            operands(&binary.left, op, into);
+            operands(&binary.right, op, into);
+        }
+        other => into.push(other),
+    }
+}
+
+fn column<'s>(expr: &Expr, schema: &'s Schema) -> Option<(usize, &'s DataType)> {
+    let Expr::Column(column) = expr else { return None };
+    let (at, field) = schema.column_with_name(&column.name)?;
+    Some((at, field.data_type()))
+}
+
+fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
+}
+
+/// The tests of one column of which one must hold, and whether the expression is the contrary; `None` where the
+/// expression is not of that kind. Where the value is missing it is neither true nor false.
+fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let (side, other) =
+                if matches!(left.as_ref(), Expr::Column(_)) { (left, right) } else { (right, left) };
+            let (at, kind) = column(side, schema)?;
+            match op {
+                Operator::Eq | Operator::NotEq => {
+                    Some((at, vec![equal(kind, other)?], *op == Operator::NotEq))
+                }
+                Operator::RegexMatch | Operator::RegexNotMatch if std::ptr::eq(side, left) => {
+                    let pattern = text(other).filter(|_| *kind == DataType::Utf8View)?;
+                    Some((at, vec![Test::Regex(pattern.to_owned())], *op == Operator::RegexNotMatch))
+                }
+                _ => None,
+            }
+        }
+        Expr::InList(InList { expr, list, negated }) => {
+            let (at, kind) = column(expr, schema)?;
+            let tests: Option<Vec<Test>> = list.iter().map(|item| equal(kind, item)).collect();
+            Some((at, tests?, *negated))
+        }
+        Expr::Like(Like { negated, expr, pattern, escape_char: None, case_insensitive }) => {
+            let (at, kind) = column(expr, schema)?;
+            let pattern = text(pattern).filter(|_| *kind == DataType::Utf8View)?;
+            let plain = !pattern.contains(['%', '_', '\\']);
+            let test = match (case_insensitive, plain) {
+                (true, true) => Test::EqualFolded(casefold(pattern)),
+                (true, false) => Test::Like { pattern: casefold(pattern), cased: false },
+                (false, true) => Test::Equal(pattern.to_owned()),
+                (false, false) => Test::Like { pattern: pattern.to_owned(), cased: true },
+            };
+            Some((at, vec![test], *negated))
+        }
+        _ => None,
+    }
+}
+
+/// Equality with a literal; `None` for NULL, with which nothing is equal or different.
+fn equal(kind: &DataType, literal: &Expr) -> Option<Test> {
+    match (kind, literal) {
+        (DataType::Utf8View, literal) => Some(Test::Equal(text(literal)?.to_owned())),
+        (DataType::Int64, Expr::Literal(ScalarValue::Int64(Some(number)), _)) => Some(Test::Int(*number)),
+        _ => None,
+    }
+}
