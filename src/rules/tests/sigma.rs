@@ -77,14 +77,14 @@ fn a_rule_is_one_for_each_route_of_its_log_source() {
         ["Name field('Extra') field('Other') kind", "Label field('Extra') field('Other')"].map(str::to_owned)
     );
     let [document] = loaded.sigma.as_slice() else { panic!("{:?}", loaded.sigma) };
-    let tables = ["one", "two"].map(str::to_owned).to_vec();
-    assert_eq!(document.verdict, Verdict::Armed { tables, by_path: vec!["Other".to_owned()] });
+    let reads = (&document.fate, document.tables.join(" "), document.by_path.join(" "));
+    assert_eq!(reads, (&Fate::Armed, "one two".to_owned(), "Other".to_owned()));
     let set = RuleSet::new(loaded.rules);
     assert_eq!([set.first(0), set.first(1)], [0, 0]);
 }
 
 #[test]
-fn every_document_has_a_verdict_and_none_refuses_the_others() {
+fn every_document_has_a_fate_and_none_refuses_the_others() {
     let two = format!("{}---\n{}", rule("r-2", "both", ""), rule("r-2", "both", ""));
     let loaded = loaded(&[
         ("sql.sql", "/*---\nid: r-5\ntitle: t\n---*/\nSELECT Name FROM one WHERE Name = 'a'\n"),
@@ -103,28 +103,29 @@ fn every_document_has_a_verdict_and_none_refuses_the_others() {
         ),
     ]);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-    let verdicts: BTreeMap<String, &str> = loaded
+    let fates: BTreeMap<String, &str> = loaded
         .sigma
         .iter()
         .map(|document| {
             let (line, _) = document.place.file.line_column(document.place.span.start);
             let place = format!("{}:{line}", document.place.file.path.display());
-            let verdict = match &document.verdict {
-                Verdict::Armed { .. } => "armed",
-                Verdict::Off(_) => "off",
-                Verdict::NoTable => "no table",
-                Verdict::Faulty(_) => "faulty",
-                Verdict::Waiting => "waiting",
-                Verdict::Applied { rules: 1 } => "applied once",
-                Verdict::Applied { .. } => "applied",
+            let fate = match &document.fate {
+                Fate::Armed => "armed",
+                Fate::NoField => "no field",
+                Fate::NoSource(_) => "no source",
+                Fate::Off(_) => "off",
+                Fate::NoTable => "no table",
+                Fate::Faulty(_) => "faulty",
+                Fate::Waiting => "waiting",
+                Fate::Applied { rules: 1 } => "applied once",
+                Fate::Applied { .. } => "applied",
             };
-            (place, verdict)
+            (place, fate)
         })
         .collect();
-    let verdicts: Vec<String> =
-        verdicts.iter().map(|(place, verdict)| format!("{place} {verdict}")).collect();
+    let fates: Vec<String> = fates.iter().map(|(place, fate)| format!("{place} {fate}")).collect();
     assert_eq!(
-        verdicts,
+        fates,
         [
             "1.yml:1 armed",
             "2.yml:1 armed",
@@ -169,18 +170,18 @@ fn the_selection_is_that_of_all_rules() {
     let selection = Selection { disabled, ..Selection::default() };
     let loaded = loaded_with(&[("r.yml", &rule("r-1", "both", ""))], &selection);
     assert!(loaded.rules.iter().all(|rule| !rule.enabled && rule.off.is_some()), "{:?}", loaded.rules);
-    assert!(matches!(loaded.sigma.as_slice(), [SigmaDocument { verdict: Verdict::Off(_), .. }]));
+    assert!(matches!(loaded.sigma.as_slice(), [SigmaDocument { fate: Fate::Off(_), .. }]));
 }
 
 #[test]
 fn files_of_sigma_are_found_by_their_names() {
     let folder = tempfile::tempdir().expect("a folder");
-    for name in ["a.yml", "b.yaml", "c.sql", "d.json", "e.yml.bak", ".f.yml"] {
+    for name in ["a.yml", "b.yaml", "c.sql", "d.json", "e.yml.bak", ".f.yml", "g.YAML", "h.Sql"] {
         std::fs::write(folder.path().join(name), "").expect("writes");
     }
     let (found, faults) = files(&[folder.path().to_owned()], &RuleLimits::default());
     let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-    assert_eq!((names, faults.len()), (vec!["a.yml", "b.yaml", "c.sql"], 0));
+    assert_eq!((names, faults.len()), (vec!["a.yml", "b.yaml", "c.sql", "g.YAML", "h.Sql"], 0));
 }
 
 #[test]
