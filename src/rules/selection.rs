@@ -1,14 +1,15 @@
 //! Which of the sound rules run.
 //!
 //! Owns the choice that a pipeline makes: by level, by status, by id, by the formats of its sources, and the folder with
-//! the values of Sigma's placeholders. It is the same for SQL and for Sigma rules. Called by `rules::load`; `pipeline::definition` makes it.
+//! the values of Sigma's placeholders. It is the same for SQL and for Sigma rules. Called by `rules::load`;
+//! `pipeline::definition` makes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::meta::{RuleLevel, RuleMeta, RuleStatus};
-use crate::decode::{self, Format};
 use crate::diagnostic::{Diagnostic, Location, codes};
+use crate::normalise::schema::feed::{FORMATS, Format};
 
 /// Which rules run, of those that are sound. The default: all but deprecated and unsupported ones.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +57,7 @@ impl Selection {
     pub fn fed(&self) -> Vec<&'static dyn Format> {
         let is_fed =
             |format: &&dyn Format| self.formats.as_ref().is_none_or(|fed| fed.contains(format.name()));
-        decode::FORMATS.iter().copied().filter(is_fed).collect()
+        FORMATS.iter().copied().filter(is_fed).collect()
     }
 
     /// Tells when the choice leaves none of the rules, which have these metadata.

@@ -22,6 +22,7 @@ use crate::normalise::schema::SystemColumn;
 use crate::normalise::schema::log_source::Route;
 use crate::printable;
 use crate::rules::plan::{self, PlannedTable};
+use crate::rules::reach::{Outlook, outlook};
 use crate::rules::{SqlLimits, bind};
 
 /// A log source's rows of a table.
@@ -121,6 +122,10 @@ pub(super) fn made(
     let table = source.table;
     let asked = expression(&lowered.condition, table, &input.limits.sql)
         .map_err(|fault| Refused::by_fault(&fault, lowered))?;
+    if outlook(&asked, &|_| false) == Outlook::Always {
+        let why = "the condition holds for each event of the log source".to_owned();
+        return Err(Refused::by_plan(plan::Refusal(codes::Q027, why, "say what is suspicious"), lowered));
+    }
     let reach = source.fed.reach(&asked);
     let outputs = outputs(rule, lowered, source, &input.limits.sql);
     if input.texts {

@@ -161,10 +161,9 @@ pub(super) fn check(
                     } else {
                         Vec::new()
                     };
-                    let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
-                    let help = match near.as_slice() {
-                        [] => "load the rule beside the filter, or correct the reference".to_owned(),
-                        near => format!("did you mean {}?", near.join(" or ")),
+                    let help = match near.first() {
+                        None => "load the rule beside the filter, or correct the reference".to_owned(),
+                        Some(near) => format!("did you mean `{near}`?"),
                     };
                     let message = format!("there is no Sigma rule with the id or name `{name}`");
                     faults.warn(codes::G020, message, place(), &help);

@@ -63,8 +63,9 @@ impl Landmarks {
         names.dedup();
         let written = place.file.text.get(place.span.clone()).unwrap_or_default();
         let written = printable::line(written.trim_matches(['\'', '"']), VALUE_COLUMNS_MAX);
+        let written = if written.is_empty() { "an empty text".to_owned() } else { format!("`{written}`") };
         let field = printable::line(field, VALUE_COLUMNS_MAX);
-        let message = format!("`{written}` never fits `{field}`, whose values are {}", names.join(" or "));
+        let message = format!("{written} never fits `{field}`, whose values are {}", names.join(" or "));
         self.unfit.push(Unfit { message, place: place.clone() });
     }
 

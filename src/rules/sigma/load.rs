@@ -21,7 +21,7 @@ use super::landmarks::Unfit;
 use super::lower::{Lowered, lower};
 use super::parse::{Document, SigmaRule, documents};
 use super::placeholders::Placeholders;
-use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
+use crate::diagnostic::{Diagnostic, Location, Severity, SourceFile, codes};
 use crate::normalise::schema::log_source::Route;
 use crate::printable;
 use crate::rules::file::short;
@@ -213,11 +213,13 @@ fn compiled(
         context.filters.iter().filter(|filter| filter.applies_to(rule)).collect();
     let version = version(rule, &filters, context.placeholders);
     let off = input.selection.off(&rule.meta);
+    // What is left out on purpose need not be sound.
+    let faulty = |why| off.clone().map_or(Fate::Faulty(why), Fate::Off);
     let (mut by_path, mut on_routes) = (BTreeSet::new(), Vec::with_capacity(routes.len()));
     for route in routes {
         let before = outcome.found.len();
         let Some(lowered) = lower(rule, route, &filters, context.placeholders, &mut outcome.found) else {
-            return Fate::Faulty(outcome.found.get(before).map(why_not).unwrap_or_default());
+            return faulty(outcome.found.get(before).map(why_not).unwrap_or_default());
         };
         let made = match context.sources.get(&address(route)) {
             Some(Ok(source)) => made(rule, &lowered, source, input, outcome),
@@ -231,7 +233,7 @@ fn compiled(
                 let place = refused.place.unwrap_or_else(|| rule.place.clone());
                 let told = Diagnostic::new(refused.code, message).at(place).warning();
                 outcome.found.push(Diagnostic { help: refused.help, ..told });
-                return Fate::Faulty(refused.why);
+                return faulty(refused.why);
             }
         };
         let off = off.clone().or_else(|| unreached(&made.reach));
@@ -329,8 +331,10 @@ fn never_fit(lowered: &[Lowered]) -> Vec<Diagnostic> {
         }
     }
     let told = told.into_iter().map(|unfit| {
-        let told = Diagnostic::new(codes::G008, &*unfit.message).at(unfit.place.clone()).warning();
-        told.help("write a value that the field can have, or leave it out")
+        // Third parties write for many engines: a value that has no meaning here may have one elsewhere.
+        let told = Diagnostic::new(codes::G008, &*unfit.message).at(unfit.place.clone());
+        let told = told.help("write a value that the field can have, or leave it out");
+        Diagnostic { severity: Severity::Note, ..told }
     });
     told.collect()
 }

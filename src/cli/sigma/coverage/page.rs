@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::{Filter, Report, Tally, title};
 use crate::cli::output::plural;
+use crate::normalise::schema::log_source::LogSource;
 use crate::printable;
 use crate::rules::sigma::coverage::{Coverage, Verdict};
 
@@ -99,7 +100,9 @@ fn one(rule: &Coverage, width: usize) -> String {
     let mut more = |what: &str| {
         let _ = writeln!(text, "    {}", printable::line(what, width.saturating_sub(4)));
     };
-    more(&format!("{} {id}", rule.log_source));
+    if !id.is_empty() || rule.log_source != LogSource::default() {
+        more(&format!("{} {id}", rule.log_source));
+    }
     if !rule.by_path.is_empty() {
         more(&format!("by path: {}", rule.by_path.join(", ")));
     }
