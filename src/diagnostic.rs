@@ -121,7 +121,7 @@ pub struct Diagnostic {
     /// Where, when it has a place.
     pub location: Option<Location>,
     /// The file or folder that it is about, when it has no place because that cannot be read; the message names it.
-    pub path: Option<PathBuf>,
+    pub path: Option<Box<PathBuf>>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -149,7 +149,7 @@ impl Diagnostic {
     /// Is about a file or folder without a place in it.
     #[must_use]
     pub fn about(mut self, path: &Path) -> Self {
-        self.path = Some(path.to_owned());
+        self.path = Some(Box::new(path.to_owned()));
         self
     }
 

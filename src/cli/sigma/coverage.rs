@@ -120,12 +120,9 @@ pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliErro
 fn report(loaded: &Loaded, formats: Vec<&'static str>) -> Report {
     let of = |kind| loaded.sigma.iter().filter(move |document| document.kind == kind);
     let report = summed(of(SigmaKind::Rule).map(cover).collect(), formats);
-    let filters = of(SigmaKind::Filter).map(|document| Filter {
-        coverage: cover(document),
-        rules: match document.fate {
-            Fate::Applied { rules } => rules,
-            _ => 0,
-        },
+    let filters = of(SigmaKind::Filter).map(|document| match document.fate {
+        Fate::Applied { rules } => Filter { coverage: Coverage { why: None, ..cover(document) }, rules },
+        _ => Filter { coverage: cover(document), rules: 0 },
     });
     Report { filters: filters.collect(), correlations: of(SigmaKind::Correlation).count(), ..report }
 }
@@ -196,7 +193,7 @@ impl Report {
                 "place": coverage.place,
                 "log_source": source(&coverage.log_source),
                 "rules": rules,
-                "why": coverage.why.as_ref().filter(|_| *rules == 0),
+                "why": coverage.why,
             })
         });
         let with = |mut tally: Value, more: Value| {

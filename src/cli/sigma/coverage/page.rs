@@ -124,7 +124,10 @@ fn filter(filter: &Coverage, rules: usize, width: usize) -> String {
     let id = filter.headline.id.as_deref().unwrap_or_default();
     let rules = if rules == 0 { "no rule".to_owned() } else { plural(rules, "rule") };
     let about = printable::line(&format!("{} {id}", filter.log_source), width.saturating_sub(4));
-    format!("{:<26}{:<15}{title}\n    {about}\n", format!("filter of {rules}"), "")
+    let why = filter.why.as_ref();
+    let why = why.map(|why| format!("    {}\n", printable::line(why, width.saturating_sub(4))));
+    let head = format!("filter of {rules}");
+    format!("{head:<26}{:<15}{title}\n    {about}\n{}", "", why.unwrap_or_default())
 }
 
 /// Heading of a column, and what stands in it.

@@ -71,9 +71,11 @@ fn what_is_fed_decides() {
         ("Image = 'a' AND (host = 'b') IS NOT TRUE", on_windows, windows, ArmedWithout, &["host"]),
         ("(host = 'b') IS NOT TRUE", on_windows, windows, NoField, &["host"]),
         ("source = 'b'", on_windows, windows, Armed, &[]),
-        ("field('a.B') = 'b'", any, network, NoField, &["a.B"]),
+        ("field('A.b') = 'b'", any, network, NoField, &["A.b"]),
         ("field('a.b') = 'b'", any, network, Armed, &[]),
-        ("field('a.B') = 'b' OR host = 'b'", any, network, ArmedWithout, &["a.B"]),
+        // Some names below Suricata's own are others'.
+        ("field('a.B') = 'b'", any, network, Armed, &[]),
+        ("field('A.b') = 'b' OR host = 'b'", any, network, ArmedWithout, &["A.b"]),
         // The best of its routes counts.
         ("host = 'b' AND Image = 'a'", split, both, NoField, &[]),
         ("host = 'b'", split, both, Armed, &[]),
