@@ -13,7 +13,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::load::unfed;
 use crate::printable;
 use crate::record::wall_clock;
-use crate::rules::{self, Loaded, Origin, RuleLimits, Verdict};
+use crate::rules::{self, Fate, Loaded, Origin, RuleLimits};
 
 /// Find all problems in rules, pipelines, schemas and configuration.
 #[derive(Debug, clap::Args)]
@@ -64,6 +64,8 @@ struct SigmaSeen {
     documents: usize,
     armed: usize,
     off: usize,
+    without_field: usize,
+    without_source: usize,
     without_table: usize,
     waiting: usize,
     faulty: usize,
@@ -74,12 +76,14 @@ impl Seen {
         self.files += loaded.files.saturating_sub(loaded.sigma_files);
         self.rules += loaded.rules.iter().filter(|rule| rule.origin == Origin::Sql).count();
         for document in &loaded.sigma {
-            let counted = match document.verdict {
-                Verdict::Armed { .. } | Verdict::Applied { .. } => &mut self.sigma.armed,
-                Verdict::Off(_) => &mut self.sigma.off,
-                Verdict::NoTable => &mut self.sigma.without_table,
-                Verdict::Waiting => &mut self.sigma.waiting,
-                Verdict::Faulty(_) => &mut self.sigma.faulty,
+            let counted = match document.fate {
+                Fate::Armed | Fate::Applied { .. } => &mut self.sigma.armed,
+                Fate::Off(_) => &mut self.sigma.off,
+                Fate::NoField => &mut self.sigma.without_field,
+                Fate::NoSource(_) => &mut self.sigma.without_source,
+                Fate::NoTable => &mut self.sigma.without_table,
+                Fate::Waiting => &mut self.sigma.waiting,
+                Fate::Faulty(_) => &mut self.sigma.faulty,
             };
             *counted += 1;
             self.sigma.documents += 1;
@@ -196,6 +200,8 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
                 "documents": seen.sigma.documents,
                 "armed": seen.sigma.armed,
                 "off": seen.sigma.off,
+                "without_field": seen.sigma.without_field,
+                "without_source": seen.sigma.without_source,
                 "without_table": seen.sigma.without_table,
                 "waiting": seen.sigma.waiting,
                 "faulty": seen.sigma.faulty,
@@ -220,6 +226,8 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
         sigma => {
             let not = [
                 (sigma.off, "left out"),
+                (sigma.without_field, "without its fields"),
+                (sigma.without_source, "without a source"),
                 (sigma.without_table, "without a table"),
                 (sigma.waiting, "waiting for correlations"),
                 (sigma.faulty, "that cannot be armed"),

@@ -130,7 +130,9 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         &RuleLimits::from(&config.limits),
         &pipeline.selection,
     );
+    let told = loaded.diagnostics.clone();
     let compiled = super::run::compiled(pipeline, loaded)?;
+    terminal.warn_some(&told);
     let bar = progress(args, terminal);
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::cases;
 use super::check::no_rule;
 use super::exit::{CliError, Outcome};
-use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal, plural};
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
@@ -22,7 +22,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed};
 use crate::printable;
 use crate::rules::meta::{Expect, Given, RuleTest};
-use crate::rules::{self, Origin, Rule, RuleLimits, RuleSet, Selection};
+use crate::rules::{self, Fate, Origin, Rule, RuleLimits, RuleSet, Selection};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
 
@@ -31,7 +31,8 @@ use crate::source::{NoEnvelope, RecordRef};
 #[command(after_help = "\
 A rule's own tests stand in its metadata (`tests:`): rows of its table, or a file of records, and the alerts that
 must come. A case folder holds <source id>.ndjson files and expect.json; --bless writes expect.json.
-The exit code is 1 when a test fails, and 2 when the rules cannot be tested: faulty ones, or none at all.
+The exit code is 1 when a test fails, and 2 when rules cannot be tested: faulty ones, Sigma's among them, or none at
+all. A faulty Sigma rule keeps no other from being tested.
 
 Examples:
   noroshi test rules/
@@ -59,6 +60,8 @@ struct Report {
     failed: Vec<String>,
     without: usize,
     lines: Vec<String>,
+    /// Documents of Sigma that cannot be used.
+    faulty: usize,
 }
 
 /// Runs tests and prints; `Problems` when one fails.
@@ -91,7 +94,11 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             rule_tests(&pipeline.rules, &pipeline.catalog, selection, &limits, terminal, &mut report)?;
         run_cases(&pipeline, &rules, &limits, args.bless, &mut report);
     }
-    let found = if report.failed.is_empty() { Outcome::Done } else { Outcome::Problems };
+    let found = match (report.failed.is_empty(), report.faulty) {
+        (false, _) => Outcome::Problems,
+        (true, 0) => Outcome::Done,
+        (true, _) => Outcome::Usage,
+    };
     super::read_or_not(print(args, &report), found)
 }
 
@@ -111,6 +118,9 @@ fn print(args: &TestArgs, report: &Report) -> Result<(), CliError> {
         count => format!(" ({count} rules have no test)"),
     };
     writeln!(out, "{} passed, {} failed{without}", report.passed, report.failed.len())?;
+    if report.faulty > 0 {
+        writeln!(out, "{} cannot be used", plural(report.faulty, "Sigma document"))?;
+    }
     Ok(())
 }
 
@@ -127,6 +137,8 @@ fn rule_tests(
         return Err(loaded.diagnostics.into());
     }
     terminal.warn(&loaded.diagnostics);
+    let faulty = loaded.sigma.iter().filter(|document| matches!(document.fate, Fate::Faulty(_)));
+    report.faulty += faulty.count();
     for rule in &loaded.rules {
         // Those of others have none.
         report.without += usize::from(rule.origin == Origin::Sql && rule.meta.tests.is_empty());

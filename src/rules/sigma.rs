@@ -6,6 +6,7 @@
 //! parse      the text → rules, filters, correlations; the only module that names the Sigma parser
 //! lower      a rule, on one route of its log source → a tree of conditions on columns
 //! expression the tree → a DataFusion expression; never through SQL text
+//! compile    the expression, with what alerts show → what runs on one table
 //! text       the tree → SQL, for people
 //! ```
 //!
@@ -13,12 +14,14 @@
 //! `load` puts them together. Called by `rules::load`.
 
 mod ask;
+mod compile;
 pub mod correlation;
 pub mod coverage;
 pub mod documents;
 pub(in crate::rules) mod expression;
 mod fault;
 pub mod filter;
+mod landmarks;
 pub mod load;
 pub mod lower;
 mod modifiers;

@@ -168,3 +168,84 @@ fn a_broken_document_is_told_and_the_others_run() {
     // The copy of the first rule comes before it.
     assert_eq!(hits(&folder, "sigma"), expect);
 }
+
+/// A rule that needs a field that Suricata's events cannot have; an event that it would find if it were armed.
+const FIELDLESS: (&str, &str) = (
+    "title: F\nid: 00000000-0000-4000-8000-00000000000e\nstatus: test\nlevel: high\nlogsource:\n    product: zeek\n    \
+     service: http\ndetection:\n    s:\n        Unknown: a\n    condition: not s\n",
+    r#"{"timestamp":"2026-10-03T01:02:03.456789+0000","event_type":"http","src_ip":"192.0.2.1","http":{"hostname":"a"}}"#,
+);
+
+#[test]
+fn a_rule_without_its_fields_is_not_armed_and_every_command_says_so() {
+    let (rule, event) = FIELDLESS;
+    let folder = Folder::new(&[("sigma/f.yml", rule), ("events", event)]);
+    let found = rule.replace("Unknown: a", "hostname: b");
+    folder.write("other/f.yml", found.as_bytes());
+    let scan = |rules: &str| folder.run(&["scan", "--rules", rules, "--source", "suricata-eve", "events"]);
+    assert_eq!(scan("other").out.lines().count(), 1, "the event is one that the rule's table has");
+    let done = scan("sigma");
+    assert_eq!((done.code, done.out.as_str()), (Some(0), ""), "{}", done.err);
+    let told = "warning[G018]: not armed: no event of the fed formats has a field `Unknown`";
+    assert!(done.err.contains(told) && done.err.contains("f.yml:10:9"), "{}", done.err);
+    let done = folder.run(&["check", "sigma"]);
+    assert!(done.out.contains(told) && done.out.contains("1 without its fields"), "{}", done.out);
+    let done = folder.run(&["sigma", "coverage", "sigma", "--format", "json"]);
+    let coverage: Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(coverage["rules"][0]["verdict"], "no_field", "{coverage:#}");
+}
+
+#[test]
+fn a_scan_tells_of_some_that_are_left_out_and_counts_the_others() {
+    let folder = folder();
+    for number in 0..30 {
+        let text =
+            yaml(&format!("00000000-0000-4000-8000-0000000001{number:02}"), "\n    s: 1\n    condition: t");
+        folder.write(&format!("sigma/bad/{number:02}.yml"), text.as_bytes());
+    }
+    let done = folder.run(&["scan", "--rules", "sigma", "--source", "windows-json", "events"]);
+    assert_eq!(done.err.matches("warning[G005]").count(), 20, "{}", done.err);
+    assert!(done.err.contains("… and 10 more; `noroshi check` names them"), "{}", done.err);
+}
+
+#[test]
+fn a_faulty_rule_cannot_be_tested() {
+    let folder = folder();
+    assert_eq!(folder.run(&["test", "sigma"]).code, Some(0));
+    folder.write("sigma/a.yml", b"title: [\nid: x\n");
+    folder.write("sigma/s.sql", super::SHELL.as_bytes());
+    let done = folder.run(&["test", "sigma"]);
+    assert_eq!(done.code, Some(2), "{}{}", done.out, done.err);
+    for part in ["0 passed, 0 failed (1 rule has no test)", "1 Sigma document cannot be used"] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    assert!(done.err.contains("sigma/a.yml:"), "{}", done.err);
+}
+
+#[test]
+fn filters_are_shown_with_their_rules_and_notes_are_no_warnings() {
+    let folder = folder();
+    let filter = |target: &str| {
+        format!(
+            "title: Ours\nlogsource:\n    product: windows\nfilter:\n    rules:\n        - {target}\n    s:\n        \
+             User: a\n    condition: not s\n"
+        )
+    };
+    let (id, ..) = PAIRS[0];
+    folder.write("sigma/f.yml", filter(id).as_bytes());
+    let done = folder.run(&["sigma", "coverage", "sigma", "--rules"]);
+    for part in ["with the filters: Ours", "filter of 1 rule"] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    let done = folder.run(&["sigma", "coverage", "sigma", "--format", "json"]);
+    let coverage: Value = serde_json::from_str(&done.out).expect("JSON");
+    let filters = (&coverage["filters"], &coverage["filter_documents"][0]["rules"]);
+    assert_eq!(filters, (&1.into(), &1.into()), "{coverage:#}");
+    folder.write("sigma/f.yml", filter(&id.replace("0001", "0009")).as_bytes());
+    let done = folder.run(&["check", "sigma"]);
+    assert!(done.out.contains("warning[G020]") && done.out.contains("did you mean"), "{}", done.out);
+    let linux = yaml("00000000-0000-4000-8000-0000000000aa", "\n    s:\n        Image: a\n    condition: s");
+    folder.write("sigma/linux.yml", linux.replace("product: windows", "product: linux").as_bytes());
+    let done = folder.run(&["check", "sigma"]);
+    assert!(done.out.trim_end().ends_with("1 warning, 1 note"), "{}", done.out);
+}

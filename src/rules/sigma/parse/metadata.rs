@@ -13,7 +13,7 @@ use crate::normalise::schema::log_source::LogSource;
 use crate::rules::meta::{RuleLevel, RuleMeta, RuleScope, RuleStatus};
 
 /// Characters of a title.
-const TITLE_CHARS_MAX: usize = 256;
+pub(super) const TITLE_CHARS_MAX: usize = 256;
 /// Characters of a description or another text.
 const TEXT_CHARS_MAX: usize = 8_192;
 /// Items of a list such as `references`.
@@ -21,9 +21,9 @@ const ITEMS_MAX: usize = 1_000;
 /// Bytes of an id that is no UUID.
 const ID_BYTES_MAX: usize = 128;
 
-const LEVELS: [RuleLevel; 5] =
+pub(super) const LEVELS: [RuleLevel; 5] =
     [RuleLevel::Informational, RuleLevel::Low, RuleLevel::Medium, RuleLevel::High, RuleLevel::Critical];
-const STATUSES: [RuleStatus; 5] = [
+pub(super) const STATUSES: [RuleStatus; 5] = [
     RuleStatus::Stable,
     RuleStatus::Test,
     RuleStatus::Experimental,
