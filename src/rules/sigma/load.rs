@@ -122,7 +122,7 @@ pub(in crate::rules) fn load(
         outcome.texts.extend(part.texts);
         outcome.found.extend(part.found);
     }
-    outcome.found.extend(without_table(&outcome.documents));
+    outcome.found.extend(without_table(&outcome.documents, input.tables.log_sources()));
     for filter in &filters {
         let rules = fresh.iter().filter(|rule| filter.applies_to(rule)).count();
         outcome.documents.push(SigmaDocument::filter(filter, rules));
