@@ -19,7 +19,7 @@ use super::filter::SigmaFilter;
 use super::lower::{Lowered, lower};
 use super::parse::{Document, SigmaRule, documents};
 use super::placeholders::Placeholders;
-use super::text::{self, Printed};
+use super::rule_files::{Routed, SigmaText, rule_files};
 use super::tree::Column;
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
 use crate::normalise::projection::column_path;
@@ -33,23 +33,14 @@ use crate::rules::{Origin, Rule, RuleLimits, Selection, SqlLimits, bind, claim};
 /// Rules that one thread compiles at least: starting a thread takes as long as some rules.
 const THREAD_RULES_MIN: usize = 64;
 
-/// The SQL of a Sigma rule on one table.
-#[derive(Debug, Clone)]
-pub struct SigmaText {
-    /// The rule's id.
-    pub id: String,
-    /// The table.
-    pub table: String,
-    /// A rule file.
-    pub sql: String,
-}
-
 /// What came of some files.
 #[derive(Debug, Default)]
 pub(in crate::rules) struct Outcome {
     pub(in crate::rules) rules: Vec<Rule>,
     pub(in crate::rules) documents: Vec<SigmaDocument>,
     pub(in crate::rules) texts: Vec<SigmaText>,
+    /// Whether a rule has no SQL that would be accepted, where the SQL is wanted.
+    pub(in crate::rules) unprinted: bool,
     pub(in crate::rules) found: Vec<Diagnostic>,
 }
 
@@ -120,6 +111,7 @@ pub(in crate::rules) fn load(
         outcome.rules.extend(part.rules);
         outcome.documents.extend(part.documents);
         outcome.texts.extend(part.texts);
+        outcome.unprinted |= part.unprinted;
         outcome.found.extend(part.found);
     }
     outcome.found.extend(without_table(&outcome.documents, input.tables.log_sources()));
@@ -204,6 +196,7 @@ fn one(rule: &SigmaRule, context: &Context<'_>) -> Outcome {
         let verdict = armed(rule, context, &mut outcome);
         if !matches!(verdict, Verdict::Armed { .. } | Verdict::Off(_)) {
             outcome.rules.clear();
+            outcome.texts.clear();
         }
         outcome.documents.push(SigmaDocument::rule(rule, verdict));
         outcome
@@ -226,13 +219,13 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
     let version = version(rule, &filters, context.placeholders);
     let off = input.selection.off(&rule.meta);
     let (mut tables, mut by_path) = (Vec::new(), BTreeSet::new());
-    for route in routes {
+    for (nth, route) in routes.iter().enumerate() {
         let before = outcome.found.len();
         let Some(lowered) = lower(rule, route, &filters, context.placeholders, &mut outcome.found) else {
             return Verdict::Faulty(outcome.found.get(before).map(why_not).unwrap_or_default());
         };
         let made = match context.sources.get(&address(route)) {
-            Some(Ok(source)) => made(rule, &lowered, source, input, outcome),
+            Some(Ok(source)) => made(rule, &lowered, source, nth, input, outcome),
             Some(Err(why)) => Err(why.clone()),
             None => Err("its log source is not planned".to_owned()),
         };
@@ -271,6 +264,7 @@ fn made(
     rule: &SigmaRule,
     lowered: &Lowered,
     source: &Source<'_>,
+    nth: usize,
     input: &Input<'_>,
     outcome: &mut Outcome,
 ) -> Result<(plan::Planned, Vec<String>), String> {
@@ -279,15 +273,14 @@ fn made(
         expression(&lowered.condition, table, &input.limits.sql).map_err(|fault| fault.to_string())?;
     let outputs = outputs(rule, lowered, source, &input.limits.sql);
     if input.texts {
-        let printed = Printed {
-            meta: &rule.meta,
-            table: table.name(),
-            outputs: &outputs,
-            source: source.route.condition.as_deref(),
-            condition: &asked,
-        };
-        let sql = text::file(&printed);
-        outcome.texts.push(SigmaText { id: rule.meta.id.clone(), table: table.name().to_owned(), sql });
+        let routes = input.tables.log_sources().routes(&rule.logsource);
+        match rule_files(&Routed { rule, routes, nth, outputs: &outputs, condition: &asked }, input) {
+            Ok(texts) => outcome.texts.extend(texts),
+            Err(refused) => {
+                outcome.unprinted = true;
+                outcome.found.push(refused);
+            }
+        }
     }
     let condition = expression::all(source.condition.iter().cloned().chain([asked]).collect());
     let all = outputs.iter().map(|(_, expr)| expr).chain([&condition]);
