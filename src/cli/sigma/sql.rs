@@ -84,8 +84,8 @@ fn print(texts: &[SigmaText], names: &[String]) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The files' names, each once, whatever the case: that of the Sigma file, with the table, then with the id, where the
-/// shorter is that of several.
+/// The files' names, each once, whatever the case: that of the Sigma file, with the table, with the number of the part,
+/// then with the id, where the shorter is that of several.
 fn names(texts: &[SigmaText]) -> Vec<String> {
     let stem = |text: &SigmaText| {
         let stem = text.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -95,11 +95,17 @@ fn names(texts: &[SigmaText]) -> Vec<String> {
             stem => stem.to_owned(),
         }
     };
-    let forms: Vec<[String; 3]> = texts
+    let forms: Vec<[String; 4]> = texts
         .iter()
         .map(|text| {
-            let (stem, SigmaText { table, id, .. }) = (stem(text), text);
-            [format!("{stem}.sql"), format!("{stem}.{table}.sql"), format!("{stem}.{table}.{id}.sql")]
+            let (stem, SigmaText { table, part, id, .. }) = (stem(text), text);
+            let by_table = format!("{stem}.{table}");
+            [
+                format!("{stem}.sql"),
+                format!("{by_table}.sql"),
+                format!("{by_table}.{part}.sql"),
+                format!("{by_table}.{id}.sql"),
+            ]
         })
         .collect();
     let mut times: HashMap<String, usize> = HashMap::new();
@@ -143,4 +149,42 @@ fn write(folder: &Path, texts: &[SigmaText], names: &[String], overwrite: bool) 
         written.map_err(|error| cannot(path, &error))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_name_that_no_other_has() {
+        let text = |path: &str, table: &str, part: usize, id: &str| SigmaText {
+            id: id.to_owned(),
+            rule: "r".to_owned(),
+            path: PathBuf::from(path),
+            table: table.to_owned(),
+            part,
+            sql: String::new(),
+        };
+        let made = [
+            text("x/alone.yml", "t", 1, "1"),
+            text("x/both.yml", "t", 1, "2"),
+            text("x/both.yml", "u", 1, "3"),
+            text("x/long.yml", "t", 1, "4"),
+            text("x/long.yml", "t", 2, "5"),
+            text("x/same.yml", "t", 1, "6"),
+            text("y/SAME.yml", "t", 1, "7"),
+            text("x/.hidden.yml", "t", 1, "8"),
+        ];
+        let expect = [
+            "alone.sql",
+            "both.t.sql",
+            "both.u.sql",
+            "long.t.1.sql",
+            "long.t.2.sql",
+            "same.t.6.sql",
+            "SAME.t.7.sql",
+            "hidden.sql",
+        ];
+        assert_eq!(names(&made), expect);
+    }
 }

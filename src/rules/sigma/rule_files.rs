@@ -32,6 +32,8 @@ pub struct SigmaText {
     pub path: PathBuf,
     /// The table.
     pub table: String,
+    /// Which part of the rule it is, from 1; the whole is 1.
+    pub part: usize,
     /// A rule file.
     pub sql: String,
 }
@@ -109,6 +111,7 @@ fn one(
             rule: rule.clone(),
             path: of.rule.place.file.path.clone(),
             table: table.to_owned(),
+            part: part.map_or(1, |(number, _)| number),
             sql,
         }),
     }
