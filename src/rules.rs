@@ -41,7 +41,7 @@ use plan::{Planned, Tables};
 pub use selection::Selection;
 pub use set::RuleSet;
 pub use sigma::documents::{Fate, SigmaDocument, SigmaKind};
-pub use sigma::load::SigmaText;
+pub use sigma::rule_files::SigmaText;
 
 use crate::config::Limits;
 use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};
@@ -243,7 +243,7 @@ pub fn load_with(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits, sele
 /// Sigma rules as SQL rules.
 #[derive(Debug, Default)]
 pub struct SigmaQueries {
-    /// One for each rule and table.
+    /// One for each rule and table, or more.
     pub texts: Vec<SigmaText>,
     /// Whether all rules are among them.
     pub complete: bool,
@@ -272,8 +272,10 @@ pub fn sigma_sql(
     let is_told = |document: &SigmaDocument| {
         document.kind != SigmaKind::Rule || !matches!(document.fate, Fate::Faulty(_) | Fate::NoTable)
     };
-    let complete =
-        unreadable.is_empty() && outcome.documents.iter().all(is_told) && !outcome.texts.is_empty();
+    let complete = unreadable.is_empty()
+        && outcome.documents.iter().all(is_told)
+        && !outcome.unprinted
+        && !outcome.texts.is_empty();
     found.extend(outcome.found);
     diagnostic::sort(&mut found);
     SigmaQueries { texts: outcome.texts, complete, diagnostics: found }

@@ -7,7 +7,7 @@
 //! lower      a rule, on one route of its log source → a tree of conditions on columns
 //! expression the tree → a DataFusion expression; never through SQL text
 //! compile    the expression, with what alerts show → what runs on one table
-//! text       the tree → SQL, for people
+//! text       the tree → SQL, for people; `rule_files` makes rule files of it
 //! ```
 //!
 //! Which table and which columns a log source means is declared in `schemas/sigma/`, see `normalise::schema::log_source`.
@@ -28,6 +28,7 @@ mod modifiers;
 pub mod parse;
 mod pattern;
 pub mod placeholders;
+pub mod rule_files;
 pub(in crate::rules) mod text;
 pub mod tree;
 mod yaml;

@@ -11,10 +11,10 @@ use datafusion::logical_expr::Expr;
 
 use super::coverage::{Fed, Reach};
 use super::expression::{self, TEXT_COLUMN, expression};
-use super::load::{Input, Outcome, SigmaText};
+use super::load::{Input, Outcome};
 use super::lower::Lowered;
 use super::parse::SigmaRule;
-use super::text::{self, Printed};
+use super::rule_files::{Routed, rule_files};
 use super::tree::Column;
 use crate::diagnostic::{Code, Location, codes};
 use crate::normalise::projection::column_path;
@@ -116,6 +116,7 @@ pub(super) fn made(
     rule: &SigmaRule,
     lowered: &Lowered,
     source: &Source<'_>,
+    nth: usize,
     input: &Input<'_>,
     outcome: &mut Outcome,
 ) -> Result<Made, Refused> {
@@ -129,15 +130,14 @@ pub(super) fn made(
     let reach = source.fed.reach(&asked);
     let outputs = outputs(rule, lowered, source, &input.limits.sql);
     if input.texts {
-        let printed = Printed {
-            meta: &rule.meta,
-            table: table.name(),
-            outputs: &outputs,
-            source: source.route.condition.as_deref(),
-            condition: &asked,
-        };
-        let sql = text::file(&printed);
-        outcome.texts.push(SigmaText { id: rule.meta.id.clone(), table: table.name().to_owned(), sql });
+        let routes = input.tables.log_sources().routes(&rule.logsource);
+        match rule_files(&Routed { rule, routes, nth, outputs: &outputs, condition: &asked }, input) {
+            Ok(texts) => outcome.texts.extend(texts),
+            Err(refused) => {
+                outcome.unprinted = true;
+                outcome.found.push(refused);
+            }
+        }
     }
     let condition = expression::all(source.condition.iter().cloned().chain([asked]).collect());
     let all = outputs.iter().map(|(_, expr)| expr).chain([&condition]);

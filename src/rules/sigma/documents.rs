@@ -12,7 +12,7 @@ use super::filter::SigmaFilter;
 use super::parse::{SigmaRule, glimpse};
 use super::yaml;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceFile, codes};
-use crate::normalise::schema::log_source::LogSource;
+use crate::normalise::schema::log_source::{LogSource, LogSources};
 use crate::rules::meta::{RuleLevel, RuleMeta, RuleStatus};
 
 /// How the message begins of what keeps a document from being armed.
@@ -190,7 +190,7 @@ pub(super) fn correlated(
 }
 
 /// The log sources that are in no table, with the rules that are about them: they come by the hundred.
-pub(super) fn without_table(documents: &[SigmaDocument]) -> Vec<Diagnostic> {
+pub(super) fn without_table(documents: &[SigmaDocument], declared: &LogSources) -> Vec<Diagnostic> {
     let mut sources: BTreeMap<LogSource, (&Location, usize)> = BTreeMap::new();
     for document in documents.iter().filter(|document| document.fate == Fate::NoTable) {
         sources.entry(document.log_source.to_lowercase()).or_insert((&document.place, 0)).1 += 1;
@@ -198,7 +198,10 @@ pub(super) fn without_table(documents: &[SigmaDocument]) -> Vec<Diagnostic> {
     let told = sources.into_iter().map(|(source, (first, count))| {
         let rules = if count == 1 { "1 rule is".to_owned() } else { format!("{count} rules are") };
         let message = format!("no table holds the log source {source}: {rules} not armed");
-        let help = "declare it in the pipeline's `schemas`, in sigma/*.toml";
+        let mut help = "declare it in the pipeline's `schemas`, in sigma/*.toml".to_owned();
+        if let Some(suggestion) = declared.suggest(&source) {
+            help = format!("{suggestion} Or {help}");
+        }
         Diagnostic::new(codes::G017, message).at(first.clone()).help(help).warning()
     });
     told.collect()

@@ -21,6 +21,7 @@ use super::landmarks::Unfit;
 use super::lower::{Lowered, lower};
 use super::parse::{Document, SigmaRule, documents};
 use super::placeholders::Placeholders;
+use super::rule_files::SigmaText;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceFile, codes};
 use crate::normalise::schema::log_source::Route;
 use crate::printable;
@@ -33,23 +34,14 @@ const THREAD_RULES_MIN: usize = 64;
 /// Fields that a message names.
 const FIELDS_SHOWN_MAX: usize = 5;
 
-/// The SQL of a Sigma rule on one table.
-#[derive(Debug, Clone)]
-pub struct SigmaText {
-    /// The rule's id.
-    pub id: String,
-    /// The table.
-    pub table: String,
-    /// A rule file.
-    pub sql: String,
-}
-
 /// What came of some files.
 #[derive(Debug, Default)]
 pub(in crate::rules) struct Outcome {
     pub(in crate::rules) rules: Vec<Rule>,
     pub(in crate::rules) documents: Vec<SigmaDocument>,
     pub(in crate::rules) texts: Vec<SigmaText>,
+    /// Whether a rule has no SQL that would be accepted, where the SQL is wanted.
+    pub(in crate::rules) unprinted: bool,
     pub(in crate::rules) found: Vec<Diagnostic>,
 }
 
@@ -114,9 +106,10 @@ pub(in crate::rules) fn load(
         outcome.rules.extend(part.rules);
         outcome.documents.extend(part.documents);
         outcome.texts.extend(part.texts);
+        outcome.unprinted |= part.unprinted;
         outcome.found.extend(part.found);
     }
-    outcome.found.extend(without_table(&outcome.documents));
+    outcome.found.extend(without_table(&outcome.documents, input.tables.log_sources()));
     outcome.found.extend(without_source(&outcome.documents));
     for filter in &filters {
         let is_part = |document: &&SigmaDocument| document.filters.iter().any(|name| name == filter.name());
@@ -187,6 +180,7 @@ fn one(rule: &SigmaRule, context: &Context<'_>) -> Outcome {
         document.fate = compiled(rule, context, &mut document, &mut outcome);
         if matches!(document.fate, Fate::NoTable | Fate::Faulty(_)) {
             outcome.rules.clear();
+            outcome.texts.clear();
         }
         outcome.documents.push(document);
         outcome
@@ -216,13 +210,13 @@ fn compiled(
     // What is left out on purpose need not be sound.
     let faulty = |why| off.clone().map_or(Fate::Faulty(why), Fate::Off);
     let (mut by_path, mut on_routes) = (BTreeSet::new(), Vec::with_capacity(routes.len()));
-    for route in routes {
+    for (nth, route) in routes.iter().enumerate() {
         let before = outcome.found.len();
         let Some(lowered) = lower(rule, route, &filters, context.placeholders, &mut outcome.found) else {
             return faulty(outcome.found.get(before).map(why_not).unwrap_or_default());
         };
         let made = match context.sources.get(&address(route)) {
-            Some(Ok(source)) => made(rule, &lowered, source, input, outcome),
+            Some(Ok(source)) => made(rule, &lowered, source, nth, input, outcome),
             Some(Err(why)) => Err(Refused::by_planner(why.clone())),
             None => Err(Refused::by_planner("its log source is not planned".to_owned())),
         };

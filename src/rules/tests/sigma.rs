@@ -192,6 +192,15 @@ fn log_sources_are_told_once_for_all_their_rules() {
     assert!(told.message.contains("2 rules"), "{}", told.message);
     let source = LogSource { category: Some("neither".to_owned()), ..LogSource::default() };
     assert!(told.message.contains(&source.to_string()), "{}", told.message);
+    let category = |name: &str| rule("r-1", name, "");
+    for (name, expect) in [
+        ("bohth", "did you mean the category `both`? Or declare it in"),
+        ("neither", "category: known here: both. Or declare it in"),
+    ] {
+        let loaded = super::sigma::loaded(&[("1.yml", &category(name))]);
+        let help = loaded.diagnostics.first().and_then(|told| told.help.clone()).unwrap_or_default();
+        assert!(help.starts_with(expect), "{help}");
+    }
 }
 
 /// A rule on the stock tables; the selection begins in line 10, column 9.

@@ -124,6 +124,67 @@ fn the_sql_of_a_rule_is_a_rule() {
 }
 
 #[test]
+fn the_sql_of_a_rule_on_several_tables_is_a_file_of_each() {
+    let folder = Folder::new(&[("events", &format!("{}{}", events(), script()))]);
+    let on_windows = "title: Anything\nid: 00000000-0000-4000-8000-00000000000a\nstatus: test\nlevel: high\n\
+                      logsource:\n    product: windows\ndetection:\n    keywords:\n        - powershell\n    \
+                      condition: keywords\n";
+    folder.write("sigma/any.yml", on_windows.as_bytes());
+    let (id, detection, _) = PAIRS.first().expect("one");
+    folder.write("sigma/one.yml", yaml(id, detection).as_bytes());
+    let records = |rules: &str| -> Vec<i64> { hits(&folder, rules).into_iter().map(|(_, at)| at).collect() };
+    let mut expect = records("sigma");
+    expect.sort_unstable();
+    assert!(expect.contains(&7), "the event of another table: {expect:?}");
+
+    // Printed, each has a head that says what to call it, and what no rule file begins with.
+    let done = folder.run(&["sigma", "sql", "sigma"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let heads: Vec<&str> = done.out.lines().filter(|line| line.starts_with("-- ")).collect();
+    assert!(heads.contains(&"-- one.sql") && heads.contains(&"-- any.process_activity.sql"), "{heads:?}");
+    assert!(done.err.contains("--write"), "{}", done.err);
+    folder.write("all.sql", done.out.as_bytes());
+    let checked = folder.run(&["check", "all.sql"]);
+    assert!(checked.code == Some(1) && checked.out.contains("R001"), "{}", checked.out);
+
+    let written = folder.run(&["sigma", "sql", "sigma", "--write", "made"]);
+    assert_eq!((written.code, written.out.as_str()), (Some(0), ""), "{}", written.err);
+    assert!(written.err.contains(&format!("{} files written to made", heads.len())), "{}", written.err);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("made").join(name)).expect("a file");
+    for head in &heads {
+        assert!(done.out.contains(&read(head.trim_start_matches("-- "))), "{head}");
+    }
+    let checked = folder.run(&["check", "made"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+    let mut found = records("made");
+    found.sort_unstable();
+    assert_eq!(found, expect);
+
+    // Nobody's work is lost.
+    folder.write("made/one.sql", b"mine");
+    std::fs::remove_file(folder.path().join("made/any.process_activity.sql")).expect("removes");
+    let again = folder.run(&["sigma", "sql", "sigma", "--write", "made"]);
+    assert_eq!(again.code, Some(2), "{}", again.err);
+    assert!(again.err.contains("there already") && again.err.contains("--overwrite"), "{}", again.err);
+    assert!(read("one.sql") == "mine" && !folder.path().join("made/any.process_activity.sql").exists());
+    let again = folder.run(&["sigma", "sql", "sigma", "--write", "made", "--overwrite"]);
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    assert!(read("one.sql").contains(id) && read("any.process_activity.sql").contains("process_activity"));
+}
+
+/// An event that is a row of another table than those of [`events`].
+fn script() -> String {
+    let event = serde_json::json!({
+        "@timestamp": "2026-11-20T02:03:04Z",
+        "Channel": "Microsoft-Windows-PowerShell/Operational",
+        "EventID": 4104,
+        "Computer": "pc-1",
+        "ScriptBlockText": "powershell -enc",
+    });
+    format!("{event}\n")
+}
+
+#[test]
 fn alerts_say_who_wrote_the_rule_and_under_which_licence() {
     let folder = folder();
     let args = [
