@@ -256,13 +256,27 @@ pub fn sigma_sql(
     limits: &RuleLimits,
     selection: &Selection,
 ) -> SigmaQueries {
-    let (files, _, mut found) = read(paths, limits);
+    let (files, _, found) = read(paths, limits);
+    let mut made = sigma_sql_files(&files, catalog, limits, selection);
+    made.diagnostics.extend(found);
+    diagnostic::sort(&mut made.diagnostics);
+    made
+}
+
+/// [`sigma_sql`] for texts that are already in memory.
+pub fn sigma_sql_files(
+    files: &[Arc<SourceFile>],
+    catalog: &Catalog,
+    limits: &RuleLimits,
+    selection: &Selection,
+) -> SigmaQueries {
     let loaded = on_large_stack(|| {
         let files: Vec<_> = files.iter().filter(|file| file::is_sigma(&file.path)).cloned().collect();
         let tables = Tables::new(catalog).map_err(unplanned)?;
         let input = sigma::load::Input { tables: &tables, limits, selection, texts: true };
         Ok(sigma::load::load(&files, &input, &mut HashMap::new()))
     });
+    let mut found = Vec::new();
     let outcome = loaded.unwrap_or_else(|diagnostic| {
         found.push(*diagnostic);
         sigma::load::Outcome::default()
