@@ -15,6 +15,7 @@ use super::cases;
 use super::check::no_rule;
 use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::values::ValuesArg;
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
@@ -45,6 +46,8 @@ pub struct TestArgs {
     /// A folder with tables/, instead of the built-in ones.
     #[arg(long)]
     schemas: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValuesArg,
     /// Write what came out as what is expected.
     #[arg(long)]
     bless: bool,
@@ -79,10 +82,13 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             Some(folder) => Catalog::load(folder)?,
             None => Catalog::stock()?,
         };
-        rule_tests(&paths, &Arc::new(catalog), &Selection::default(), &limits, terminal, &mut report)?;
+        let mut selection = Selection::default();
+        args.values.put_into(&mut selection)?;
+        rule_tests(&paths, &Arc::new(catalog), &selection, &limits, terminal, &mut report)?;
     }
     for folder in pipelines {
-        let pipeline = Pipeline::load(folder)?;
+        let mut pipeline = Pipeline::load(folder)?;
+        args.values.put_into(&mut pipeline.selection)?;
         if let Some(problem) = no_rule(&pipeline) {
             return Err(problem.into());
         }

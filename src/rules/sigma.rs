@@ -19,6 +19,7 @@ pub mod documents;
 pub(in crate::rules) mod expression;
 mod fault;
 pub mod filter;
+mod licence;
 pub mod load;
 pub mod lower;
 mod modifiers;

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::documents::{NOT_ARMED, SigmaDocument, Verdict, correlated, unread, why_not, without_table};
 use super::expression::{self, TEXT_COLUMN, expression};
 use super::filter::SigmaFilter;
+use super::licence::Licences;
 use super::lower::{Lowered, lower};
 use super::parse::{Document, SigmaRule, documents};
 use super::placeholders::Placeholders;
@@ -27,6 +28,7 @@ use crate::normalise::schema::SystemColumn;
 use crate::normalise::schema::log_source::Route;
 use crate::printable;
 use crate::rules::file::short;
+use crate::rules::meta::RuleMeta;
 use crate::rules::plan::{self, PlannedTable, Tables};
 use crate::rules::{Origin, Rule, RuleLimits, Selection, SqlLimits, bind, claim};
 
@@ -43,6 +45,9 @@ pub struct SigmaText {
     /// A rule file.
     pub sql: String,
 }
+
+/// The column with the name of the sensor that saw something: its rows are of many hosts.
+const SENSOR_COLUMN: &str = "sensor";
 
 /// What came of some files.
 #[derive(Debug, Default)]
@@ -82,6 +87,7 @@ pub(in crate::rules) fn load(
     }
     let placeholders = placeholders(input.selection, &mut outcome.found);
     let (mut rules, mut filters, mut correlations) = (Vec::new(), Vec::new(), Vec::new());
+    let mut licences = Licences::default();
     for file in files {
         let mut found = Vec::new();
         let read = catch_unwind(AssertUnwindSafe(|| documents(file, &mut found)));
@@ -93,7 +99,12 @@ pub(in crate::rules) fn load(
         outcome.found.extend(found);
         for document in read {
             match document {
-                Document::Rule(rule) => rules.push(rule),
+                Document::Rule(mut rule) => {
+                    if rule.meta.license.is_none() {
+                        rule.meta.license = licences.of(&file.path).map(str::to_owned);
+                    }
+                    rules.push(rule);
+                }
                 Document::Filter(filter) => filters.push(filter),
                 Document::Correlation(correlation) => correlations.push(correlation),
             }
@@ -240,7 +251,10 @@ fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verd
             Ok((planned, columns)) => {
                 outcome.rules.push(Rule {
                     outputs: planned.outputs.iter().map(|(name, _)| name.clone()).collect(),
-                    meta: rule.meta.clone(),
+                    meta: RuleMeta {
+                        entity: entity(route, planned.outputs.iter().map(|(name, _)| name)),
+                        ..rule.meta.clone()
+                    },
                     version: version.clone(),
                     file: Arc::clone(&rule.place.file),
                     table: Arc::clone(&route.table),
@@ -279,8 +293,9 @@ fn made(
         expression(&lowered.condition, table, &input.limits.sql).map_err(|fault| fault.to_string())?;
     let outputs = outputs(rule, lowered, source, &input.limits.sql);
     if input.texts {
+        let entity = entity(source.route, outputs.iter().map(|(name, _)| name));
         let printed = Printed {
-            meta: &rule.meta,
+            meta: &RuleMeta { entity, ..rule.meta.clone() },
             table: table.name(),
             outputs: &outputs,
             source: source.route.condition.as_deref(),
@@ -353,6 +368,18 @@ fn outputs(
         outputs.push(("event_time".to_owned(), expr));
     }
     outputs
+}
+
+/// What alerts are about: the first of the log source's columns, which is a host or a user; also who began it, where the
+/// events may be a sensor's, which are of many hosts.
+fn entity<'a>(route: &Route, outputs: impl Iterator<Item = &'a String> + Clone) -> Vec<String> {
+    let is_sensor = |name: &&str| *name == "SourceIp" && route.table.column(SENSOR_COLUMN).is_some();
+    let first = route.outputs.first().map(String::as_str);
+    let wanted =
+        first.into_iter().chain(Some("SourceIp").filter(is_sensor).filter(|name| first != Some(*name)));
+    wanted
+        .filter_map(|name| outputs.clone().find(|shown| shown.eq_ignore_ascii_case(name)).cloned())
+        .collect()
 }
 
 /// The hash of the rule's text, of those of all filters that apply to it, and of the values of its placeholders: it changes
