@@ -133,15 +133,20 @@ fn rule_tests(
         return Err(loaded.diagnostics.into());
     }
     terminal.warn(&loaded.diagnostics);
-    for rule in &loaded.rules {
+    // A Sigma rule is one for each of its tables; they stand together.
+    for rules in loaded.rules.chunk_by(|a, b| a.meta.id == b.meta.id) {
+        let [rule, others @ ..] = rules else { continue };
         // Those of others have none.
         report.without += usize::from(rule.origin == Origin::Sql && rule.meta.tests.is_empty());
         for test in &rule.meta.tests {
             let name = format!("{}: {}", rule.file.path.display(), test.name);
             let name = printable::line(&name, MESSAGE_COLUMNS_MAX);
             let result = match &test.given {
+                Given::Rows(_) if !others.is_empty() => {
+                    Err("the rule is on several tables: give a file of records instead of rows".to_owned())
+                }
                 Given::Rows(rows) => sample::run(rule, rows).map_err(|error| error.to_string()),
-                Given::File(file) => of_file(rule, test, file, catalog, limits),
+                Given::File(file) => of_file(rules, test, file, catalog, limits),
             };
             report.note(&name, result.and_then(|got| compare(&test.expect, &got)));
         }
@@ -169,7 +174,7 @@ fn indent(text: &str) -> String {
 }
 
 fn of_file(
-    rule: &Arc<Rule>,
+    rules: &[Arc<Rule>],
     test: &RuleTest,
     file: &str,
     catalog: &Arc<Catalog>,
@@ -180,8 +185,9 @@ fn of_file(
     let zone = crate::normalise::time::ZoneOffset::UTC;
     let pipeline = Pipeline::of_one_source(format, "test", zone, Vec::new(), Arc::clone(catalog))
         .map_err(|error| error.to_string())?;
-    let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
-    let mut engine = engine(pipeline, vec![Arc::clone(rule)], limits)?;
+    let folder = rules.first().and_then(|rule| rule.file.path.parent()).unwrap_or(Path::new(""));
+    let path = folder.join(file);
+    let mut engine = engine(pipeline, rules.to_vec(), limits)?;
     let mut got = Vec::new();
     read(&mut engine, 0, &path, limits, &mut |_, _| {})?;
     for finding in searched(&mut engine)? {
