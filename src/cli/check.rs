@@ -141,7 +141,7 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     seen.found.extend(args.values.put_into(&mut Selection::default()).err());
     if !rules.is_empty() {
         let mut selection = Selection::default();
-        // A folder that is missing is told below.
+        // A folder that is missing has been told.
         let _ = args.values.put_into(&mut selection);
         let loaded = rules::load_with(&rules, &catalog, &limits, &selection);
         seen.count(&loaded);
