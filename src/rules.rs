@@ -18,6 +18,7 @@ mod log_source;
 pub mod meta;
 mod metadata;
 mod plan;
+mod queries;
 pub mod reach;
 pub mod selection;
 mod set;
@@ -38,6 +39,7 @@ pub use functions::{FunctionDoc, documented};
 pub use log_source::check_log_sources;
 use meta::RuleMeta;
 use plan::{Planned, Tables};
+pub use queries::{SigmaQueries, sigma_sql, sigma_sql_files};
 pub use selection::Selection;
 pub use set::RuleSet;
 pub use sigma::documents::{Fate, SigmaDocument, SigmaKind};
@@ -238,47 +240,6 @@ pub fn load_with(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits, sele
     loaded.diagnostics.extend(found);
     diagnostic::sort(&mut loaded.diagnostics);
     loaded
-}
-
-/// Sigma rules as SQL rules.
-#[derive(Debug, Default)]
-pub struct SigmaQueries {
-    /// One for each rule and table, or more.
-    pub texts: Vec<SigmaText>,
-    /// Whether all rules are among them.
-    pub complete: bool,
-    /// All that is wrong with all files, by file and place.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-/// The SQL of the Sigma rules among these files, those that are left out included.
-pub fn sigma_sql(
-    paths: &[PathBuf],
-    catalog: &Catalog,
-    limits: &RuleLimits,
-    selection: &Selection,
-) -> SigmaQueries {
-    let Files { files, unreadable, mut found, .. } = read(paths, limits);
-    let loaded = on_large_stack(|| {
-        let files: Vec<_> = files.iter().filter(|file| file::is_sigma(&file.path)).cloned().collect();
-        let tables = Tables::new(catalog).map_err(unplanned)?;
-        let input = sigma::load::Input { tables: &tables, limits, selection, texts: true };
-        Ok(sigma::load::load(&files, &input, &mut HashMap::new()))
-    });
-    let outcome = loaded.unwrap_or_else(|diagnostic| {
-        found.push(*diagnostic);
-        sigma::load::Outcome::default()
-    });
-    let is_told = |document: &SigmaDocument| {
-        document.kind != SigmaKind::Rule || !matches!(document.fate, Fate::Faulty(_) | Fate::NoTable)
-    };
-    let complete = unreadable.is_empty()
-        && outcome.documents.iter().all(is_told)
-        && !outcome.unprinted
-        && !outcome.texts.is_empty();
-    found.extend(outcome.found);
-    diagnostic::sort(&mut found);
-    SigmaQueries { texts: outcome.texts, complete, diagnostics: found }
 }
 
 /// Rule files that were read.

@@ -15,6 +15,7 @@ use super::cases;
 use super::check::no_rule;
 use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal, plural};
+use super::values::ValuesArg;
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
@@ -46,6 +47,8 @@ pub struct TestArgs {
     /// A folder with tables/, instead of the built-in ones.
     #[arg(long)]
     schemas: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValuesArg,
     /// Write what came out as what is expected.
     #[arg(long)]
     bless: bool,
@@ -82,10 +85,13 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             Some(folder) => Catalog::load(folder)?,
             None => Catalog::stock()?,
         };
-        rule_tests(&paths, &Arc::new(catalog), &Selection::default(), &limits, terminal, &mut report)?;
+        let mut selection = Selection::default();
+        args.values.put_into(&mut selection)?;
+        rule_tests(&paths, &Arc::new(catalog), &selection, &limits, terminal, &mut report)?;
     }
     for folder in pipelines {
-        let pipeline = Pipeline::load(folder)?;
+        let mut pipeline = Pipeline::load(folder)?;
+        args.values.put_into(&mut pipeline.selection)?;
         if let Some(problem) = no_rule(&pipeline) {
             return Err(problem.into());
         }
@@ -139,15 +145,20 @@ fn rule_tests(
     terminal.warn(&loaded.diagnostics);
     let faulty = loaded.sigma.iter().filter(|document| matches!(document.fate, Fate::Faulty(_)));
     report.faulty += faulty.count();
-    for rule in &loaded.rules {
+    // A Sigma rule is one for each of its tables; they stand together.
+    for rules in loaded.rules.chunk_by(|a, b| a.meta.id == b.meta.id) {
+        let [rule, others @ ..] = rules else { continue };
         // Those of others have none.
         report.without += usize::from(rule.origin == Origin::Sql && rule.meta.tests.is_empty());
         for test in &rule.meta.tests {
             let name = format!("{}: {}", rule.file.path.display(), test.name);
             let name = printable::line(&name, MESSAGE_COLUMNS_MAX);
             let result = match &test.given {
+                Given::Rows(_) if !others.is_empty() => {
+                    Err("the rule is on several tables: give a file of records instead of rows".to_owned())
+                }
                 Given::Rows(rows) => sample::run(rule, rows).map_err(|error| error.to_string()),
-                Given::File(file) => of_file(rule, test, file, catalog, limits),
+                Given::File(file) => of_file(rules, test, file, catalog, limits),
             };
             report.note(&name, result.and_then(|got| compare(&test.expect, &got)));
         }
@@ -175,7 +186,7 @@ fn indent(text: &str) -> String {
 }
 
 fn of_file(
-    rule: &Arc<Rule>,
+    rules: &[Arc<Rule>],
     test: &RuleTest,
     file: &str,
     catalog: &Arc<Catalog>,
@@ -186,8 +197,9 @@ fn of_file(
     let zone = crate::normalise::time::ZoneOffset::UTC;
     let pipeline = Pipeline::of_one_source(format, "test", zone, Vec::new(), Arc::clone(catalog))
         .map_err(|error| error.to_string())?;
-    let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
-    let mut engine = engine(pipeline, vec![Arc::clone(rule)], limits)?;
+    let folder = rules.first().and_then(|rule| rule.file.path.parent()).unwrap_or(Path::new(""));
+    let path = folder.join(file);
+    let mut engine = engine(pipeline, rules.to_vec(), limits)?;
     let mut got = Vec::new();
     read(&mut engine, 0, &path, limits, &mut |_, _| {})?;
     for finding in searched(&mut engine)? {

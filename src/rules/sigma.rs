@@ -22,6 +22,7 @@ pub(in crate::rules) mod expression;
 mod fault;
 pub mod filter;
 mod landmarks;
+mod licence;
 pub mod load;
 pub mod lower;
 mod modifiers;

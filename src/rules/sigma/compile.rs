@@ -21,9 +21,13 @@ use crate::normalise::projection::column_path;
 use crate::normalise::schema::SystemColumn;
 use crate::normalise::schema::log_source::Route;
 use crate::printable;
+use crate::rules::meta::RuleMeta;
 use crate::rules::plan::{self, PlannedTable};
 use crate::rules::reach::{Outlook, outlook};
 use crate::rules::{SqlLimits, bind};
+
+/// The column with the name of the sensor that saw something: its rows are of many hosts.
+const SENSOR_COLUMN: &str = "sensor";
 
 /// A log source's rows of a table.
 pub(super) struct Source<'a> {
@@ -51,6 +55,8 @@ pub(super) fn source<'a>(route: &'a Route, input: &Input<'a>) -> Result<Source<'
 
 /// What runs on one table.
 pub(super) struct Made {
+    /// What the rule says of itself, with what its alerts are about there.
+    pub(super) meta: RuleMeta,
     pub(super) planned: plan::Planned,
     /// The columns that it reads.
     pub(super) columns: Vec<String>,
@@ -129,9 +135,14 @@ pub(super) fn made(
     }
     let reach = source.fed.reach(&asked);
     let outputs = outputs(rule, lowered, source, &input.limits.sql);
+    let entity = entity(source.route, outputs.iter().map(|(name, _)| name));
+    let meta = RuleMeta { entity, ..rule.meta.clone() };
     if input.texts {
         let routes = input.tables.log_sources().routes(&rule.logsource);
-        match rule_files(&Routed { rule, routes, nth, outputs: &outputs, condition: &asked }, input) {
+        match rule_files(
+            &Routed { rule, meta: &meta, routes, nth, outputs: &outputs, condition: &asked },
+            input,
+        ) {
             Ok(texts) => outcome.texts.extend(texts),
             Err(refused) => {
                 outcome.unprinted = true;
@@ -156,7 +167,19 @@ pub(super) fn made(
     let schema: &Arc<Schema> = layout.inner();
     bind::bind("trial", &planned, schema)
         .map_err(|error| Refused::by_planner(format!("it cannot run: {}", plan::plain_message(&error))))?;
-    Ok(Made { planned, columns: names.into_iter().collect(), reach })
+    Ok(Made { meta, planned, columns: names.into_iter().collect(), reach })
+}
+
+/// What alerts are about: the first of the log source's columns, which is a host or a user; also who began it, where the
+/// events may be a sensor's, which are of many hosts.
+fn entity<'a>(route: &Route, outputs: impl Iterator<Item = &'a String> + Clone) -> Vec<String> {
+    let is_sensor = |name: &&str| *name == "SourceIp" && route.table.column(SENSOR_COLUMN).is_some();
+    let first = route.outputs.first().map(String::as_str);
+    let wanted =
+        first.into_iter().chain(Some("SourceIp").filter(is_sensor).filter(|name| first != Some(*name)));
+    wanted
+        .filter_map(|name| outputs.clone().find(|shown| shown.eq_ignore_ascii_case(name)).cloned())
+        .collect()
 }
 
 /// What alerts show: what the rule asks for, what it looks at, and what the log source is shown with.

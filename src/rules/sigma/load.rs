@@ -18,6 +18,7 @@ use super::documents::{
 };
 use super::filter::{self, Others, SigmaFilter};
 use super::landmarks::Unfit;
+use super::licence::Licences;
 use super::lower::{Lowered, lower};
 use super::parse::{Document, SigmaRule, documents};
 use super::placeholders::Placeholders;
@@ -66,6 +67,7 @@ pub(in crate::rules) fn load(
     }
     let placeholders = placeholders(input.selection, &mut outcome.found);
     let (mut rules, mut filters, mut correlations) = (Vec::new(), Vec::new(), Vec::new());
+    let mut licences = Licences::default();
     for file in files {
         let mut found = Vec::new();
         let read = catch_unwind(AssertUnwindSafe(|| documents(file, &mut found)));
@@ -77,7 +79,12 @@ pub(in crate::rules) fn load(
         outcome.found.extend(found);
         for document in read {
             match document {
-                Document::Rule(rule) => rules.push(rule),
+                Document::Rule(mut rule) => {
+                    if rule.meta.license.is_none() {
+                        rule.meta.license = licences.of(&file.path).map(str::to_owned);
+                    }
+                    rules.push(rule);
+                }
                 Document::Filter(filter) => filters.push(filter),
                 Document::Correlation(correlation) => correlations.push(correlation),
             }
@@ -233,7 +240,7 @@ fn compiled(
         let off = off.clone().or_else(|| unreached(&made.reach));
         outcome.rules.push(Rule {
             outputs: made.planned.outputs.iter().map(|(name, _)| name.clone()).collect(),
-            meta: rule.meta.clone(),
+            meta: made.meta,
             version: version.clone(),
             file: Arc::clone(&rule.place.file),
             table: Arc::clone(&route.table),

@@ -256,7 +256,7 @@ impl<'a> Lowering<'a> {
                     let values = self.values.0.get(name).filter(|values| !values.is_empty());
                     values.ok_or_else(|| {
                         let help =
-                            format!("put its values into {name}.txt in the pipeline's folder of values");
+                            format!("put its values into {name}.txt, in the folder of `values` or --values");
                         Fault::new(
                             codes::G011,
                             format!("there is no value for the placeholder `%{name}%`"),

@@ -44,7 +44,7 @@ pub enum Document {
 /// A rule for single events.
 #[derive(Debug)]
 pub struct SigmaRule {
-    /// What it says of itself; `scope`, `entity` and `tests` are not Sigma's.
+    /// What it says of itself; `scope` and `entity` are not Sigma's, `tests` are ours.
     pub meta: RuleMeta,
     /// What correlations and filters may call it.
     pub name: Option<String>,

@@ -15,6 +15,7 @@ use super::parse::SigmaRule;
 use super::text::{self, Printed};
 use crate::diagnostic::{Diagnostic, SourceFile, codes};
 use crate::normalise::schema::log_source::Route;
+use crate::rules::meta::RuleMeta;
 use crate::rules::{Selection, compile, file};
 
 /// Files that a rule on one table is divided into at most.
@@ -41,6 +42,8 @@ pub struct SigmaText {
 /// A Sigma rule on one of its routes.
 pub(super) struct Routed<'a> {
     pub(super) rule: &'a SigmaRule,
+    /// What it says of itself there.
+    pub(super) meta: &'a RuleMeta,
     /// All routes of its log source, and which of them it is.
     pub(super) routes: &'a [Route],
     pub(super) nth: usize,
@@ -85,7 +88,7 @@ fn one(
 ) -> Result<SigmaText, Diagnostic> {
     let (rule, table) =
         (&of.rule.meta.id, of.routes.get(of.nth).map_or("", |route| route.table.name.as_str()));
-    let mut meta = of.rule.meta.clone();
+    let mut meta = of.meta.clone();
     let mut note = None;
     if of.routes.len() > 1 || part.is_some() {
         // Several routes may be of one table.

@@ -189,9 +189,12 @@ fn front_matter(meta: &RuleMeta) -> String {
     entry("date", meta.date.as_deref());
     entry("modified", meta.modified.as_deref());
     entry("license", meta.license.as_deref());
-    for (key, items) in
-        [("tags", &meta.tags), ("references", &meta.references), ("falsepositives", &meta.falsepositives)]
-    {
+    for (key, items) in [
+        ("entity", &meta.entity),
+        ("tags", &meta.tags),
+        ("references", &meta.references),
+        ("falsepositives", &meta.falsepositives),
+    ] {
         if !items.is_empty() {
             yaml.push_str(&format!("{key}:\n"));
         }

@@ -306,3 +306,23 @@ fn no_file_of_sigma_refuses_a_folder() {
     std::os::unix::fs::symlink("nowhere", folder.path().join("d.sql")).expect("a link");
     assert!(load().has_errors(), "of ours one must not vanish");
 }
+
+#[test]
+fn alerts_are_about_a_host_and_where_sensors_see_many_also_about_an_address() {
+    let catalog = Catalog::stock().expect("the stock tables");
+    let of = |logsource: &str| {
+        let text =
+            format!("title: T\nid: t\nlogsource: {logsource}\ndetection: {{s: {{a: 1}}, condition: s}}\n");
+        let loaded = load_files(&[SourceFile::new("r.yml", text)], &catalog, &RuleLimits::default());
+        loaded.rules.iter().map(|rule| rule.meta.entity.join(" ")).collect::<Vec<_>>()
+    };
+    for (logsource, expect) in [
+        ("{product: windows, category: process_creation}", "Computer"),
+        ("{product: windows, service: security}", "Computer"),
+        ("{product: windows, category: network_connection}", "Computer SourceIp"),
+        ("{product: zeek, service: http}", "sensor SourceIp"),
+        ("{product: aws, service: cloudtrail}", "user"),
+    ] {
+        assert_eq!(of(logsource), [expect], "{logsource}");
+    }
+}
