@@ -11,7 +11,8 @@ use crate::rules::sigma::expression::tests::{TABLES as TYPES, batch, condition, 
 use crate::rules::sigma::load::load;
 use crate::rules::{Loaded, RuleLimits, SqlLimits, load_files};
 
-const TABLES: &str = "[columns]\nName = { type = 'string', description = 'n', category = 'machine' }\n";
+const TABLES: &str = "[columns]\nName = { type = 'string', description = 'n', category = 'machine' }\n\
+    [[view]]\nformat = 'windows-json'\nwhere = \"Channel = 'c'\"\n";
 
 const SOURCES: &str = "
 [[logsource]]
