@@ -17,6 +17,7 @@ mod sigma;
 mod signals;
 mod test;
 mod topics;
+mod values;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -38,7 +38,7 @@ impl SourceFile {
 
     /// Reads a file; a file that cannot be read (or is no UTF-8, or exceeds `bytes_max`) is a diagnostic.
     pub fn read(path: &Path, bytes_max: u64) -> Result<Arc<Self>, Diagnostic> {
-        let failed = |what: String| Diagnostic::new(codes::D001, what);
+        let failed = |what: String| Diagnostic::new(codes::D001, what).about(path);
         let cannot = |error: std::io::Error| failed(format!("cannot read {}: {error}", path.display()));
         let file = std::fs::File::open(path).map_err(cannot)?;
         let too_large = |length: String| {
@@ -120,6 +120,8 @@ pub struct Diagnostic {
     pub message: String,
     /// Where, when it has a place.
     pub location: Option<Location>,
+    /// The file or folder that it is about, when it has no place because that cannot be read; the message names it.
+    pub path: Option<Box<PathBuf>>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -127,13 +129,27 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place yet.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, severity: Severity::Error, message: message.into(), location: None, help: None }
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            location: None,
+            path: None,
+            help: None,
+        }
     }
 
     /// Points into a file.
     #[must_use]
     pub fn at(mut self, location: Location) -> Self {
         self.location = Some(location);
+        self
+    }
+
+    /// Is about a file or folder without a place in it.
+    #[must_use]
+    pub fn about(mut self, path: &Path) -> Self {
+        self.path = Some(Box::new(path.to_owned()));
         self
     }
 
@@ -204,6 +220,8 @@ impl Diagnostic {
             object["column"] = column.into();
             object["end_line"] = end_line.into();
             object["end_column"] = end_column.into();
+        } else if let Some(path) = &self.path {
+            object["file"] = path.display().to_string().into();
         }
         object
     }
@@ -235,17 +253,23 @@ pub fn sort(diagnostics: &mut [Diagnostic]) {
 /// The candidates nearest to `name`, best first, at most three; for "did you mean".
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = name.to_lowercase();
+    let length = wanted.chars().count();
     let mut scored: Vec<(usize, &str)> = candidates
         .into_iter()
-        .map(|candidate| {
+        .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
+            let others = lower.chars().count();
+            let (short, long) = (length.min(others), length.max(others));
             let mut distance = strsim::damerau_levenshtein(&wanted, &lower);
-            if wanted.len() >= 3 && (lower.contains(&wanted) || wanted.contains(&lower)) {
+            // A name that is a good part of another; one or two letters are a part of anything.
+            if short >= 3 && short * 3 >= long && (lower.contains(&wanted) || wanted.contains(&lower)) {
                 distance = distance.min(2);
+            } else if distance > (long / 3).max(1) || (distance >= short && distance > 0) {
+                // What changes most of a name is another name.
+                return None;
             }
-            (distance, candidate)
+            Some((distance, candidate))
         })
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(wanted.len()) / 3)
         .collect();
     scored.sort();
     scored.into_iter().take(3).map(|(_, candidate)| candidate).collect()
@@ -341,6 +365,21 @@ mod tests {
         assert_eq!(nearest("comandline", names), ["CommandLine"]);
         assert_eq!(nearest("image", names), ["Image", "ParentImage"]);
         assert!(nearest("zzzzzz", names).is_empty());
+        let modifiers =
+            ["all", "cidr", "contains", "endswith", "gt", "gte", "i", "lt", "m", "re", "s", "startswith"];
+        for (name, expect) in [
+            ("startwith", &["startswith"][..]),
+            ("ends_with", &["endswith"]),
+            ("contain", &["contains"]),
+            ("equals", &[]),
+            ("abc", &[]),
+            ("x", &[]),
+            ("ge", &["gt", "gte", "re"]),
+            ("regex", &[]),
+            ("cird", &["cidr"]),
+        ] {
+            assert_eq!(nearest(name, modifiers), expect, "{name}");
+        }
         assert!(suggest("zzzzzz", names).contains("OriginalFileName"));
     }
 

@@ -18,6 +18,7 @@ mod log_source;
 pub mod meta;
 mod metadata;
 mod plan;
+mod queries;
 pub mod reach;
 pub mod selection;
 mod set;
@@ -40,10 +41,11 @@ pub use functions::{FunctionDoc, documented};
 pub use log_source::check_log_sources;
 use meta::RuleMeta;
 use plan::{Planned, Tables};
+pub use queries::{SigmaQueries, sigma_sql, sigma_sql_files};
 pub use selection::Selection;
 pub use set::RuleSet;
-pub use sigma::documents::{SigmaDocument, SigmaKind, Verdict};
-pub use sigma::load::SigmaText;
+pub use sigma::documents::{Fate, SigmaDocument, SigmaKind};
+pub use sigma::rule_files::SigmaText;
 
 use crate::config::Limits;
 use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};
@@ -187,7 +189,7 @@ pub struct Rule {
     pub columns: Vec<String>,
     /// The output columns, in the order of SELECT.
     pub outputs: Vec<String>,
-    /// False for rules that are left out on purpose: they are checked, and not run.
+    /// False for rules that are left out, on purpose or as they can find nothing: they are checked, and not run.
     pub enabled: bool,
     /// Why it is left out.
     pub off: Option<String>,
@@ -232,66 +234,41 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits) -> Loaded
 
 /// The same with a choice of what runs.
 pub fn load_with(paths: &[PathBuf], catalog: &Catalog, limits: &RuleLimits, selection: &Selection) -> Loaded {
-    let (files, count, found) = read(paths, limits);
+    let Files { files, count, unreadable, found } = read(paths, limits);
     let mut loaded = load_files_with(&files, catalog, limits, selection);
     loaded.files = count;
+    loaded.sigma_files += unreadable.len();
+    loaded.sigma.extend(unreadable);
     loaded.diagnostics.extend(found);
     diagnostic::sort(&mut loaded.diagnostics);
     loaded
 }
 
-/// Sigma rules as SQL rules.
-#[derive(Debug, Default)]
-pub struct SigmaQueries {
-    /// One for each rule and table.
-    pub texts: Vec<SigmaText>,
-    /// Whether all rules are among them.
-    pub complete: bool,
-    /// All that is wrong with all files, by file and place.
-    pub diagnostics: Vec<Diagnostic>,
+/// Rule files that were read.
+struct Files {
+    files: Vec<Arc<SourceFile>>,
+    /// How many there are, readable or not.
+    count: usize,
+    /// Sigma's that are not: they take no rule with them.
+    unreadable: Vec<SigmaDocument>,
+    found: Vec<Diagnostic>,
 }
 
-/// The SQL of the Sigma rules among these files, those that are left out included.
-pub fn sigma_sql(
-    paths: &[PathBuf],
-    catalog: &Catalog,
-    limits: &RuleLimits,
-    selection: &Selection,
-) -> SigmaQueries {
-    let (files, _, mut found) = read(paths, limits);
-    let loaded = on_large_stack(|| {
-        let files: Vec<_> = files.iter().filter(|file| file::is_sigma(&file.path)).cloned().collect();
-        let tables = Tables::new(catalog).map_err(unplanned)?;
-        let input = sigma::load::Input { tables: &tables, limits, selection, texts: true };
-        Ok(sigma::load::load(&files, &input, &mut HashMap::new()))
-    });
-    let outcome = loaded.unwrap_or_else(|diagnostic| {
-        found.push(*diagnostic);
-        sigma::load::Outcome::default()
-    });
-    let is_told = |document: &SigmaDocument| {
-        document.kind != SigmaKind::Rule
-            || matches!(document.verdict, Verdict::Armed { .. } | Verdict::Off(_))
-    };
-    let complete = outcome.documents.iter().all(is_told) && !outcome.texts.is_empty();
-    found.extend(outcome.found);
-    diagnostic::sort(&mut found);
-    SigmaQueries { texts: outcome.texts, complete, diagnostics: found }
-}
-
-/// The rule files, how many there are, and what cannot be read. An unreadable file of Sigma's takes no rule with it.
-fn read(paths: &[PathBuf], limits: &RuleLimits) -> (Vec<Arc<SourceFile>>, usize, Vec<Diagnostic>) {
-    let mut found = Vec::new();
-    let mut files = Vec::new();
-    let paths = file::find(paths, limits, &mut found);
+fn read(paths: &[PathBuf], limits: &RuleLimits) -> Files {
+    let mut read = Files { files: Vec::new(), count: 0, unreadable: Vec::new(), found: Vec::new() };
+    let paths = file::find(paths, limits, &mut read.found);
+    read.count = paths.len();
     for path in &paths {
         match SourceFile::read(path, limits.file_bytes_max) {
-            Ok(file) => files.push(file),
-            Err(diagnostic) if file::is_sigma(path) => found.push(diagnostic.warning()),
-            Err(diagnostic) => found.push(diagnostic),
+            Ok(file) => read.files.push(file),
+            Err(diagnostic) if file::is_sigma(path) => {
+                read.unreadable.push(SigmaDocument::unreadable(path, &diagnostic));
+                read.found.push(diagnostic.warning());
+            }
+            Err(diagnostic) => read.found.push(diagnostic),
         }
     }
-    (files, paths.len(), found)
+    read
 }
 
 /// The files that [`load`] reads, and what keeps it from finding more.
@@ -386,6 +363,7 @@ fn load_here(
     let outcome = sigma::load::load(&sigma, &input, &mut ids);
     loaded.rules.extend(outcome.rules.into_iter().map(Arc::new));
     loaded.diagnostics.extend(selection.strangers(ids.keys().map(String::as_str)));
+    loaded.diagnostics.extend(selection.leaves_none(loaded.rules.iter().map(|rule| &rule.meta)));
     loaded.sigma_files = sigma.len();
     loaded.sigma = outcome.documents;
     loaded.diagnostics.extend(outcome.found);

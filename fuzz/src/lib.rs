@@ -16,5 +16,7 @@ pub mod naive;
 pub mod rules;
 #[path = "../../tests/suite/fuzz/said.rs"]
 pub mod said;
+#[path = "../../tests/suite/fuzz/sigma.rs"]
+pub mod sigma;
 #[path = "../../tests/suite/fuzz/text.rs"]
 pub mod text;

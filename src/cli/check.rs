@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::cases;
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal, count, plural};
+use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions, kafka};
 use crate::diagnostic::{self, Diagnostic, codes};
 use crate::normalise::schema::Catalog;
@@ -13,7 +14,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::load::unfed;
 use crate::printable;
 use crate::record::wall_clock;
-use crate::rules::{self, Loaded, Origin, RuleLimits, Verdict};
+use crate::rules::{self, Fate, Loaded, Origin, RuleLimits, Selection};
 
 /// Find all problems in rules, pipelines, schemas and configuration.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,8 @@ pub struct CheckArgs {
     /// A folder with tables/ to check rules against, instead of the built-in tables.
     #[arg(long)]
     schemas: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValuesArg,
     /// A configuration file; the rest is checked with its bounds.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -64,6 +67,8 @@ struct SigmaSeen {
     documents: usize,
     armed: usize,
     off: usize,
+    without_field: usize,
+    without_source: usize,
     without_table: usize,
     waiting: usize,
     faulty: usize,
@@ -74,12 +79,14 @@ impl Seen {
         self.files += loaded.files.saturating_sub(loaded.sigma_files);
         self.rules += loaded.rules.iter().filter(|rule| rule.origin == Origin::Sql).count();
         for document in &loaded.sigma {
-            let counted = match document.verdict {
-                Verdict::Armed { .. } | Verdict::Applied { .. } => &mut self.sigma.armed,
-                Verdict::Off(_) => &mut self.sigma.off,
-                Verdict::NoTable => &mut self.sigma.without_table,
-                Verdict::Waiting => &mut self.sigma.waiting,
-                Verdict::Faulty(_) => &mut self.sigma.faulty,
+            let counted = match document.fate {
+                Fate::Armed | Fate::Applied { .. } => &mut self.sigma.armed,
+                Fate::Off(_) => &mut self.sigma.off,
+                Fate::NoField => &mut self.sigma.without_field,
+                Fate::NoSource(_) => &mut self.sigma.without_source,
+                Fate::NoTable => &mut self.sigma.without_table,
+                Fate::Waiting => &mut self.sigma.waiting,
+                Fate::Faulty(_) => &mut self.sigma.faulty,
             };
             *counted += 1;
             self.sigma.documents += 1;
@@ -135,13 +142,17 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     };
     seen.tables = catalog.tables().len();
     seen.found.extend(rules::check_log_sources(&catalog, &limits));
+    seen.found.extend(args.values.put_into(&mut Selection::default()).err());
     if !rules.is_empty() {
-        let loaded = rules::load(&rules, &catalog, &limits);
+        let mut selection = Selection::default();
+        // A folder that is missing has been told.
+        let _ = args.values.put_into(&mut selection);
+        let loaded = rules::load_with(&rules, &catalog, &limits, &selection);
         seen.count(&loaded);
         seen.found.extend(loaded.diagnostics);
     }
     for path in &pipelines {
-        pipeline(path, &limits, &mut seen);
+        pipeline(path, &args.values, &limits, &mut seen);
     }
     diagnostic::sort(&mut seen.found);
     seen.found.dedup_by(|a, b| a.to_string() == b.to_string());
@@ -150,11 +161,12 @@ pub fn main(args: &CheckArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     super::read_or_not(print(args, terminal, &seen), found)
 }
 
-fn pipeline(path: &Path, limits: &RuleLimits, seen: &mut Seen) {
+fn pipeline(path: &Path, values: &ValuesArg, limits: &RuleLimits, seen: &mut Seen) {
     seen.pipelines += 1;
     let before = seen.found.len();
     // What is wrong with the pipeline must not hide what is wrong with its rules.
-    let Some(pipeline) = Pipeline::look_at(path, &mut seen.found) else { return };
+    let Some(mut pipeline) = Pipeline::look_at(path, &mut seen.found) else { return };
+    let _ = values.put_into(&mut pipeline.selection);
     let faulty = seen.found[before..].iter().any(Diagnostic::is_error);
     let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, limits, &pipeline.selection);
     seen.found.extend(rules::check_log_sources(&pipeline.catalog, limits));
@@ -196,6 +208,8 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
                 "documents": seen.sigma.documents,
                 "armed": seen.sigma.armed,
                 "off": seen.sigma.off,
+                "without_field": seen.sigma.without_field,
+                "without_source": seen.sigma.without_source,
                 "without_table": seen.sigma.without_table,
                 "waiting": seen.sigma.waiting,
                 "faulty": seen.sigma.faulty,
@@ -220,6 +234,8 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
         sigma => {
             let not = [
                 (sigma.off, "left out"),
+                (sigma.without_field, "without its fields"),
+                (sigma.without_source, "without a source"),
                 (sigma.without_table, "without a table"),
                 (sigma.waiting, "waiting for correlations"),
                 (sigma.faulty, "that cannot be armed"),

@@ -6,11 +6,14 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::exit::{CliError, Outcome};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::printable;
 
 /// Columns of one message on standard error; what else it says is cut.
 pub const MESSAGE_COLUMNS_MAX: usize = 400;
+
+/// Warnings that a command shows whose business is another one.
+const WARNINGS_SHOWN_MAX: usize = 20;
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -92,18 +95,30 @@ impl Terminal {
             let _ = writeln!(err, "{}\n", diagnostic.render(self.colour_err));
         }
     }
+
+    /// The same, the graver ones first and not all of many.
+    pub fn warn_some(&self, found: &[Diagnostic]) {
+        let mut graver: Vec<&Diagnostic> = found.iter().collect();
+        graver.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+        let (shown, more) = graver.split_at(graver.len().min(WARNINGS_SHOWN_MAX));
+        let mut err = io::stderr().lock();
+        for diagnostic in shown {
+            let _ = writeln!(err, "{}\n", diagnostic.render(self.colour_err));
+        }
+        if !more.is_empty() {
+            let _ = writeln!(err, "… and {} more; `noroshi check` names them\n", more.len());
+        }
+    }
 }
 
-/// "3 errors, 1 warning".
+/// "3 errors, 1 warning, 2 notes".
 pub fn count(found: &[Diagnostic]) -> String {
-    let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
-    let others = found.len() - errors;
-    match (errors, others) {
-        (0, 0) => "no problems".into(),
-        (errors, 0) => plural(errors, "error"),
-        (0, others) => plural(others, "warning"),
-        (errors, others) => format!("{}, {}", plural(errors, "error"), plural(others, "warning")),
-    }
+    let of = |severity| found.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")];
+    let counts = counts.map(|(severity, what)| (of(severity), what));
+    let told = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| plural(count, what));
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "no problems".into() } else { told.join(", ") }
 }
 
 /// "1 rule", "3 rules".

@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::normalise::schema::Catalog;
@@ -71,6 +72,8 @@ pub struct ScanArgs {
     /// A folder with tables/, instead of the built-in ones.
     #[arg(long, conflicts_with = "pipeline")]
     schemas: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValuesArg,
     /// Zone of times that name none: UTC or an offset such as +09:00.
     #[arg(long, conflicts_with = "pipeline")]
     time_zone: Option<String>,
@@ -113,7 +116,8 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             "which rules? Name them with --rules, or a pipeline with --pipeline; --output rows needs neither",
         ));
     }
-    let pipeline = pipeline(args)?;
+    let mut pipeline = pipeline(args)?;
+    args.values.put_into(&mut pipeline.selection)?;
     let source = source(args, &pipeline)?;
     let began = Instant::now();
     if output == Output::Rows {
@@ -130,7 +134,9 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         &RuleLimits::from(&config.limits),
         &pipeline.selection,
     );
+    let told = loaded.diagnostics.clone();
     let compiled = super::run::compiled(pipeline, loaded)?;
+    terminal.warn_some(&told);
     let bar = progress(args, terminal);
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
+use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::normalise::schema::Catalog;
 use crate::pipeline::definition::Pipeline;
@@ -52,6 +53,8 @@ struct Scope {
     /// A folder with tables/ and sigma/, instead of the built-in ones.
     #[arg(long, conflicts_with = "pipeline")]
     schemas: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValuesArg,
 }
 
 /// The same, read.
@@ -72,7 +75,8 @@ impl Scope {
             (None, Some(folder)) => Arc::new(Catalog::load(folder)?),
             (None, None) => Arc::new(Catalog::stock()?),
         };
-        let selection = pipeline.as_ref().map(|pipeline| pipeline.selection.clone()).unwrap_or_default();
+        let mut selection = pipeline.as_ref().map(|pipeline| pipeline.selection.clone()).unwrap_or_default();
+        self.values.put_into(&mut selection)?;
         Ok(World { limits, catalog, selection, pipeline })
     }
 }

@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use super::cases;
 use super::check::no_rule;
 use super::exit::{CliError, Outcome};
-use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::output::{MESSAGE_COLUMNS_MAX, Terminal, plural};
+use super::values::ValuesArg;
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
 use crate::normalise::schema::Catalog;
@@ -22,7 +23,7 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed};
 use crate::printable;
 use crate::rules::meta::{Expect, Given, RuleTest};
-use crate::rules::{self, Origin, Rule, RuleLimits, RuleSet, Selection};
+use crate::rules::{self, Fate, Origin, Rule, RuleLimits, RuleSet, Selection};
 use crate::source::files::{FileRecords, Framing};
 use crate::source::{NoEnvelope, RecordRef};
 
@@ -31,7 +32,8 @@ use crate::source::{NoEnvelope, RecordRef};
 #[command(after_help = "\
 A rule's own tests stand in its metadata (`tests:`): rows of its table, or a file of records, and the alerts that
 must come. A case folder holds <source id>.ndjson files and expect.json; --bless writes expect.json.
-The exit code is 1 when a test fails, and 2 when the rules cannot be tested: faulty ones, or none at all.
+The exit code is 1 when a test fails, and 2 when rules cannot be tested: faulty ones, Sigma's among them, or none at
+all. A faulty Sigma rule keeps no other from being tested.
 
 Examples:
   noroshi test rules/
@@ -45,6 +47,8 @@ pub struct TestArgs {
     /// A folder with tables/, instead of the built-in ones.
     #[arg(long)]
     schemas: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValuesArg,
     /// Write what came out as what is expected.
     #[arg(long)]
     bless: bool,
@@ -59,6 +63,8 @@ struct Report {
     failed: Vec<String>,
     without: usize,
     lines: Vec<String>,
+    /// Documents of Sigma that cannot be used.
+    faulty: usize,
 }
 
 /// Runs tests and prints; `Problems` when one fails.
@@ -79,10 +85,13 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             Some(folder) => Catalog::load(folder)?,
             None => Catalog::stock()?,
         };
-        rule_tests(&paths, &Arc::new(catalog), &Selection::default(), &limits, terminal, &mut report)?;
+        let mut selection = Selection::default();
+        args.values.put_into(&mut selection)?;
+        rule_tests(&paths, &Arc::new(catalog), &selection, &limits, terminal, &mut report)?;
     }
     for folder in pipelines {
-        let pipeline = Pipeline::load(folder)?;
+        let mut pipeline = Pipeline::load(folder)?;
+        args.values.put_into(&mut pipeline.selection)?;
         if let Some(problem) = no_rule(&pipeline) {
             return Err(problem.into());
         }
@@ -91,7 +100,11 @@ pub fn main(args: &TestArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
             rule_tests(&pipeline.rules, &pipeline.catalog, selection, &limits, terminal, &mut report)?;
         run_cases(&pipeline, &rules, &limits, args.bless, &mut report);
     }
-    let found = if report.failed.is_empty() { Outcome::Done } else { Outcome::Problems };
+    let found = match (report.failed.is_empty(), report.faulty) {
+        (false, _) => Outcome::Problems,
+        (true, 0) => Outcome::Done,
+        (true, _) => Outcome::Usage,
+    };
     super::read_or_not(print(args, &report), found)
 }
 
@@ -111,6 +124,9 @@ fn print(args: &TestArgs, report: &Report) -> Result<(), CliError> {
         count => format!(" ({count} rules have no test)"),
     };
     writeln!(out, "{} passed, {} failed{without}", report.passed, report.failed.len())?;
+    if report.faulty > 0 {
+        writeln!(out, "{} cannot be used", plural(report.faulty, "Sigma document"))?;
+    }
     Ok(())
 }
 
@@ -127,15 +143,22 @@ fn rule_tests(
         return Err(loaded.diagnostics.into());
     }
     terminal.warn(&loaded.diagnostics);
-    for rule in &loaded.rules {
+    let faulty = loaded.sigma.iter().filter(|document| matches!(document.fate, Fate::Faulty(_)));
+    report.faulty += faulty.count();
+    // A Sigma rule is one for each of its tables; they stand together.
+    for rules in loaded.rules.chunk_by(|a, b| a.meta.id == b.meta.id) {
+        let [rule, others @ ..] = rules else { continue };
         // Those of others have none.
         report.without += usize::from(rule.origin == Origin::Sql && rule.meta.tests.is_empty());
         for test in &rule.meta.tests {
             let name = format!("{}: {}", rule.file.path.display(), test.name);
             let name = printable::line(&name, MESSAGE_COLUMNS_MAX);
             let result = match &test.given {
+                Given::Rows(_) if !others.is_empty() => {
+                    Err("the rule is on several tables: give a file of records instead of rows".to_owned())
+                }
                 Given::Rows(rows) => sample::run(rule, rows).map_err(|error| error.to_string()),
-                Given::File(file) => of_file(rule, test, file, catalog, limits),
+                Given::File(file) => of_file(rules, test, file, catalog, limits),
             };
             report.note(&name, result.and_then(|got| compare(&test.expect, &got)));
         }
@@ -163,7 +186,7 @@ fn indent(text: &str) -> String {
 }
 
 fn of_file(
-    rule: &Arc<Rule>,
+    rules: &[Arc<Rule>],
     test: &RuleTest,
     file: &str,
     catalog: &Arc<Catalog>,
@@ -174,8 +197,9 @@ fn of_file(
     let zone = crate::normalise::time::ZoneOffset::UTC;
     let pipeline = Pipeline::of_one_source(format, "test", zone, Vec::new(), Arc::clone(catalog))
         .map_err(|error| error.to_string())?;
-    let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
-    let mut engine = engine(pipeline, vec![Arc::clone(rule)], limits)?;
+    let folder = rules.first().and_then(|rule| rule.file.path.parent()).unwrap_or(Path::new(""));
+    let path = folder.join(file);
+    let mut engine = engine(pipeline, rules.to_vec(), limits)?;
     let mut got = Vec::new();
     read(&mut engine, 0, &path, limits, &mut |_, _| {})?;
     for finding in searched(&mut engine)? {

@@ -25,8 +25,9 @@ impl Format for SuricataEve {
     }
 
     fn may_hold(&self, path: &str) -> bool {
-        // Suricata writes its keys without capitals.
-        !path.bytes().any(|byte| byte.is_ascii_uppercase())
+        // Suricata writes its keys without capitals. Below them others name some: the metadata of alerts, the parameters of
+        // a database's clients.
+        !path.split('.').next().unwrap_or(path).bytes().any(|byte| byte.is_ascii_uppercase())
     }
 
     fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {

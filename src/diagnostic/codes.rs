@@ -61,6 +61,7 @@ codes! {
     P012 "Two topics differ only in `.` and `_`, which Kafka takes for one name in its metrics."
     P013 "The pipeline disables a rule that is not there."
     P014 "The choice of rules contradicts itself."
+    P015 "The choice of rules leaves none of them."
 
     R001 "The rule has no front matter, or it is not closed."
     R002 "Two rules have the same id."
@@ -116,16 +117,20 @@ codes! {
     G005 "The condition of a Sigma rule names a selection that the rule does not have, or a pattern that fits none."
     G006 "A modifier of Sigma is not known."
     G007 "Modifiers of Sigma do not go together, or not in this order."
-    G008 "A value of a Sigma rule does not fit its modifiers, or is none."
+    G008 "A value of a Sigma rule does not fit its modifiers or its field's column, or is none."
     G009 "A regular expression of a Sigma rule is invalid or too large, or has look-around or back-references."
     G010 "A network of a Sigma rule is none."
     G011 "A placeholder of a Sigma rule has no values."
-    G012 "A Sigma document, or a file of them, is larger than what is read."
+    G012 "A Sigma document, a file of them, a value, or all that a rule asks for with the values of its placeholders, is larger than what is taken."
     G013 "A Sigma rule uses something that is not a part of Sigma 2.1: an aggregation in its condition, or items of lists."
     G014 "Correlations are checked, and do not run in this version."
     G015 "A correlation refers to a rule that is not there, or to itself."
     G016 "The values of placeholders cannot be read."
     G017 "No table holds the log source of a Sigma rule."
+    G018 "A Sigma rule needs fields that no event of the fed formats has: it would find nothing, or everything."
+    G019 "No format that is fed makes the rows that Sigma rules would look at; it is a sum, and no fault."
+    G020 "A Sigma filter names a rule that is not there, or one that is about another log source, or is for no rule."
+    G021 "A Sigma rule finds each event that lacks a field without a column."
 }
 
 const INTRODUCTION: &str = "\

@@ -9,7 +9,7 @@ mod headers;
 mod select;
 mod topics;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -182,7 +182,7 @@ impl Pipeline {
             alert_headers: Vec::new(),
             rejects: TopicTemplate::fixed("dead-letters"),
             rules,
-            selection: Selection::default(),
+            selection: Selection { formats: Some([format.name()].into()), ..Selection::default() },
             cases: PathBuf::new(),
             catalog,
         })
@@ -302,6 +302,10 @@ fn check(
                 .help("use letters, digits, `.`, `_` and `-`, at most 100"),
         );
     }
+    let mut selection = select::selection(document, folder, found);
+    // Without a source that is sound nothing is known of them.
+    let formats: BTreeSet<&'static str> = sources.iter().map(|source| source.format.name()).collect();
+    selection.formats = Some(formats).filter(|formats| !formats.is_empty());
     Pipeline {
         name,
         organisations,
@@ -311,7 +315,7 @@ fn check(
         rejects: rejects.unwrap_or_else(|| TopicTemplate::fixed("invalid")),
         // A path that is not there has been told above.
         rules: file.rules.iter().map(|path| folder.join(path)).filter(|path| path.exists()).collect(),
-        selection: select::selection(document, folder, found),
+        selection,
         cases: folder.join(&file.cases),
         catalog: Arc::new(catalog),
     }

@@ -3,7 +3,6 @@
 //! Owns the one way that `run` and a reload share, so that both refuse the same; `check` looks with the same parts.
 //! Called by `cli::run` and `pipeline::reload`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,35 +44,18 @@ pub fn load(path: &Path, limits: &RuleLimits) -> Result<Sound, Vec<Diagnostic>> 
     Ok(Sound { compiled, warnings: found, unfed })
 }
 
-/// Rules whose table no source of the pipeline feeds: they can never alert. Of Sigma's, which come by the thousand and
-/// for all sorts of machines, how many they are by table.
+/// SQL rules whose table no source of the pipeline feeds: they can never alert. Sigma's, which come by the thousand and for
+/// all sorts of machines, are left out when they are loaded.
 pub fn unfed(pipeline: &Pipeline, rules: &[Arc<Rule>]) -> Vec<Diagnostic> {
     let formats = pipeline.formats();
     let is_fed = |rule: &Rule| formats.iter().any(|format| rule.table.is_fed_by(format));
-    let fed: BTreeSet<&str> =
-        rules.iter().filter(|rule| is_fed(rule)).map(|rule| rule.meta.id.as_str()).collect();
-    let mut found = Vec::new();
-    let mut sigma: BTreeMap<&str, usize> = BTreeMap::new();
-    for rule in rules.iter().filter(|rule| !is_fed(rule)) {
-        if rule.origin == Origin::Sigma {
-            if rule.enabled && !fed.contains(rule.meta.id.as_str()) {
-                *sigma.entry(&rule.table.name).or_default() += 1;
-            }
-            continue;
-        }
+    let unfed = rules.iter().filter(|rule| rule.origin == Origin::Sql && !is_fed(rule));
+    let told = unfed.map(|rule| {
         let message = format!(
             "no source of the pipeline `{}` feeds the table `{}`: the rule can never alert",
             pipeline.name, rule.table.name
         );
-        found.push(Diagnostic::new(codes::R007, message).at(Location::new(&rule.file, 0..0)).warning());
-    }
-    found.extend(sigma.into_iter().map(|(table, count)| {
-        let rules = if count == 1 { "1 Sigma rule".to_owned() } else { format!("{count} Sigma rules") };
-        let message = format!(
-            "no source of the pipeline `{}` feeds the table `{table}`: {rules} can never alert",
-            pipeline.name
-        );
-        Diagnostic::new(codes::R007, message).help("`noroshi sigma coverage` lists them").warning()
-    }));
-    found
+        Diagnostic::new(codes::R007, message).at(Location::new(&rule.file, 0..0)).warning()
+    });
+    told.collect()
 }

@@ -56,7 +56,8 @@ pub(super) fn find(paths: &[PathBuf], limits: &RuleLimits, found: &mut Vec<Diagn
             }
             Ok(_) => files.push(path.clone()),
             Err(error) => {
-                found.push(Diagnostic::new(codes::D001, format!("cannot read {}: {error}", path.display())));
+                let message = format!("cannot read {}: {error}", path.display());
+                found.push(Diagnostic::new(codes::D001, message).about(path));
             }
         }
     }
@@ -87,13 +88,15 @@ fn folder(
     // A loop of symbolic links ends here as well, as each turn goes one deeper.
     if depth > limits.folder_depth_max {
         let message = format!("{} lies deeper than {} folders", path.display(), limits.folder_depth_max);
-        found.push(Diagnostic::new(codes::D001, message).help("is there a loop of symbolic links?"));
+        let told = Diagnostic::new(codes::D001, message).about(path);
+        found.push(told.help("is there a loop of symbolic links?"));
         return;
     }
     let mut entries: Vec<PathBuf> = match std::fs::read_dir(path) {
         Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
         Err(error) => {
-            found.push(Diagnostic::new(codes::D001, format!("cannot read {}: {error}", path.display())));
+            let message = format!("cannot read {}: {error}", path.display());
+            found.push(Diagnostic::new(codes::D001, message).about(path));
             return;
         }
     };
@@ -111,15 +114,17 @@ fn folder(
             folder(&entry, depth + 1, limits, files, found);
         } else if entry
             .extension()
-            .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known))
+            .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
         {
             if entry.is_file() {
                 files.push(entry);
                 continue;
             }
-            // A rule must not vanish without a word.
+            // A rule must not vanish without a word; but one of Sigma's refuses nothing.
             let message = format!("{} is no file, or a link to nothing", entry.display());
-            found.push(Diagnostic::new(codes::D001, message).help("mend the link, or take it away"));
+            let told =
+                Diagnostic::new(codes::D001, message).about(&entry).help("mend the link, or take it away");
+            found.push(if is_sigma(&entry) { told.warning() } else { told });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a rule can still find where some columns never have a value.
+//! What a condition can still find where some columns never have a value.
 //!
 //! Owns the reckoning with conditions whose values are not known: which truth values are left. It errs on the side of
 //! "may find something". Called by `rules::sigma::coverage`.
@@ -7,9 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Expr, Operator};
 
-use super::Rule;
-
-/// What a rule can find.
+/// What a condition can find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outlook {
     /// Nothing, ever.
@@ -20,9 +18,9 @@ pub enum Outlook {
     Open,
 }
 
-/// What the rule can find when no row has a value in the columns that are absent.
-pub fn outlook(rule: &Rule, absent: &dyn Fn(&str) -> bool) -> Outlook {
-    match truths(rule.condition(), absent) {
+/// What a condition can find when no row has a value in the columns that are absent.
+pub fn outlook(condition: &Expr, absent: &dyn Fn(&str) -> bool) -> Outlook {
+    match truths(condition, absent) {
         left if left & TRUE == 0 => Outlook::Never,
         TRUE => Outlook::Always,
         _ => Outlook::Open,
@@ -162,7 +160,7 @@ mod tests {
             let rule =
                 loaded.rules.first().unwrap_or_else(|| panic!("{condition}: {:#?}", loaded.diagnostics));
             let absent = |name: &str| matches!(name, "Company" | "Product");
-            assert_eq!(outlook(rule, &absent), expect, "{condition}");
+            assert_eq!(outlook(rule.condition(), &absent), expect, "{condition}");
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Which of the sound rules run.
 //!
-//! Owns the choice that a pipeline makes: by level, by status, by id, and the folder with the values of Sigma's
-//! placeholders. It is the same for SQL and for Sigma rules. Called by `rules::load`; `pipeline::definition` makes it.
+//! Owns the choice that a pipeline makes: by level, by status, by id, by the formats of its sources, and the folder with
+//! the values of Sigma's placeholders. It is the same for SQL and for Sigma rules. Called by `rules::load`;
+//! `pipeline::definition` makes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::meta::{RuleLevel, RuleMeta, RuleStatus};
 use crate::diagnostic::{Diagnostic, Location, codes};
+use crate::normalise::schema::feed::{FORMATS, Format};
 
 /// Which rules run, of those that are sound. The default: all but deprecated and unsupported ones.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,10 @@ pub struct Selection {
     pub disabled: BTreeMap<String, Option<Location>>,
     /// A folder with values for placeholders.
     pub values: Option<PathBuf>,
+    /// The formats that events come in, by name: what they cannot hold no rule finds. Without, all formats.
+    pub formats: Option<BTreeSet<&'static str>>,
+    /// Where the pipeline chooses by status or level.
+    pub place: Option<Location>,
 }
 
 impl Selection {
@@ -45,6 +51,27 @@ impl Selection {
         }
         let level = self.levels.as_ref().is_none_or(|levels| levels.contains(&meta.level));
         (!level).then(|| format!("its level is {}", meta.level.as_str()))
+    }
+
+    /// The formats that events come in.
+    pub fn fed(&self) -> Vec<&'static dyn Format> {
+        let is_fed =
+            |format: &&dyn Format| self.formats.as_ref().is_none_or(|fed| fed.contains(format.name()));
+        FORMATS.iter().copied().filter(is_fed).collect()
+    }
+
+    /// Tells when the choice leaves none of the rules, which have these metadata.
+    pub fn leaves_none<'a>(&self, mut rules: impl Iterator<Item = &'a RuleMeta>) -> Option<Diagnostic> {
+        let off = self.off(rules.next()?)?;
+        if (self.levels.is_none() && self.statuses.is_none()) || rules.any(|meta| self.off(meta).is_none()) {
+            return None;
+        }
+        let message = "the choice of rules leaves none of them";
+        let told = Diagnostic::new(codes::P015, message).help(format!("of the first one {off}")).warning();
+        Some(match &self.place {
+            Some(place) => told.at(place.clone()),
+            None => told,
+        })
     }
 
     /// The folder with values for placeholders.
@@ -122,5 +149,18 @@ mod tests {
         let told: Vec<_> = told.iter().map(|told| (told.code.id, told.is_error(), &*told.message)).collect();
         assert_eq!(told, [("P013", false, "no rule has the id `b-2` that is disabled")]);
         assert!(Selection::default().strangers([]).is_empty());
+    }
+
+    #[test]
+    fn a_choice_that_leaves_no_rule_is_told() {
+        let metas = [meta("low", "test"), meta("high", "experimental")];
+        let told = |selection: Selection| selection.leaves_none(metas.iter()).map(|told| told.to_string());
+        let statuses = |status| Selection { statuses: Some(vec![status]), ..Selection::default() };
+        let expect = "the choice of rules leaves none of them [P015]; of the first one its status is test";
+        assert_eq!(told(statuses(RuleStatus::Unsupported)).as_deref(), Some(expect));
+        assert_eq!(told(statuses(RuleStatus::Experimental)), None);
+        let disabled = [("a-1".to_owned(), None)].into();
+        assert_eq!(told(Selection { disabled, ..Selection::default() }), None, "each by its id");
+        assert!(statuses(RuleStatus::Stable).leaves_none([].iter()).is_none());
     }
 }

@@ -4,6 +4,7 @@ mod check;
 mod outputs;
 mod rows;
 mod scan;
+mod sigma_given;
 mod sigma_rules;
 mod tests;
 

@@ -13,6 +13,7 @@ mod mutate;
 mod naive;
 mod rules;
 mod said;
+mod sigma;
 mod text;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,6 +75,11 @@ fn run(target: &str, fixtures: &[&str], check: fn(&[u8])) {
 #[test]
 fn any_rule_file_runs_or_is_refused_at_its_place() {
     run("rules", &["rules", "pipelines/demo/rules"], rules::check);
+}
+
+#[test]
+fn any_sigma_file_runs_or_is_left_out_with_a_reason() {
+    run("sigma", &[], sigma::check);
 }
 
 #[test]

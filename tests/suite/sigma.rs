@@ -12,8 +12,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use noroshi::config::Limits;
 use noroshi::normalise::schema::Catalog;
-use noroshi::rules::{self, Loaded, RuleLimits, Selection, SigmaDocument, Verdict};
+use noroshi::rules::{self, Fate, Loaded, RuleLimits, Selection, SigmaDocument};
 use serde_json::Value;
 
 use super::data;
@@ -98,25 +99,74 @@ fn the_public_rules_compile_once_their_placeholders_have_values() {
     let total = loaded.sigma.len();
     assert!(total > 3_700, "{total} rules");
     let armed = |loaded: &Loaded| {
-        let is_armed = |document: &&SigmaDocument| matches!(document.verdict, Verdict::Armed { .. });
+        // What no format of this version feeds is compiled as well.
+        let is_armed = |document: &&SigmaDocument| matches!(document.fate, Fate::Armed | Fate::NoSource(_));
         loaded.sigma.iter().filter(is_armed).count()
     };
     let faulty: Vec<&SigmaDocument> =
-        loaded.sigma.iter().filter(|document| matches!(document.verdict, Verdict::Faulty(_))).collect();
+        loaded.sigma.iter().filter(|document| matches!(document.fate, Fate::Faulty(_))).collect();
     assert_eq!(armed(&loaded) + faulty.len(), total, "each rule has a table, and is either");
+    // They have placeholders without values, and nothing else is wrong with any of them.
+    let without = |document: &&&SigmaDocument| matches!(&document.fate, Fate::Faulty(why) if why.contains("placeholder"));
+    assert_eq!(faulty.iter().filter(without).count(), faulty.len(), "{faulty:?}");
     assert!(faulty.len() * 100 <= total, "{} of {total} are faulty", faulty.len());
 
     // Whoever runs them says what these mean.
-    for document in &faulty {
-        let text = &document.place.file.text;
-        for name in text.split('%').skip(1).step_by(2).filter(|name| !name.contains(char::is_whitespace)) {
-            fs::write(values.path().join(format!("{name}.txt")), "192.0.2.1\n").expect("writes");
-        }
-    }
+    give_values(&faulty, values.path());
     let loaded = load();
     let still: Vec<_> =
-        loaded.sigma.iter().filter(|document| matches!(document.verdict, Verdict::Faulty(_))).collect();
+        loaded.sigma.iter().filter(|document| matches!(document.fate, Fate::Faulty(_))).collect();
     assert_eq!(armed(&loaded), total, "{still:?}");
+}
+
+/// A file of values for each placeholder of these.
+fn give_values(documents: &[&SigmaDocument], folder: &Path) {
+    for document in documents {
+        let text = &document.place.file.text;
+        for name in text.split('%').skip(1).step_by(2).filter(|name| !name.contains(char::is_whitespace)) {
+            fs::write(folder.join(format!("{name}.txt")), "192.0.2.1\n").expect("writes");
+        }
+    }
+}
+
+#[test]
+fn the_public_rules_are_sql_rules_that_load_and_find_the_same() {
+    let (Some(public), Some(events)) = (public_rules(), data::windows_events()) else { return };
+    let (values, written) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let catalog = Catalog::stock().expect("the stock tables");
+    // The bounds that the commands have without a configuration.
+    let limits = RuleLimits::from(&Limits::default());
+    let mut selection = Selection::default();
+    let loaded = rules::load_with(&public, &catalog, &limits, &selection);
+    let faulty: Vec<&SigmaDocument> =
+        loaded.sigma.iter().filter(|document| matches!(document.fate, Fate::Faulty(_))).collect();
+    give_values(&faulty, values.path());
+    selection.values = Some(values.path().to_owned());
+    let made = rules::sigma_sql(&public, &catalog, &limits, &selection);
+    assert!(made.complete, "{:?}", made.diagnostics);
+    let whose: BTreeMap<&str, &str> =
+        made.texts.iter().map(|text| (text.id.as_str(), text.rule.as_str())).collect();
+    assert_eq!(whose.len(), made.texts.len(), "each has an id of its own");
+    assert_eq!(whose.values().collect::<BTreeSet<_>>().len(), loaded.sigma.len(), "no rule is left out");
+    for text in &made.texts {
+        fs::write(written.path().join(format!("{}.sql", text.id)), &text.sql).expect("writes");
+    }
+
+    // One that is not accepted ends the scan.
+    let lines = evenly(&events, EVENTS);
+    let folder = tempfile::tempdir().expect("a folder");
+    let events = write_lines(folder.path(), &lines);
+    let sigma = scan(&public, "windows-json", &events);
+    let given: BTreeSet<&str> =
+        faulty.iter().filter_map(|document| document.headline.id.as_deref()).collect();
+    let sql: BTreeSet<Hit> = scan(&[written.path().to_owned()], "windows-json", &events)
+        .into_iter()
+        .map(|(id, at)| (whose[id.as_str()].to_owned(), at))
+        .filter(|(rule, _)| !given.contains(rule.as_str()))
+        .collect();
+    assert!(sigma.len() > lines.len() / 200, "{} hits", sigma.len());
+    let differ: Vec<&Hit> = sigma.symmetric_difference(&sql).collect();
+    assert!(differ.is_empty(), "{differ:?}");
 }
 
 #[test]

@@ -8,21 +8,17 @@ mod page;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{Scope, World};
 use crate::cli::exit::{CliError, Outcome};
 use crate::cli::output::{Format, Terminal};
-use crate::decode;
-use crate::diagnostic::{Diagnostic, codes};
-use crate::normalise::schema::Catalog;
 use crate::normalise::schema::log_source::LogSource;
 use crate::printable;
-use crate::rules::sigma::coverage::{Coverage, Fate, Headline, Subject, Verdict, cover};
+use crate::rules::sigma::coverage::{Coverage, Verdict, cover};
 use crate::rules::tactics::{ENTERPRISE, ICS};
-use crate::rules::{self, Loaded, SigmaDocument, SigmaKind};
+use crate::rules::{self, Fate, Loaded, SigmaKind};
 
 /// List what is armed and why the rest is not, by rule, log source and ATT&CK technique.
 #[derive(Debug, clap::Args)]
@@ -78,11 +74,17 @@ impl Tally {
     }
 }
 
+/// A filter, and how many rules it is part of.
+struct Filter {
+    coverage: Coverage,
+    rules: usize,
+}
+
 /// All that is said.
 struct Report {
     formats: Vec<&'static str>,
     rules: Vec<Coverage>,
-    filters: usize,
+    filters: Vec<Filter>,
     correlations: usize,
     total: Tally,
     log_sources: Vec<(LogSource, Tally)>,
@@ -93,10 +95,7 @@ struct Report {
 /// Prints; `Done` whatever is armed: what is wrong with rules is `check`'s to say.
 pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let World { limits, catalog, selection, pipeline } = args.scope.world()?;
-    let (own, formats) = match pipeline {
-        Some(pipeline) => (pipeline.rules.clone(), pipeline.formats()),
-        None => (Vec::new(), decode::FORMATS.iter().map(|format| format.name()).collect()),
-    };
+    let own = pipeline.map(|pipeline| pipeline.rules).unwrap_or_default();
     let paths = if args.paths.is_empty() { &own } else { &args.paths };
     if paths.is_empty() {
         return Err(CliError::usage("name files or folders with Sigma rules, or a --pipeline that has some"));
@@ -105,7 +104,7 @@ pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliErro
     if loaded.sigma.is_empty() && loaded.has_errors() {
         return Err(loaded.diagnostics.into());
     }
-    let report = report(&loaded, &catalog, &formats);
+    let report = report(&loaded, selection.fed().iter().map(|format| format.name()).collect());
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", printable::json(&format!("{:#}", report.json())))?,
@@ -118,16 +117,14 @@ pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliErro
     Ok(Outcome::Done)
 }
 
-fn report(loaded: &Loaded, catalog: &Catalog, formats: &HashSet<&'static str>) -> Report {
-    let fed: Vec<_> =
-        decode::FORMATS.iter().copied().filter(|format| formats.contains(format.name())).collect();
-    let rules = loaded.sigma.iter().filter(|document| document.kind == SigmaKind::Rule);
-    let mut rules: Vec<Coverage> =
-        rules.map(|document| cover(subject(document, loaded, catalog), &fed)).collect();
-    rules.extend(unread(loaded).into_iter().map(|subject| cover(subject, &fed)));
-    let kinds = |kind| loaded.sigma.iter().filter(|document| document.kind == kind).count();
-    let report = summed(rules, fed.iter().map(|format| format.name()).collect());
-    Report { filters: kinds(SigmaKind::Filter), correlations: kinds(SigmaKind::Correlation), ..report }
+fn report(loaded: &Loaded, formats: Vec<&'static str>) -> Report {
+    let of = |kind| loaded.sigma.iter().filter(move |document| document.kind == kind);
+    let report = summed(of(SigmaKind::Rule).map(cover).collect(), formats);
+    let filters = of(SigmaKind::Filter).map(|document| match document.fate {
+        Fate::Applied { rules } => Filter { coverage: Coverage { why: None, ..cover(document) }, rules },
+        _ => Filter { coverage: cover(document), rules: 0 },
+    });
+    Report { filters: filters.collect(), correlations: of(SigmaKind::Correlation).count(), ..report }
 }
 
 /// The sums over rules.
@@ -158,56 +155,13 @@ fn summed(rules: Vec<Coverage>, formats: Vec<&'static str>) -> Report {
     Report {
         formats,
         rules,
-        filters: 0,
+        filters: Vec::new(),
         correlations: 0,
         total,
         log_sources,
         tactics: named,
         techniques: techniques.into_iter().collect(),
     }
-}
-
-/// What loading made of a rule.
-fn subject(document: &SigmaDocument, loaded: &Loaded, catalog: &Catalog) -> Subject {
-    let id = document.id.clone().unwrap_or_default();
-    let fate = match &document.verdict {
-        rules::Verdict::Armed { by_path, .. } => {
-            let routes = catalog.log_sources().routes(&document.log_source).iter().cloned();
-            let compiled = loaded.rules.iter().filter(|rule| rule.meta.id == id).map(Arc::clone);
-            Fate::Armed(routes.zip(compiled).collect(), by_path.clone())
-        }
-        rules::Verdict::Off(why) => Fate::Off(why.clone()),
-        rules::Verdict::NoTable => Fate::NoTable,
-        rules::Verdict::Faulty(why) => Fate::Faulty(why.clone()),
-        rules::Verdict::Waiting => Fate::Faulty("correlations do not run in this version".to_owned()),
-        rules::Verdict::Applied { .. } => Fate::Faulty("it is a filter".to_owned()),
-    };
-    let headline = match &document.meta {
-        Some(meta) => Headline::from(meta),
-        None => Headline { id: document.id.clone(), title: document.title.clone(), ..Headline::default() },
-    };
-    let place = Diagnostic::new(codes::D001, "").at(document.place.clone()).place();
-    Subject { headline, place, log_source: document.log_source.clone(), fate }
-}
-
-/// Files of which no document could be read.
-fn unread(loaded: &Loaded) -> Vec<Subject> {
-    let mut known: HashSet<PathBuf> =
-        loaded.sigma.iter().map(|document| document.place.file.path.clone()).collect();
-    let told = loaded.diagnostics.iter().filter_map(|told| Some((told, told.location.as_ref()?)));
-    let told = told.filter(|(told, _)| told.code.id.starts_with('G'));
-    let mut subjects = Vec::new();
-    for (told, location) in told {
-        if known.insert(location.file.path.clone()) {
-            subjects.push(Subject {
-                headline: Headline { title: location.file.path.display().to_string(), ..Headline::default() },
-                place: told.place(),
-                log_source: LogSource::default(),
-                fate: Fate::Faulty(told.message.clone()),
-            });
-        }
-    }
-    subjects
 }
 
 impl Report {
@@ -217,7 +171,7 @@ impl Report {
         let rules = self.rules.iter().map(|rule| {
             json!({
                 "id": rule.headline.id,
-                "title": rule.headline.title,
+                "title": title(rule),
                 "level": rule.headline.level,
                 "status": rule.headline.status,
                 "tags": rule.headline.tags,
@@ -228,7 +182,18 @@ impl Report {
                 "armed": rule.verdict.is_armed(),
                 "by_path": rule.by_path,
                 "missing": rule.missing,
+                "filters": rule.filters,
                 "why": rule.why,
+            })
+        });
+        let filters = self.filters.iter().map(|Filter { coverage, rules }| {
+            json!({
+                "id": coverage.headline.id,
+                "title": title(coverage),
+                "place": coverage.place,
+                "log_source": source(&coverage.log_source),
+                "rules": rules,
+                "why": coverage.why,
             })
         });
         let with = |mut tally: Value, more: Value| {
@@ -248,14 +213,21 @@ impl Report {
         json!({
             "formats": self.formats,
             "totals": self.total.json(),
-            "filters": self.filters,
+            "filters": self.filters.len(),
             "correlations": self.correlations,
             "log_sources": log_sources.collect::<Vec<_>>(),
             "tactics": tactics.collect::<Vec<_>>(),
             "techniques": techniques.collect::<Vec<_>>(),
+            "filter_documents": filters.collect::<Vec<_>>(),
             "rules": rules.collect::<Vec<_>>(),
         })
     }
+}
+
+/// The title; of a document without one that can be read its path.
+fn title(coverage: &Coverage) -> &str {
+    let path = || coverage.place.rsplitn(3, ':').last().unwrap_or_default();
+    coverage.headline.title.as_deref().unwrap_or_else(path)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! columns. What cannot be told counts as possible. Called by `rules::sigma::coverage`.
 
 use super::{Fill, Table, View};
-pub use crate::decode::Format;
+pub use crate::decode::{FORMATS, Format};
 use crate::normalise::condition::Condition;
 
 /// What a column of a view can hold: anything, or one of these texts in lower case; `None` is no value.

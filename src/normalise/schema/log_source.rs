@@ -5,11 +5,11 @@
 
 mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Catalog, Table};
-use crate::diagnostic::{Diagnostic, Location, SourceFile};
+use crate::diagnostic::{Diagnostic, Location, SourceFile, nearest, suggest};
 
 /// The stock declarations: one line a file.
 const STOCK: &[(&str, &str)] = &[
@@ -26,7 +26,10 @@ pub(super) fn stock() -> Vec<Arc<SourceFile>> {
     STOCK.iter().map(|(name, text)| SourceFile::new(format!("schemas/sigma/{name}.toml"), *text)).collect()
 }
 
-/// A log source as a rule names it, or as a declaration does: what is not named may be anything.
+/// What a declaration says instead of a name when rules may say anything there, or nothing.
+const ANY: &str = "*";
+
+/// A log source as a rule names it, or as a declaration does, which may say `*`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogSource {
     /// `process_creation`, `dns_query`, …
@@ -124,28 +127,102 @@ impl LogSources {
             .filter_map(|(route, place)| Some((route, route.condition.as_deref()?, place.as_ref()?)))
     }
 
-    /// The routes of a rule's log source; none when no declaration fits. The declaration that names most of what the
-    /// rule names wins; one that names something that the rule does not name, or names otherwise, does not fit.
+    /// The routes of a rule's log source; none when no declaration covers all that it names. Of several the one that
+    /// names most counts, a category before a service, and that before a product; `*` is no name.
     pub fn routes(&self, asked: &LogSource) -> &[Route] {
-        let fits = |declared: &Option<String>, asked: &Option<String>| match (declared, asked) {
-            (None, _) => true,
-            (Some(declared), Some(asked)) => declared.eq_ignore_ascii_case(asked),
-            (Some(_), None) => false,
-        };
+        let named = |name: &Option<String>| name.as_deref().is_some_and(|name| name != ANY);
         let weight = |source: &LogSource| {
-            // A category says more than a service, and that more than a product.
-            u8::from(source.category.is_some()) * 4
-                + u8::from(source.service.is_some()) * 2
-                + u8::from(source.product.is_some())
+            let exact = [&source.category, &source.service, &source.product];
+            let exact = exact.into_iter().filter(|name| name.as_deref() != Some(ANY)).count();
+            (named(&source.category), named(&source.service), named(&source.product), exact)
         };
         self.declared
             .iter()
             .filter(|(source, _)| {
-                fits(&source.category, &asked.category)
-                    && fits(&source.product, &asked.product)
-                    && fits(&source.service, &asked.service)
+                // A category says where to look. What is beside it must be a service all the same, and no slip.
+                let service = covers(&source.service, &asked.service)
+                    || (source.service.is_none() && named(&source.category) && self.has_service_of(asked));
+                covers(&source.category, &asked.category)
+                    && covers(&source.product, &asked.product)
+                    && service
             })
             .max_by_key(|(source, _)| weight(source))
             .map_or(&[], |(_, routes)| routes)
+    }
+
+    /// Whether some declaration of the rule's product names its service.
+    fn has_service_of(&self, asked: &LogSource) -> bool {
+        let product = |declared: &LogSource| {
+            declared.product.is_none() || asked.product.is_none() || covers(&declared.product, &asked.product)
+        };
+        asked.service.is_some()
+            && self.declared.iter().any(|(declared, _)| {
+                declared.service.as_deref() != Some(ANY)
+                    && covers(&declared.service, &asked.service)
+                    && product(declared)
+            })
+    }
+
+    /// What a log source without routes may have meant: what it would have them with, if one of its names were another.
+    /// Names that are near come first; without any, all of them, when the rule's is declared nowhere.
+    pub fn suggest(&self, asked: &LogSource) -> Option<String> {
+        let candidates: Vec<(&Part, &str, BTreeSet<&str>)> = PARTS
+            .iter()
+            .filter_map(|part| {
+                let wrong = (part.of)(asked).as_deref()?;
+                let names = self.declared.iter().filter_map(|(source, _)| (part.of)(source).as_deref());
+                let fits = |name: &&str| *name != ANY && !self.routes(&(part.with)(asked, name)).is_empty();
+                Some((part, wrong, names.filter(fits).collect()))
+            })
+            .collect();
+        let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        let near = candidates.iter().find_map(|(part, wrong, names)| {
+            let near = nearest(wrong, names.iter().copied());
+            (!near.is_empty())
+                .then(|| format!("did you mean the {} {}?", part.name, quoted(&near).join(" or ")))
+        });
+        near.or_else(|| {
+            let unknown = |(part, wrong, names): &&(&Part, &str, BTreeSet<&str>)| {
+                let known = self.declared.iter().filter_map(|(source, _)| (part.of)(source).as_deref());
+                !names.is_empty() && !known.into_iter().any(|name| name.eq_ignore_ascii_case(wrong))
+            };
+            let (part, wrong, names) = candidates.iter().find(unknown)?;
+            Some(format!("{}: {}.", part.name, suggest(wrong, names.iter().copied())))
+        })
+    }
+}
+
+/// One of the three names of a log source.
+struct Part {
+    name: &'static str,
+    of: fn(&LogSource) -> &Option<String>,
+    with: fn(&LogSource, &str) -> LogSource,
+}
+
+/// Those that are most often mistyped first.
+const PARTS: [Part; 3] = [
+    Part {
+        name: "category",
+        of: |source| &source.category,
+        with: |source, name| LogSource { category: Some(name.to_owned()), ..source.clone() },
+    },
+    Part {
+        name: "service",
+        of: |source| &source.service,
+        with: |source, name| LogSource { service: Some(name.to_owned()), ..source.clone() },
+    },
+    Part {
+        name: "product",
+        of: |source| &source.product,
+        with: |source, name| LogSource { product: Some(name.to_owned()), ..source.clone() },
+    },
+];
+
+/// Whether a declared name covers what a rule says: the same, whatever it says, or both say nothing.
+fn covers(declared: &Option<String>, asked: &Option<String>) -> bool {
+    match (declared.as_deref(), asked.as_deref()) {
+        (Some(ANY), _) | (None, None) => true,
+        (Some(declared), Some(asked)) => declared.eq_ignore_ascii_case(asked),
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }

@@ -46,6 +46,14 @@ pub(super) fn selection(
         }
         (None, None) => None,
     };
+    let key = if file.statuses.is_some() {
+        "statuses"
+    } else if file.levels.is_some() {
+        "levels"
+    } else {
+        "level_min"
+    };
+    selection.place = Some(spans.value(&format!("/select/{key}")));
     for (at, id) in file.disabled.iter().enumerate() {
         let place = spans.value(&format!("/select/disabled/{at}"));
         if selection.disabled.insert(id.to_lowercase(), Some(place.clone())).is_some() {

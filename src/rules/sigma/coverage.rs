@@ -1,72 +1,20 @@
 //! What of a set of Sigma rules can find anything, and why the others cannot.
 //!
-//! Owns the verdict on each rule: what the formats that are fed can fill of the tables that it runs on. Rules are read and
-//! compiled by `rules::load`; `cli::sigma::coverage` prints. Nothing is said of events: a field that can be there may be
-//! missing in all of them.
+//! Owns the verdict on each rule: what the formats that are fed can fill of the tables that it runs on. `load` arms what
+//! it allows, and no more; `cli::sigma::coverage` prints the same. Nothing is said of events: a field that can be there may
+//! be missing in all of them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
+use datafusion::logical_expr::Expr;
+
+use super::documents::{Fate, Headline, SigmaDocument};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::normalise::projection::column_path;
 use crate::normalise::schema::feed::{Format, can_fill, can_match};
 use crate::normalise::schema::log_source::{LogSource, Route};
 use crate::normalise::schema::{Table, View};
-use crate::rules::Rule;
-use crate::rules::meta::{RuleLevel, RuleMeta, RuleStatus};
 use crate::rules::reach::{Outlook, outlook};
-
-/// What a rule says of itself, as far as it can be read.
-#[derive(Debug, Clone, Default)]
-pub struct Headline {
-    /// Its id.
-    pub id: Option<String>,
-    /// Its title.
-    pub title: String,
-    /// Its level.
-    pub level: Option<RuleLevel>,
-    /// Its status.
-    pub status: Option<RuleStatus>,
-    /// Its tags.
-    pub tags: Vec<String>,
-}
-
-impl From<&RuleMeta> for Headline {
-    fn from(meta: &RuleMeta) -> Self {
-        Self {
-            id: Some(meta.id.clone()),
-            title: meta.title.clone(),
-            level: Some(meta.level),
-            status: Some(meta.status),
-            tags: meta.tags.clone(),
-        }
-    }
-}
-
-/// A rule, and what loading made of it.
-#[derive(Debug)]
-pub struct Subject {
-    /// What it says of itself.
-    pub headline: Headline,
-    /// `file:line:column` of it.
-    pub place: String,
-    /// Its log source.
-    pub log_source: LogSource,
-    /// What loading made of it.
-    pub fate: Fate,
-}
-
-/// What loading made of a rule.
-#[derive(Debug)]
-pub enum Fate {
-    /// It runs on these routes, one compiled rule for each; some fields are read by their paths.
-    Armed(Vec<(Route, Arc<Rule>)>, Vec<String>),
-    /// It could, and is left out on purpose: why.
-    Off(String),
-    /// Its log source is that of no table.
-    NoTable,
-    /// It cannot run: why.
-    Faulty(String),
-}
 
 /// What can be said of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +25,7 @@ pub enum Verdict {
     ArmedByPath,
     /// It runs, without fields that no event of the fed formats has.
     ArmedWithout,
-    /// Without these fields it can find nothing.
+    /// Without fields that no event of the fed formats has it would find nothing, or everything: it does not run.
     NoField,
     /// No format that is fed makes rows of its log source.
     NoSource,
@@ -153,103 +101,119 @@ pub struct Coverage {
     pub by_path: Vec<String>,
     /// Fields that no event of the fed formats has.
     pub missing: Vec<String>,
+    /// The filters that are part of it: ids, or titles of those without.
+    pub filters: Vec<String>,
     /// Why it is not armed, when the verdict does not say all.
     pub why: Option<String>,
 }
 
-/// What one route of a rule comes to.
-struct Reached {
-    verdict: Verdict,
-    missing: BTreeSet<String>,
+/// What can be said of a rule, by what loading made of it.
+pub fn cover(document: &SigmaDocument) -> Coverage {
+    let is_by_path = !document.by_path.is_empty();
+    let (verdict, why) = match &document.fate {
+        Fate::Armed if !document.missing.is_empty() => (Verdict::ArmedWithout, None),
+        Fate::Armed if is_by_path => (Verdict::ArmedByPath, None),
+        Fate::Armed => (Verdict::Armed, None),
+        Fate::NoField => (Verdict::NoField, None),
+        Fate::NoSource(why) => (Verdict::NoSource, Some(why.as_str())),
+        Fate::NoTable => (Verdict::NoTable, None),
+        Fate::Off(why) => (Verdict::Off, Some(why.as_str())),
+        Fate::Faulty(why) => (Verdict::NotSupported, Some(why.as_str())),
+        Fate::Waiting => (Verdict::NotSupported, Some("correlations do not run in this version")),
+        Fate::Applied { .. } => (Verdict::NotSupported, Some("it is a filter")),
+    };
+    let tables: BTreeSet<&String> = document.tables.iter().collect();
+    Coverage {
+        headline: document.headline.clone(),
+        place: Diagnostic::new(codes::G018, "").at(document.place.clone()).place(),
+        log_source: document.log_source.clone(),
+        tables: tables.into_iter().cloned().collect(),
+        verdict,
+        by_path: if verdict.is_armed() { document.by_path.clone() } else { Vec::new() },
+        missing: document.missing.clone(),
+        filters: document.filters.clone(),
+        why: why.map(str::to_owned),
+    }
 }
 
-/// The verdict on a rule where these formats are fed.
-pub fn cover(subject: Subject, formats: &[&dyn Format]) -> Coverage {
-    let Subject { headline, place, log_source, fate } = subject;
-    let mut coverage = Coverage {
-        headline,
-        place,
-        log_source,
-        tables: Vec::new(),
-        verdict: Verdict::NoTable,
-        by_path: Vec::new(),
-        missing: Vec::new(),
-        why: None,
-    };
-    match fate {
-        Fate::Armed(routes, by_path) => {
-            let tables: BTreeSet<&str> = routes.iter().map(|(route, _)| route.table.name.as_str()).collect();
-            coverage.tables = tables.into_iter().map(str::to_owned).collect();
-            let reached: Vec<Reached> =
-                routes.iter().map(|(route, rule)| reach(route, rule, formats)).collect();
-            let best = reached.iter().map(|reached| reached.verdict).min();
-            coverage.verdict = best.unwrap_or(Verdict::NoTable);
-            // What is missing on each of the routes that come to this.
-            let same = reached.into_iter().filter(|reached| reached.verdict == coverage.verdict);
-            let missing = same.map(|reached| reached.missing).reduce(|a, b| &a & &b).unwrap_or_default();
-            coverage.missing = missing.into_iter().collect();
-            if coverage.verdict.is_armed() {
-                coverage.by_path =
-                    by_path.into_iter().filter(|path| !coverage.missing.contains(path)).collect();
-                if coverage.verdict == Verdict::Armed && !coverage.by_path.is_empty() {
-                    coverage.verdict = Verdict::ArmedByPath;
-                }
-            }
-            if coverage.verdict == Verdict::NoSource {
-                coverage.why = Some(unfed(&routes));
-            }
-        }
-        Fate::Off(why) => (coverage.verdict, coverage.why) = (Verdict::Off, Some(why)),
-        Fate::Faulty(why) => (coverage.verdict, coverage.why) = (Verdict::NotSupported, Some(why)),
-        Fate::NoTable => {}
+/// What makes the rows of a route: views of its table, with the formats that are fed.
+pub(super) struct Fed<'a> {
+    table: &'a Table,
+    views: Vec<(&'a View, &'a dyn Format)>,
+}
+
+/// What one route of a rule comes to.
+#[derive(Debug)]
+pub(super) struct Reach {
+    /// Whether it can find something there.
+    pub(super) verdict: Verdict,
+    /// Fields that no row has.
+    pub(super) missing: BTreeSet<String>,
+    /// It finds each row that lacks the fields which are read by their paths.
+    pub(super) finds_the_rest: bool,
+}
+
+impl<'a> Fed<'a> {
+    /// What these formats make of a route's rows.
+    pub(super) fn new(route: &'a Route, formats: &[&'a dyn Format]) -> Self {
+        let fed = |view: &View| {
+            let format = *formats.iter().find(|format| format.name() == view.format)?;
+            can_match(&route.table, view, route.condition.as_deref()).then_some(format)
+        };
+        let views = route.table.views.iter().filter_map(|view| Some((view, fed(view)?))).collect();
+        Self { table: &route.table, views }
     }
-    coverage
+
+    /// What a rule's condition can find on these rows; the route's own condition holds for all of them, and is no part
+    /// of it.
+    pub(super) fn reach(&self, condition: &Expr) -> Reach {
+        if self.views.is_empty() {
+            return Reach { verdict: Verdict::NoSource, missing: BTreeSet::new(), finds_the_rest: false };
+        }
+        let absent = |name: &str| self.is_absent(name);
+        let columns = condition.column_refs();
+        let missing = columns.iter().filter(|column| absent(&column.name));
+        let missing: BTreeSet<String> =
+            missing.map(|column| column_path(&column.name).unwrap_or_else(|| column.name.clone())).collect();
+        let verdict = match outlook(condition, &absent) {
+            Outlook::Open if missing.is_empty() => Verdict::Armed,
+            Outlook::Open => Verdict::ArmedWithout,
+            // With its fields missing it would find everything or nothing: neither is what it is meant to find.
+            Outlook::Never | Outlook::Always if !missing.is_empty() => Verdict::NoField,
+            Outlook::Never | Outlook::Always => Verdict::Armed,
+        };
+        let lacks = |name: &str| column_path(name).is_some() || absent(name);
+        let by_path = columns.iter().any(|column| column_path(&column.name).is_some());
+        let finds_the_rest = by_path && verdict.is_armed() && outlook(condition, &lacks) == Outlook::Always;
+        Reach { verdict, missing, finds_the_rest }
+    }
+
+    /// Whether no event of the fed formats has a value for the column.
+    fn is_absent(&self, name: &str) -> bool {
+        if let Some(path) = column_path(name) {
+            return !self.views.iter().any(|(_, format)| format.may_hold(&path));
+        }
+        // System columns always are there.
+        self.table.column(name).is_some()
+            && !self.views.iter().any(|(view, format)| can_fill(self.table, view, name, *format))
+    }
+}
+
+/// What a rule comes to on all of its routes: the best of them counts, with what is missing on each that is as good.
+pub(super) fn best(reached: &[Reach]) -> (Verdict, BTreeSet<String>) {
+    let verdict = reached.iter().map(|reach| reach.verdict).min().unwrap_or(Verdict::NoTable);
+    let same = reached.iter().filter(|reach| reach.verdict == verdict);
+    let missing = same.map(|reach| reach.missing.clone()).reduce(|a, b| &a & &b);
+    (verdict, missing.unwrap_or_default())
 }
 
 /// Which rows would have to be made.
-fn unfed(routes: &[(Route, Arc<Rule>)]) -> String {
-    let rows = routes.iter().map(|(route, _)| match &route.condition {
+pub(super) fn unfed(routes: &[Route]) -> String {
+    let rows = routes.iter().map(|route| match &route.condition {
         Some(condition) => format!("`{}` where {condition}", route.table.name),
         None => format!("`{}`", route.table.name),
     });
     format!("nothing feeds {}", rows.collect::<Vec<_>>().join(", "))
-}
-
-fn reach(route: &Route, rule: &Rule, formats: &[&dyn Format]) -> Reached {
-    let fed = |view: &View| {
-        let format = *formats.iter().find(|format| format.name() == view.format)?;
-        can_match(&route.table, view, route.condition.as_deref()).then_some(format)
-    };
-    let fed: Vec<(&View, &dyn Format)> =
-        route.table.views.iter().filter_map(|view| Some((view, fed(view)?))).collect();
-    if fed.is_empty() {
-        return Reached { verdict: Verdict::NoSource, missing: BTreeSet::new() };
-    }
-    let absent = |name: &str| is_absent(name, &route.table, &fed);
-    let missing: BTreeSet<String> = rule
-        .condition()
-        .column_refs()
-        .into_iter()
-        .filter(|column| absent(&column.name))
-        .map(|column| column_path(&column.name).unwrap_or_else(|| column.name.clone()))
-        .collect();
-    let verdict = match outlook(rule, &absent) {
-        Outlook::Open if missing.is_empty() => Verdict::Armed,
-        Outlook::Open => Verdict::ArmedWithout,
-        // With its fields missing it would find everything or nothing: neither is what it is meant to find.
-        Outlook::Never | Outlook::Always if !missing.is_empty() => Verdict::NoField,
-        Outlook::Never | Outlook::Always => Verdict::Armed,
-    };
-    Reached { verdict, missing }
-}
-
-/// Whether no event of the fed formats has a value for the column.
-fn is_absent(name: &str, table: &Table, fed: &[(&View, &dyn Format)]) -> bool {
-    if let Some(path) = column_path(name) {
-        return !fed.iter().any(|(_, format)| format.may_hold(&path));
-    }
-    // System columns always are there.
-    table.column(name).is_some() && !fed.iter().any(|(view, format)| can_fill(table, view, name, *format))
 }
 
 #[cfg(test)]

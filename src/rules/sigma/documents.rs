@@ -1,18 +1,19 @@
 //! What became of each Sigma document.
 //!
-//! Owns the verdicts, and what is said of many documents at once. Called by `load`; read by `cli` and by
+//! Owns what can become of them, and what is said of many documents at once. Called by `load`; read by `cli` and by
 //! `rules::sigma::coverage`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::correlation::{self, SigmaCorrelation};
 use super::filter::SigmaFilter;
-use super::parse::SigmaRule;
+use super::parse::{SigmaRule, glimpse};
 use super::yaml;
-use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
-use crate::normalise::schema::log_source::LogSource;
-use crate::rules::meta::RuleMeta;
+use crate::diagnostic::{Diagnostic, Location, Severity, SourceFile, codes};
+use crate::normalise::schema::log_source::{LogSource, LogSources};
+use crate::rules::meta::{RuleLevel, RuleMeta, RuleStatus};
 
 /// How the message begins of what keeps a document from being armed.
 pub(super) const NOT_ARMED: &str = "not armed:";
@@ -22,6 +23,33 @@ pub(super) fn why_not(diagnostic: &Diagnostic) -> String {
     diagnostic.message.trim_start_matches(NOT_ARMED).trim().to_owned()
 }
 
+/// What a document says of itself, as far as it can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headline {
+    /// Its id; filters may have none.
+    pub id: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+    /// Its level.
+    pub level: Option<RuleLevel>,
+    /// Its status.
+    pub status: Option<RuleStatus>,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+impl From<&RuleMeta> for Headline {
+    fn from(meta: &RuleMeta) -> Self {
+        Self {
+            id: Some(meta.id.clone()),
+            title: Some(meta.title.clone()),
+            level: Some(meta.level),
+            status: Some(meta.status),
+            tags: meta.tags.clone(),
+        }
+    }
+}
+
 /// A Sigma document, and what became of it.
 #[derive(Debug, Clone)]
 pub struct SigmaDocument {
@@ -29,16 +57,20 @@ pub struct SigmaDocument {
     pub place: Location,
     /// What it is.
     pub kind: SigmaKind,
-    /// Its id; filters may have none.
-    pub id: Option<String>,
-    /// Its title.
-    pub title: String,
-    /// What a rule or a correlation says of itself.
-    pub meta: Option<RuleMeta>,
+    /// What it says of itself.
+    pub headline: Headline,
     /// Its log source; a correlation has none.
     pub log_source: LogSource,
     /// What became of it.
-    pub verdict: Verdict,
+    pub fate: Fate,
+    /// The tables that a rule reads, one for each route of its log source.
+    pub tables: Vec<String>,
+    /// Sigma's fields without a column: they are read by their paths.
+    pub by_path: Vec<String>,
+    /// Fields that no event of the fed formats has.
+    pub missing: Vec<String>,
+    /// The filters that are part of a rule: ids, or titles of those without.
+    pub filters: Vec<String>,
 }
 
 /// Sigma's kinds of documents.
@@ -54,14 +86,13 @@ pub enum SigmaKind {
 
 /// What became of a Sigma document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It runs, or would if a source fed its tables.
-    Armed {
-        /// The tables that it reads, one for each route of its log source.
-        tables: Vec<String>,
-        /// Sigma's fields without a column: they are read by their paths.
-        by_path: Vec<String>,
-    },
+pub enum Fate {
+    /// It runs.
+    Armed,
+    /// It is left out: it needs fields that no event of the fed formats has.
+    NoField,
+    /// It is left out: no format that is fed makes the rows that this names.
+    NoSource(String),
     /// It could run, and is left out on purpose: its status, its level, or by its id.
     Off(String),
     /// Its log source is that of no table.
@@ -72,36 +103,44 @@ pub enum Verdict {
     Waiting,
     /// A filter, in effect.
     Applied {
-        /// So many rules.
+        /// Part of so many rules.
         rules: usize,
     },
 }
 
 impl SigmaDocument {
-    /// A rule.
-    pub(super) fn rule(rule: &SigmaRule, verdict: Verdict) -> Self {
+    fn new(place: Location, kind: SigmaKind, fate: Fate) -> Self {
         Self {
-            place: rule.place.clone(),
-            kind: SigmaKind::Rule,
-            id: Some(rule.meta.id.clone()),
-            title: rule.meta.title.clone(),
-            meta: Some(rule.meta.clone()),
-            log_source: rule.logsource.clone(),
-            verdict,
+            place,
+            kind,
+            headline: Headline::default(),
+            log_source: LogSource::default(),
+            fate,
+            tables: Vec::new(),
+            by_path: Vec::new(),
+            missing: Vec::new(),
+            filters: Vec::new(),
         }
     }
 
-    /// A filter that is for so many rules.
+    /// A rule.
+    pub(super) fn rule(rule: &SigmaRule, fate: Fate) -> Self {
+        let (headline, log_source) = (Headline::from(&rule.meta), rule.logsource.clone());
+        Self { headline, log_source, ..Self::new(rule.place.clone(), SigmaKind::Rule, fate) }
+    }
+
+    /// A filter that is part of so many rules.
     pub(super) fn filter(filter: &SigmaFilter, rules: usize) -> Self {
-        Self {
-            place: filter.place.clone(),
-            kind: SigmaKind::Filter,
-            id: filter.id.clone(),
-            title: filter.title.clone(),
-            meta: None,
-            log_source: filter.logsource.clone(),
-            verdict: Verdict::Applied { rules },
-        }
+        let (id, title) = (filter.id.clone(), Some(filter.title.clone()));
+        let headline = Headline { id, title, ..Headline::default() };
+        let document = Self::new(filter.place.clone(), SigmaKind::Filter, Fate::Applied { rules });
+        Self { headline, log_source: filter.logsource.clone(), ..document }
+    }
+
+    /// A file that cannot be read at all.
+    pub(in crate::rules) fn unreadable(path: &Path, told: &Diagnostic) -> Self {
+        let place = Location::new(&SourceFile::new(path, ""), 0..0);
+        Self::new(place, SigmaKind::Rule, Fate::Faulty(told.message.clone()))
     }
 }
 
@@ -116,17 +155,10 @@ pub(super) fn unread(file: &Arc<SourceFile>, found: &[Diagnostic]) -> Vec<SigmaD
     }
     let document = |(nth, diagnostic): (usize, &Diagnostic)| {
         let range = ranges.get(nth).cloned().unwrap_or(0..0);
-        let text = file.text.get(range.clone()).unwrap_or_default();
-        let title = text.lines().find_map(|line| line.strip_prefix("title:")).unwrap_or_default();
-        SigmaDocument {
-            place: diagnostic.location.clone().unwrap_or_else(|| Location::new(file, range)),
-            kind: SigmaKind::Rule,
-            id: None,
-            title: title.trim().to_owned(),
-            meta: None,
-            log_source: LogSource::default(),
-            verdict: Verdict::Faulty(why_not(diagnostic)),
-        }
+        let place = diagnostic.location.clone().unwrap_or_else(|| Location::new(file, range.clone()));
+        let glimpse = glimpse(&file.text, range);
+        let document = SigmaDocument::new(place, glimpse.kind, Fate::Faulty(why_not(diagnostic)));
+        SigmaDocument { headline: glimpse.headline, log_source: glimpse.log_source, ..document }
     };
     faulty.into_iter().map(document).collect()
 }
@@ -150,30 +182,38 @@ pub(super) fn correlated(
                         && place.span.end <= own.span.end
                 })
         });
-        SigmaDocument {
-            place: correlation.place.clone(),
-            kind: SigmaKind::Correlation,
-            id: Some(correlation.meta.id.clone()),
-            title: correlation.meta.title.clone(),
-            meta: Some(correlation.meta.clone()),
-            log_source: LogSource::default(),
-            verdict: fault.map_or(Verdict::Waiting, |fault| Verdict::Faulty(why_not(fault))),
-        }
+        let fate = fault.map_or(Fate::Waiting, |fault| Fate::Faulty(why_not(fault)));
+        let document = SigmaDocument::new(correlation.place.clone(), SigmaKind::Correlation, fate);
+        SigmaDocument { headline: Headline::from(&correlation.meta), ..document }
     };
     correlations.iter().map(document).collect()
 }
 
 /// The log sources that are in no table, with the rules that are about them: they come by the hundred.
-pub(super) fn without_table(documents: &[SigmaDocument]) -> Vec<Diagnostic> {
+pub(super) fn without_table(documents: &[SigmaDocument], declared: &LogSources) -> Vec<Diagnostic> {
     let mut sources: BTreeMap<LogSource, (&Location, usize)> = BTreeMap::new();
-    for document in documents.iter().filter(|document| document.verdict == Verdict::NoTable) {
+    for document in documents.iter().filter(|document| document.fate == Fate::NoTable) {
         sources.entry(document.log_source.to_lowercase()).or_insert((&document.place, 0)).1 += 1;
     }
     let told = sources.into_iter().map(|(source, (first, count))| {
         let rules = if count == 1 { "1 rule is".to_owned() } else { format!("{count} rules are") };
         let message = format!("no table holds the log source {source}: {rules} not armed");
-        let help = "declare it in the pipeline's `schemas`, in sigma/*.toml";
+        let mut help = "declare it in the pipeline's `schemas`, in sigma/*.toml".to_owned();
+        if let Some(suggestion) = declared.suggest(&source) {
+            help = format!("{suggestion} Or {help}");
+        }
         Diagnostic::new(codes::G017, message).at(first.clone()).help(help).warning()
     });
     told.collect()
+}
+
+/// The rules whose log sources nothing feeds, in one sum: sets of rules are for all sorts of machines, and this is no fault.
+pub(super) fn without_source(documents: &[SigmaDocument]) -> Option<Diagnostic> {
+    let mut unfed = documents.iter().filter(|document| matches!(document.fate, Fate::NoSource(_)));
+    let (first, more) = (unfed.next()?, unfed.count());
+    let rules = if more == 0 { "a Sigma rule".to_owned() } else { format!("{} Sigma rules", more + 1) };
+    let message = format!("no format that is fed makes the rows that {rules} would look at: not armed");
+    let told = Diagnostic::new(codes::G019, message).help("`noroshi sigma coverage --rules` lists them");
+    let told = Diagnostic { severity: Severity::Note, ..told };
+    Some(if more == 0 { told.at(first.place.clone()) } else { told })
 }

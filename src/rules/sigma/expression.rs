@@ -84,6 +84,11 @@ pub(in crate::rules) fn all(parts: Vec<Expr>) -> Expr {
     balanced(Operator::And, parts).unwrap_or_else(|| truth(true))
 }
 
+/// OR of these, in the same way; false without any.
+pub(in crate::rules) fn some(parts: Vec<Expr>) -> Expr {
+    balanced(Operator::Or, parts).unwrap_or_else(|| truth(false))
+}
+
 /// How a value is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -1,48 +1,39 @@
 //! From Sigma documents to rules.
 //!
 //! Owns which documents become rules and what is told of each: its log source's routes, the filters that apply to it, the
-//! id that is its own, what its alerts show, its version. What a document means is `parse`'s and `lower`'s, how it is asked
-//! `expression`'s. A document that cannot be armed takes no other with it: what is wrong with it is a warning. Called by
+//! id that is its own, its version, whether it can find anything. What a document means is `parse`'s and `lower`'s, what
+//! runs `compile`'s. A document that cannot be armed takes no other with it: what is wrong with it is a warning. Called by
 //! `rules::load`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
-use datafusion::logical_expr::Expr;
 use sha2::{Digest, Sha256};
 
-use super::documents::{NOT_ARMED, SigmaDocument, Verdict, correlated, unread, why_not, without_table};
-use super::expression::{self, TEXT_COLUMN, expression};
-use super::filter::SigmaFilter;
+use super::compile::{Refused, Source, made, source};
+use super::coverage::{self, Reach, Verdict};
+use super::documents::{
+    Fate, NOT_ARMED, SigmaDocument, correlated, unread, why_not, without_source, without_table,
+};
+use super::filter::{self, Others, SigmaFilter};
+use super::landmarks::Unfit;
+use super::licence::Licences;
 use super::lower::{Lowered, lower};
 use super::parse::{Document, SigmaRule, documents};
 use super::placeholders::Placeholders;
-use super::text::{self, Printed};
-use super::tree::Column;
-use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
-use crate::normalise::projection::column_path;
-use crate::normalise::schema::SystemColumn;
+use super::rule_files::SigmaText;
+use crate::diagnostic::{Diagnostic, Location, Severity, SourceFile, codes};
 use crate::normalise::schema::log_source::Route;
 use crate::printable;
 use crate::rules::file::short;
-use crate::rules::plan::{self, PlannedTable, Tables};
-use crate::rules::{Origin, Rule, RuleLimits, Selection, SqlLimits, bind, claim};
+use crate::rules::plan::Tables;
+use crate::rules::{Origin, Rule, RuleLimits, Selection, claim};
 
 /// Rules that one thread compiles at least: starting a thread takes as long as some rules.
 const THREAD_RULES_MIN: usize = 64;
-
-/// The SQL of a Sigma rule on one table.
-#[derive(Debug, Clone)]
-pub struct SigmaText {
-    /// The rule's id.
-    pub id: String,
-    /// The table.
-    pub table: String,
-    /// A rule file.
-    pub sql: String,
-}
+/// Fields that a message names.
+const FIELDS_SHOWN_MAX: usize = 5;
 
 /// What came of some files.
 #[derive(Debug, Default)]
@@ -50,6 +41,8 @@ pub(in crate::rules) struct Outcome {
     pub(in crate::rules) rules: Vec<Rule>,
     pub(in crate::rules) documents: Vec<SigmaDocument>,
     pub(in crate::rules) texts: Vec<SigmaText>,
+    /// Whether a rule has no SQL that would be accepted, where the SQL is wanted.
+    pub(in crate::rules) unprinted: bool,
     pub(in crate::rules) found: Vec<Diagnostic>,
 }
 
@@ -60,14 +53,6 @@ pub(in crate::rules) struct Input<'a> {
     pub(in crate::rules) selection: &'a Selection,
     /// Whether the SQL is wanted as well.
     pub(in crate::rules) texts: bool,
-}
-
-/// A log source's rows of a table.
-struct Source<'a> {
-    route: &'a Route,
-    table: &'a PlannedTable,
-    /// What the declaration says of the rows, as an expression.
-    condition: Option<Expr>,
 }
 
 /// Loads the documents of these files. An id that another rule has taken is not taken again.
@@ -82,6 +67,7 @@ pub(in crate::rules) fn load(
     }
     let placeholders = placeholders(input.selection, &mut outcome.found);
     let (mut rules, mut filters, mut correlations) = (Vec::new(), Vec::new(), Vec::new());
+    let mut licences = Licences::default();
     for file in files {
         let mut found = Vec::new();
         let read = catch_unwind(AssertUnwindSafe(|| documents(file, &mut found)));
@@ -93,20 +79,27 @@ pub(in crate::rules) fn load(
         outcome.found.extend(found);
         for document in read {
             match document {
-                Document::Rule(rule) => rules.push(rule),
+                Document::Rule(mut rule) => {
+                    if rule.meta.license.is_none() {
+                        rule.meta.license = licences.of(&file.path).map(str::to_owned);
+                    }
+                    rules.push(rule);
+                }
                 Document::Filter(filter) => filters.push(filter),
                 Document::Correlation(correlation) => correlations.push(correlation),
             }
         }
     }
     outcome.documents.extend(correlated(&correlations, &rules, &mut outcome.found));
+    let unread = outcome.documents.iter().filter_map(|document| document.headline.id.as_deref());
+    filter::check(&filters, &rules, &Others::new(ids.keys(), unread), &mut outcome.found);
     // The first with an id has it, whatever becomes of it.
     let mut fresh = Vec::with_capacity(rules.len());
     for rule in rules {
         match claim(ids, &rule.meta.id, rule.place.clone()) {
             None => fresh.push(rule),
             Some(taken) => {
-                outcome.documents.push(SigmaDocument::rule(&rule, Verdict::Faulty(taken.message.clone())));
+                outcome.documents.push(SigmaDocument::rule(&rule, Fate::Faulty(taken.message.clone())));
                 outcome.found.push(taken.warning());
             }
         }
@@ -120,11 +113,14 @@ pub(in crate::rules) fn load(
         outcome.rules.extend(part.rules);
         outcome.documents.extend(part.documents);
         outcome.texts.extend(part.texts);
+        outcome.unprinted |= part.unprinted;
         outcome.found.extend(part.found);
     }
-    outcome.found.extend(without_table(&outcome.documents));
+    outcome.found.extend(without_table(&outcome.documents, input.tables.log_sources()));
+    outcome.found.extend(without_source(&outcome.documents));
     for filter in &filters {
-        let rules = fresh.iter().filter(|rule| filter.applies_to(rule)).count();
+        let is_part = |document: &&SigmaDocument| document.filters.iter().any(|name| name == filter.name());
+        let rules = outcome.documents.iter().filter(is_part).count();
         outcome.documents.push(SigmaDocument::filter(filter, rules));
     }
     for diagnostic in &mut outcome.found {
@@ -144,20 +140,6 @@ fn placeholders(selection: &Selection, found: &mut Vec<Diagnostic>) -> Placehold
 
 fn failed(place: Location) -> Diagnostic {
     Diagnostic::new(codes::Q025, "not armed: the planner failed on this document").at(place).warning()
-}
-
-/// The rows that a route means.
-fn source<'a>(route: &'a Route, input: &Input<'a>) -> Result<Source<'a>, String> {
-    let name = &route.table.name;
-    let table = input.tables.find(name).ok_or_else(|| format!("there is no table `{name}`"))?;
-    let condition = match &route.condition {
-        None => None,
-        Some(sql) => {
-            let wrong = |why: &str| format!("the log source's condition on `{name}` is wrong: {why}");
-            Some(plan::condition(sql, input.tables, table, &input.limits.sql).map_err(|why| wrong(&why))?)
-        }
-    };
-    Ok(Source { route, table, condition })
 }
 
 struct Context<'a> {
@@ -201,158 +183,161 @@ fn in_parallel(rules: &[SigmaRule], context: &Context<'_>) -> Vec<Outcome> {
 fn one(rule: &SigmaRule, context: &Context<'_>) -> Outcome {
     let done = catch_unwind(AssertUnwindSafe(|| {
         let mut outcome = Outcome::default();
-        let verdict = armed(rule, context, &mut outcome);
-        if !matches!(verdict, Verdict::Armed { .. } | Verdict::Off(_)) {
+        let mut document = SigmaDocument::rule(rule, Fate::NoTable);
+        document.fate = compiled(rule, context, &mut document, &mut outcome);
+        if matches!(document.fate, Fate::NoTable | Fate::Faulty(_)) {
             outcome.rules.clear();
+            outcome.texts.clear();
         }
-        outcome.documents.push(SigmaDocument::rule(rule, verdict));
+        outcome.documents.push(document);
         outcome
     }));
     done.unwrap_or_else(|_| Outcome {
-        documents: vec![SigmaDocument::rule(rule, Verdict::Faulty("the planner failed on it".to_owned()))],
+        documents: vec![SigmaDocument::rule(rule, Fate::Faulty("the planner failed on it".to_owned()))],
         found: vec![failed(rule.place.clone())],
         ..Outcome::default()
     })
 }
 
-fn armed(rule: &SigmaRule, context: &Context<'_>, outcome: &mut Outcome) -> Verdict {
+fn compiled(
+    rule: &SigmaRule,
+    context: &Context<'_>,
+    document: &mut SigmaDocument,
+    outcome: &mut Outcome,
+) -> Fate {
     let input = context.input;
     let routes = input.tables.log_sources().routes(&rule.logsource);
     if routes.is_empty() {
-        return Verdict::NoTable;
+        return Fate::NoTable;
     }
     let filters: Vec<&SigmaFilter> =
         context.filters.iter().filter(|filter| filter.applies_to(rule)).collect();
     let version = version(rule, &filters, context.placeholders);
     let off = input.selection.off(&rule.meta);
-    let (mut tables, mut by_path) = (Vec::new(), BTreeSet::new());
-    for route in routes {
+    // What is left out on purpose need not be sound.
+    let faulty = |why| off.clone().map_or(Fate::Faulty(why), Fate::Off);
+    let (mut by_path, mut on_routes) = (BTreeSet::new(), Vec::with_capacity(routes.len()));
+    for (nth, route) in routes.iter().enumerate() {
         let before = outcome.found.len();
         let Some(lowered) = lower(rule, route, &filters, context.placeholders, &mut outcome.found) else {
-            return Verdict::Faulty(outcome.found.get(before).map(why_not).unwrap_or_default());
+            return faulty(outcome.found.get(before).map(why_not).unwrap_or_default());
         };
         let made = match context.sources.get(&address(route)) {
-            Some(Ok(source)) => made(rule, &lowered, source, input, outcome),
-            Some(Err(why)) => Err(why.clone()),
-            None => Err("its log source is not planned".to_owned()),
+            Some(Ok(source)) => made(rule, &lowered, source, nth, input, outcome),
+            Some(Err(why)) => Err(Refused::by_planner(why.clone())),
+            None => Err(Refused::by_planner("its log source is not planned".to_owned())),
         };
-        match made {
-            Ok((planned, columns)) => {
-                outcome.rules.push(Rule {
-                    outputs: planned.outputs.iter().map(|(name, _)| name.clone()).collect(),
-                    meta: rule.meta.clone(),
-                    version: version.clone(),
-                    file: Arc::clone(&rule.place.file),
-                    table: Arc::clone(&route.table),
-                    columns,
-                    enabled: off.is_none(),
-                    off: off.clone(),
-                    origin: Origin::Sigma,
-                    planned,
-                });
+        let made = match made {
+            Ok(made) => made,
+            Err(refused) => {
+                let message = format!("{NOT_ARMED} {}", refused.why);
+                let place = refused.place.unwrap_or_else(|| rule.place.clone());
+                let told = Diagnostic::new(refused.code, message).at(place).warning();
+                outcome.found.push(Diagnostic { help: refused.help, ..told });
+                return faulty(refused.why);
             }
-            Err(why) => {
-                let message = format!("{NOT_ARMED} {why}");
-                outcome.found.push(Diagnostic::new(codes::Q025, message).at(rule.place.clone()).warning());
-                return Verdict::Faulty(why);
+        };
+        let off = off.clone().or_else(|| unreached(&made.reach));
+        outcome.rules.push(Rule {
+            outputs: made.planned.outputs.iter().map(|(name, _)| name.clone()).collect(),
+            meta: made.meta,
+            version: version.clone(),
+            file: Arc::clone(&rule.place.file),
+            table: Arc::clone(&route.table),
+            columns: made.columns,
+            enabled: off.is_none(),
+            off,
+            origin: Origin::Sigma,
+            planned: made.planned,
+        });
+        document.tables.push(route.table.name.clone());
+        by_path.extend(lowered.by_path.iter().cloned());
+        for filter in &lowered.filters {
+            if !document.filters.contains(filter) {
+                document.filters.push(filter.clone());
             }
         }
-        tables.push(route.table.name.clone());
-        by_path.extend(lowered.by_path);
+        on_routes.push((made.reach, lowered));
     }
-    match off {
-        Some(why) => Verdict::Off(why),
-        None => Verdict::Armed { tables, by_path: by_path.into_iter().collect() },
+    let (reached, lowered): (Vec<Reach>, Vec<Lowered>) = on_routes.into_iter().unzip();
+    let (verdict, missing) = coverage::best(&reached);
+    document.by_path = by_path.into_iter().filter(|path| !missing.contains(path)).collect();
+    document.missing = missing.into_iter().collect();
+    outcome.found.extend(never_fit(&lowered));
+    if let Some(why) = off {
+        return Fate::Off(why);
+    }
+    let place_of = |fields: &[String]| {
+        let places =
+            lowered.iter().flat_map(|lowered| fields.iter().map(|field| lowered.landmarks.of_column(field)));
+        places.flatten().next().unwrap_or(&rule.place).clone()
+    };
+    match verdict {
+        Verdict::NoSource => Fate::NoSource(coverage::unfed(routes)),
+        Verdict::NoField => {
+            let fields = named(&document.missing);
+            let message =
+                format!("{NOT_ARMED} no event of the fed formats has {fields}, which the rule needs");
+            let told = Diagnostic::new(codes::G018, message).at(place_of(&document.missing)).warning();
+            outcome.found.push(told.help("without it the rule would find nothing, or everything"));
+            Fate::NoField
+        }
+        _ => {
+            if reached.iter().any(|reach| reach.finds_the_rest) {
+                let fields = named(&document.by_path);
+                let message =
+                    format!("the rule finds each event of its log source that does not have {fields}");
+                let told = Diagnostic::new(codes::G021, message).at(place_of(&document.by_path)).warning();
+                outcome.found.push(told.help("say what the event must have, beside what it must not"));
+            }
+            Fate::Armed
+        }
     }
 }
 
-/// What runs on one table, and the columns that it reads.
-fn made(
-    rule: &SigmaRule,
-    lowered: &Lowered,
-    source: &Source<'_>,
-    input: &Input<'_>,
-    outcome: &mut Outcome,
-) -> Result<(plan::Planned, Vec<String>), String> {
-    let table = source.table;
-    let asked =
-        expression(&lowered.condition, table, &input.limits.sql).map_err(|fault| fault.to_string())?;
-    let outputs = outputs(rule, lowered, source, &input.limits.sql);
-    if input.texts {
-        let printed = Printed {
-            meta: &rule.meta,
-            table: table.name(),
-            outputs: &outputs,
-            source: source.route.condition.as_deref(),
-            condition: &asked,
-        };
-        let sql = text::file(&printed);
-        outcome.texts.push(SigmaText { id: rule.meta.id.clone(), table: table.name().to_owned(), sql });
+/// Why a rule is left out on a route; nothing when it may find something there.
+fn unreached(reach: &Reach) -> Option<String> {
+    match reach.verdict {
+        Verdict::NoSource => Some("no format that is fed makes the rows".to_owned()),
+        Verdict::NoField => Some("no event of the fed formats has the fields".to_owned()),
+        _ => None,
     }
-    let condition = expression::all(source.condition.iter().cloned().chain([asked]).collect());
-    let all = outputs.iter().map(|(_, expr)| expr).chain([&condition]);
-    let names: BTreeSet<String> =
-        all.flat_map(|expr| expr.column_refs()).map(|column| column.name.clone()).collect();
-    let fields = names.iter().filter(|name| column_path(name).is_some()).count();
-    if fields > input.limits.sql.fields_max {
-        return Err(format!("more than {} fields are read by their paths", input.limits.sql.fields_max));
-    }
-    let layout =
-        table.layout(names.iter().map(String::as_str)).map_err(|error| plan::plain_message(&error))?;
-    let planned = plan::built(condition, outputs, &layout).map_err(|refusal| refusal.1)?;
-    let schema: &Arc<Schema> = layout.inner();
-    bind::bind("trial", &planned, schema)
-        .map_err(|error| format!("it cannot run: {}", plan::plain_message(&error)))?;
-    Ok((planned, names.into_iter().collect()))
 }
 
-/// What alerts show: what the rule asks for, what it looks at, and what the log source is shown with.
-fn outputs(
-    rule: &SigmaRule,
-    lowered: &Lowered,
-    source: &Source<'_>,
-    limits: &SqlLimits,
-) -> Vec<(String, Expr)> {
-    let wanted = rule.fields.iter().flat_map(|field| {
-        let columns = source.route.columns(field);
-        match columns.is_empty() {
-            true => vec![Column::Path(field.clone())],
-            false => columns.into_iter().map(|name| Column::Named(name.to_owned())).collect(),
+/// The first of these fields, and that there are more.
+fn named(fields: &[String]) -> String {
+    let shown = fields.iter().take(FIELDS_SHOWN_MAX).map(|field| format!("`{}`", printable::line(field, 60)));
+    let shown: Vec<String> = shown.collect();
+    match fields.len() {
+        0 => "its fields".to_owned(),
+        1 => format!("a field {}", shown.concat()),
+        count if count > shown.len() => {
+            format!("the fields {} and {} more", shown.join(", "), count - shown.len())
         }
+        _ => format!("the fields {}", shown.join(", ")),
+    }
+}
+
+/// Values that fit their field on none of the routes.
+fn never_fit(lowered: &[Lowered]) -> Vec<Diagnostic> {
+    let Some((first, others)) = lowered.split_first() else { return Vec::new() };
+    let same =
+        |a: &Unfit, b: &Unfit| Arc::ptr_eq(&a.place.file, &b.place.file) && a.place.span == b.place.span;
+    let mut told: Vec<&Unfit> = Vec::new();
+    for unfit in first.landmarks.unfits() {
+        let everywhere =
+            others.iter().all(|other| other.landmarks.unfits().iter().any(|other| same(unfit, other)));
+        if everywhere && !told.iter().any(|told| same(unfit, told)) {
+            told.push(unfit);
+        }
+    }
+    let told = told.into_iter().map(|unfit| {
+        // Third parties write for many engines: a value that has no meaning here may have one elsewhere.
+        let told = Diagnostic::new(codes::G008, &*unfit.message).at(unfit.place.clone());
+        let told = told.help("write a value that the field can have, or leave it out");
+        Diagnostic { severity: Severity::Note, ..told }
     });
-    let route = source.route.outputs.iter().map(|name| Column::Named(name.clone()));
-    let (mut outputs, mut seen) = (Vec::new(), HashSet::new());
-    for column in wanted.chain(lowered.columns.iter().cloned()).chain(route) {
-        let name = match &column {
-            // The text is in the alert anyway.
-            Column::Text => continue,
-            Column::Named(name) => match source.table.column(name) {
-                Some(TEXT_COLUMN) | None => continue,
-                Some(name) => name.to_owned(),
-            },
-            Column::Path(path) => {
-                let system = SystemColumn::ALL.iter().any(|(_, name, ..)| name.eq_ignore_ascii_case(path));
-                let shows = printable::line(path, usize::MAX) == *path
-                    && path.chars().count() <= limits.name_chars_max;
-                if system || !shows {
-                    continue;
-                }
-                path.clone()
-            }
-        };
-        if outputs.len() < limits.outputs_max
-            && seen.insert(name.to_lowercase())
-            && let Ok(expr) = expression::column(&column, source.table)
-        {
-            outputs.push((name, expr));
-        }
-    }
-    if outputs.is_empty()
-        && let Ok(expr) = expression::column(&Column::Named("event_time".to_owned()), source.table)
-    {
-        outputs.push(("event_time".to_owned(), expr));
-    }
-    outputs
+    told.collect()
 }
 
 /// The hash of the rule's text, of those of all filters that apply to it, and of the values of its placeholders: it changes

@@ -1,18 +1,22 @@
 //! From a rule to a tree of conditions on the columns of one table.
 //!
-//! Owns what columns a field is, what a value means for a column's type, and where the placeholders' values go. Trees are
-//! run by `expression`. Called by `rules::load`, once for each route of a rule's log source.
+//! Owns what columns a field is and where the placeholders' values go; what a value means for a column's type is
+//! [`fit`]'s. Trees are run by `expression`. Called by `rules::load`, once for each route of a rule's log source.
+
+mod fit;
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::ask::{self, Ask, Piece, Template};
 use super::fault::{Fault, Faults};
 use super::filter::SigmaFilter;
+use super::landmarks::Landmarks;
 use super::modifiers::Kind;
 use super::parse::{Detection, Expression, Item, Search, SigmaRule, Values};
 use super::placeholders::Placeholders;
 use super::tree::{Column, Comparison, Condition, Pattern, Test};
-use crate::diagnostic::{Diagnostic, codes};
+use crate::diagnostic::{Diagnostic, Location, codes};
 use crate::normalise::schema::log_source::Route;
 use crate::normalise::schema::{ColumnType, SystemColumn};
 
@@ -20,11 +24,8 @@ use crate::normalise::schema::{ColumnType, SystemColumn};
 pub(super) const TESTS_MAX: usize = 20_000;
 /// Bytes of all its texts.
 pub(super) const BYTES_MAX: usize = 2 << 20;
-/// Beyond 2^53 a double does not tell neighbouring integers apart.
-const SAFE_INTEGER: u64 = 1 << 53;
-
 /// A rule on one route.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Lowered {
     /// What it asks of a row, filters included; the route's own condition is not in it.
     pub condition: Condition,
@@ -32,6 +33,10 @@ pub struct Lowered {
     pub columns: Vec<Column>,
     /// Fields that have no column on this route, and are read by their path.
     pub by_path: Vec<String>,
+    /// The filters that are part of it.
+    pub filters: Vec<String>,
+    /// Where it stands.
+    pub(super) landmarks: Landmarks,
 }
 
 /// Lowers a rule on a route, with the conditions of filters beside its own. `None` with what is wrong in `found` when it
@@ -48,7 +53,8 @@ pub fn lower(
     if lowering.is_too_large() {
         let message =
             format!("the rule asks for more than {TESTS_MAX} values or {} MiB of text", BYTES_MAX >> 20);
-        lowering.faults.refuse(codes::G012, message, rule.place.span.clone(), "split it into several rules");
+        let place = lowering.landmarks.largest().map_or(&rule.place, |place| place).span.clone();
+        lowering.faults.refuse(codes::G012, message, place, "split it into several rules");
     }
     if lowering.faults.any() {
         return None;
@@ -68,6 +74,7 @@ pub fn lower(
         }
         if !lowering.faults.any() {
             lowered.restrict(lowering.finish(condition));
+            lowered.filters.push(filter.name().to_owned());
         }
     }
     Some(lowered)
@@ -82,6 +89,7 @@ impl Lowered {
         let is_new = |column: &Column| !known.contains(column);
         self.by_path.extend(other.by_path.into_iter().filter(|field| is_new(&Column::Path(field.clone()))));
         self.columns.extend(other.columns.into_iter().filter(is_new));
+        self.landmarks.extend(other.landmarks);
     }
 }
 
@@ -132,12 +140,14 @@ struct Lowering<'a> {
     columns: Vec<Column>,
     seen: HashSet<Column>,
     by_path: Vec<String>,
+    landmarks: Landmarks,
 }
 
 impl<'a> Lowering<'a> {
     fn new(route: &'a Route, values: &'a Placeholders, faults: Faults<'a>) -> Self {
         let (columns, seen, by_path) = (Vec::new(), HashSet::new(), Vec::new());
-        Self { route, values, faults, tests: 0, bytes: 0, columns, seen, by_path }
+        let landmarks = Landmarks::default();
+        Self { route, values, faults, tests: 0, bytes: 0, columns, seen, by_path, landmarks }
     }
 
     fn is_too_large(&self) -> bool {
@@ -145,7 +155,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn finish(self, condition: Condition) -> Lowered {
-        Lowered { condition, columns: self.columns, by_path: self.by_path }
+        let (filters, landmarks) = (Vec::new(), self.landmarks);
+        Lowered { condition, columns: self.columns, by_path: self.by_path, filters, landmarks }
     }
 
     fn search(&mut self, search: &Search) -> Condition {
@@ -189,19 +200,33 @@ impl<'a> Lowering<'a> {
             Some(field) => self.columns_of(field),
             None => vec![(Column::Text, ColumnType::String)],
         };
+        let (place, before) = (self.place(&item.place), self.tests);
+        for (column, _) in &columns {
+            self.landmarks.field(column, &place);
+        }
         let mut values = Vec::with_capacity(item.values.len());
         for value in &item.values {
             if self.is_too_large() {
-                return NEVER;
+                break;
             }
-            match value {
-                Values::Ready(asks) => values.push(self.one_of(asks, &columns, item.chain.neq)),
-                Values::Open(template, span) => match self.expand(item, template, &columns) {
-                    Ok(conditions) => values.extend(conditions),
-                    Err(fault) => self.faults.add(fault, span.clone()),
-                },
+            let bytes = self.bytes;
+            let (made, span) = match value {
+                Values::Ready(asks, span) => (Ok(vec![self.one_of(asks, &columns, item.chain.neq)]), span),
+                Values::Open(template, span) => (self.expand(item, template, &columns), span),
+            };
+            match made {
+                Ok(conditions) => {
+                    let place = self.place(span);
+                    self.landmarks.value(self.bytes - bytes, &place);
+                    if let (Some(field), true) = (&item.field, conditions.iter().all(|made| *made == NEVER)) {
+                        self.landmarks.unfit(field, columns.iter().map(|(_, kind)| *kind), &place);
+                    }
+                    values.extend(conditions);
+                }
+                Err(fault) => self.faults.add(fault, span.clone()),
             }
         }
+        self.landmarks.item(self.tests - before, &place);
         // Of two fields, `neq` has been carried out value by value: they must both be there to be different.
         let of_fields = item.chain.kind == Kind::FieldRef;
         match (item.chain.neq, of_fields, item.chain.all) {
@@ -231,7 +256,7 @@ impl<'a> Lowering<'a> {
                     let values = self.values.0.get(name).filter(|values| !values.is_empty());
                     values.ok_or_else(|| {
                         let help =
-                            format!("put its values into {name}.txt in the pipeline's folder of values");
+                            format!("put its values into {name}.txt, in the folder of `values` or --values");
                         Fault::new(
                             codes::G011,
                             format!("there is no value for the placeholder `%{name}%`"),
@@ -269,6 +294,10 @@ impl<'a> Lowering<'a> {
         Ok(conditions)
     }
 
+    fn place(&self, span: &Range<usize>) -> Location {
+        Location::new(self.faults.file(), span.clone())
+    }
+
     /// The columns of a field with their types.
     fn columns_of(&mut self, field: &str) -> Vec<(Column, ColumnType)> {
         let table = &self.route.table;
@@ -303,15 +332,15 @@ impl<'a> Lowering<'a> {
             // A field is missing when all of its columns are.
             Ask::Null | Ask::Exists(false) => all(self.each(columns, |_| Some(Test::Null))),
             Ask::Exists(true) => any(self.each(columns, |_| Some(Test::Present))),
-            Ask::Text { pattern, cased } => any(self.each(columns, |kind| text(pattern, *cased, kind))),
+            Ask::Text { pattern, cased } => any(self.each(columns, |kind| fit::text(pattern, *cased, kind))),
             Ask::Number(written, number) => {
-                let mut tests = self.each(columns, |kind| equal(written, *number, kind));
+                let mut tests = self.each(columns, |kind| fit::equal(written, *number, kind));
                 let canonical = number.to_string();
                 #[expect(clippy::cast_precision_loss, reason = "a power of two")]
-                let exact = number.abs() < SAFE_INTEGER as f64;
+                let exact = number.abs() < fit::SAFE_INTEGER as f64;
                 if exact && canonical != *written {
                     // `0x17` may be written as 23 in the event.
-                    let text = |kind| (kind == ColumnType::String).then(|| literal(&canonical));
+                    let text = |kind| (kind == ColumnType::String).then(|| fit::literal(&canonical));
                     tests.extend(self.each(columns, text));
                 }
                 any(tests)
@@ -320,7 +349,7 @@ impl<'a> Lowering<'a> {
                 Some(match kind {
                     ColumnType::Boolean => Test::Flag(*flag),
                     ColumnType::Int => Test::Number(Comparison::Equal, f64::from(u8::from(*flag))),
-                    ColumnType::String => literal(&flag.to_string()),
+                    ColumnType::String => fit::literal(&flag.to_string()),
                     ColumnType::Double | ColumnType::Timestamp => return None,
                 })
             })),
@@ -386,77 +415,4 @@ impl<'a> Lowering<'a> {
         }
         first
     }
-}
-
-fn literal(text: &str) -> Test {
-    Test::Like { pattern: Pattern::literal(text), cased: false }
-}
-
-/// A text with wildcards against a column of a type.
-fn text(pattern: &Pattern, cased: bool, kind: ColumnType) -> Option<Test> {
-    if pattern.is_any() {
-        return Some(Test::Present);
-    }
-    let like = Test::Like { pattern: pattern.clone(), cased };
-    let Some(literal) = pattern.as_literal() else {
-        if kind != ColumnType::Boolean {
-            return Some(like);
-        }
-        let matches = |flag: bool| pattern.matches(&flag.to_string(), cased);
-        return match (matches(true), matches(false)) {
-            (true, true) => Some(Test::Present),
-            (false, false) => None,
-            (flag, _) => Some(Test::Flag(flag)),
-        };
-    };
-    if matches!(kind, ColumnType::String | ColumnType::Timestamp) {
-        return Some(like);
-    }
-    let literal = literal.trim();
-    match kind {
-        ColumnType::Int => whole(literal).map(integer),
-        ColumnType::Double => {
-            let number = literal.parse::<f64>().ok().filter(|number| number.is_finite())?;
-            Some(Test::Number(Comparison::Equal, number))
-        }
-        ColumnType::Boolean if literal == "1" || literal.eq_ignore_ascii_case("true") => {
-            Some(Test::Flag(true))
-        }
-        ColumnType::Boolean if literal == "0" || literal.eq_ignore_ascii_case("false") => {
-            Some(Test::Flag(false))
-        }
-        ColumnType::String | ColumnType::Timestamp | ColumnType::Boolean => None,
-    }
-}
-
-/// A number against a column of a type.
-fn equal(written: &str, number: f64, kind: ColumnType) -> Option<Test> {
-    match kind {
-        ColumnType::String | ColumnType::Timestamp => Some(literal(written)),
-        // As the column itself would read it; a fraction is equal to none.
-        ColumnType::Int => {
-            text(&Pattern::literal(written), false, kind).or(Some(Test::Number(Comparison::Equal, number)))
-        }
-        ColumnType::Double => Some(Test::Number(Comparison::Equal, number)),
-        ColumnType::Boolean if number == 0.0 => Some(Test::Flag(false)),
-        ColumnType::Boolean if number == 1.0 => Some(Test::Flag(true)),
-        ColumnType::Boolean => None,
-    }
-}
-
-/// An integer as columns read it: hexadecimal beyond 63 bits wraps.
-fn whole(text: &str) -> Option<i64> {
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) if !hex.starts_with(['+', '-']) => u64::from_str_radix(hex, 16).ok().map(u64::cast_signed),
-        _ => text.parse().ok(),
-    }
-}
-
-/// A number against a column of integers; one that a double cannot hold is compared as text.
-fn integer(number: i64) -> Test {
-    if number.unsigned_abs() > SAFE_INTEGER {
-        return literal(&number.to_string());
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a double holds it")]
-    Test::Number(Comparison::Equal, number as f64)
 }

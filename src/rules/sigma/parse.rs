@@ -7,6 +7,7 @@
 mod condition;
 mod correlation;
 mod detection;
+mod glimpse;
 mod metadata;
 
 use std::ops::Range;
@@ -22,6 +23,7 @@ use crate::normalise::schema::log_source::LogSource;
 use crate::rules::meta::RuleMeta;
 pub(super) use condition::Expression;
 pub(super) use detection::{Detection, Item, Values, within};
+pub(super) use glimpse::glimpse;
 
 /// Documents of one file.
 const DOCUMENTS_MAX: usize = 4_000;
@@ -42,7 +44,7 @@ pub enum Document {
 /// A rule for single events.
 #[derive(Debug)]
 pub struct SigmaRule {
-    /// What it says of itself; `scope`, `entity` and `tests` are not Sigma's.
+    /// What it says of itself; `scope` and `entity` are not Sigma's, `tests` are ours.
     pub meta: RuleMeta,
     /// What correlations and filters may call it.
     pub name: Option<String>,
@@ -159,10 +161,19 @@ fn document(
         let targets = targets(key, filter, faults);
         let search = detection::search(key, filter, &["rules"], budget, faults);
         let title = metadata::title(node, faults);
-        let logsource = node.get("logsource").map_or_else(LogSource::default, |node| logsource(node, faults));
+        let logsource = match node.get("logsource") {
+            Some(node) => logsource(node, faults),
+            None => {
+                let help = "write the `logsource:` of the rules that it is for";
+                faults.refuse(codes::G002, "the filter has no `logsource`", key.span.clone(), help);
+                LogSource::default()
+            }
+        };
+        let rules = filter.get("rules").map_or(&filter.span, |rules| &rules.span).clone();
+        let rules_place = Location::new(faults.file(), rules);
         let (targets, search, title) = (targets?, search?, title?);
         let id = metadata::text(node, "id", faults);
-        let filter = SigmaFilter { title, id, logsource, place, text, targets, search };
+        let filter = SigmaFilter { title, id, logsource, place, text, rules_place, targets, search };
         return (!faults.any()).then_some(Document::Filter(filter));
     }
     let Some((key, detection)) = node.entry("detection") else {

@@ -23,6 +23,8 @@ const YAML_WORDS: &[&str] = &["true", "false", "null", "yes", "no", "on", "off"]
 /// What is printed.
 pub(in crate::rules) struct Printed<'a> {
     pub(in crate::rules) meta: &'a RuleMeta,
+    /// A line for people in front of the metadata.
+    pub(in crate::rules) note: Option<&'a str>,
     pub(in crate::rules) table: &'a str,
     /// Names and expressions.
     pub(in crate::rules) outputs: &'a [(String, Expr)],
@@ -33,7 +35,8 @@ pub(in crate::rules) struct Printed<'a> {
 
 /// The whole file: metadata and query.
 pub(in crate::rules) fn file(printed: &Printed<'_>) -> String {
-    format!("/*---\n{}---*/\n{}\n", front_matter(printed.meta), query(printed))
+    let note = printed.note.map(|note| format!("# {note}\n")).unwrap_or_default();
+    format!("/*---\n{note}{}---*/\n{}\n", front_matter(printed.meta), query(printed))
 }
 
 fn query(printed: &Printed<'_>) -> String {
@@ -60,7 +63,7 @@ fn output(named: &str, expr: &Expr) -> String {
 }
 
 /// The operands of a chain, left to right.
-fn operands<'e>(expr: &'e Expr, op: Operator, into: &mut Vec<&'e Expr>) {
+pub(super) fn operands<'e>(expr: &'e Expr, op: Operator, into: &mut Vec<&'e Expr>) {
     match expr {
         Expr::BinaryExpr(binary) if binary.op == op => {
             operands(&binary.left, op, into);
@@ -186,9 +189,12 @@ fn front_matter(meta: &RuleMeta) -> String {
     entry("date", meta.date.as_deref());
     entry("modified", meta.modified.as_deref());
     entry("license", meta.license.as_deref());
-    for (key, items) in
-        [("tags", &meta.tags), ("references", &meta.references), ("falsepositives", &meta.falsepositives)]
-    {
+    for (key, items) in [
+        ("entity", &meta.entity),
+        ("tags", &meta.tags),
+        ("references", &meta.references),
+        ("falsepositives", &meta.falsepositives),
+    ] {
         if !items.is_empty() {
             yaml.push_str(&format!("{key}:\n"));
         }

@@ -77,6 +77,22 @@ impl Node {
         }
     }
 
+    /// The same as JSON.
+    pub(super) fn json(&self) -> serde_json::Value {
+        match &self.content {
+            Content::Scalar(text, plain) => match scalar(text, *plain) {
+                Scalar::Null => serde_json::Value::Null,
+                Scalar::Bool(truth) => truth.into(),
+                Scalar::Number(number) => text.parse::<i64>().map_or_else(|_| number.into(), Into::into),
+                Scalar::Text => text.as_str().into(),
+            },
+            Content::List(items) => items.iter().map(Node::json).collect(),
+            Content::Map(entries) => {
+                entries.iter().map(|(key, node)| (key.name.clone(), node.json())).collect()
+            }
+        }
+    }
+
     /// How many parts it has, itself included.
     pub(super) fn parts(&self) -> usize {
         match &self.content {

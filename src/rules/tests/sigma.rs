@@ -77,14 +77,14 @@ fn a_rule_is_one_for_each_route_of_its_log_source() {
         ["Name field('Extra') field('Other') kind", "Label field('Extra') field('Other')"].map(str::to_owned)
     );
     let [document] = loaded.sigma.as_slice() else { panic!("{:?}", loaded.sigma) };
-    let tables = ["one", "two"].map(str::to_owned).to_vec();
-    assert_eq!(document.verdict, Verdict::Armed { tables, by_path: vec!["Other".to_owned()] });
+    let reads = (&document.fate, document.tables.join(" "), document.by_path.join(" "));
+    assert_eq!(reads, (&Fate::Armed, "one two".to_owned(), "Other".to_owned()));
     let set = RuleSet::new(loaded.rules);
     assert_eq!([set.first(0), set.first(1)], [0, 0]);
 }
 
 #[test]
-fn every_document_has_a_verdict_and_none_refuses_the_others() {
+fn every_document_has_a_fate_and_none_refuses_the_others() {
     let two = format!("{}---\n{}", rule("r-2", "both", ""), rule("r-2", "both", ""));
     let loaded = loaded(&[
         ("sql.sql", "/*---\nid: r-5\ntitle: t\n---*/\nSELECT Name FROM one WHERE Name = 'a'\n"),
@@ -103,28 +103,29 @@ fn every_document_has_a_verdict_and_none_refuses_the_others() {
         ),
     ]);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-    let verdicts: BTreeMap<String, &str> = loaded
+    let fates: BTreeMap<String, &str> = loaded
         .sigma
         .iter()
         .map(|document| {
             let (line, _) = document.place.file.line_column(document.place.span.start);
             let place = format!("{}:{line}", document.place.file.path.display());
-            let verdict = match &document.verdict {
-                Verdict::Armed { .. } => "armed",
-                Verdict::Off(_) => "off",
-                Verdict::NoTable => "no table",
-                Verdict::Faulty(_) => "faulty",
-                Verdict::Waiting => "waiting",
-                Verdict::Applied { rules: 1 } => "applied once",
-                Verdict::Applied { .. } => "applied",
+            let fate = match &document.fate {
+                Fate::Armed => "armed",
+                Fate::NoField => "no field",
+                Fate::NoSource(_) => "no source",
+                Fate::Off(_) => "off",
+                Fate::NoTable => "no table",
+                Fate::Faulty(_) => "faulty",
+                Fate::Waiting => "waiting",
+                Fate::Applied { rules: 1 } => "applied once",
+                Fate::Applied { .. } => "applied",
             };
-            (place, verdict)
+            (place, fate)
         })
         .collect();
-    let verdicts: Vec<String> =
-        verdicts.iter().map(|(place, verdict)| format!("{place} {verdict}")).collect();
+    let fates: Vec<String> = fates.iter().map(|(place, fate)| format!("{place} {fate}")).collect();
     assert_eq!(
-        verdicts,
+        fates,
         [
             "1.yml:1 armed",
             "2.yml:1 armed",
@@ -169,18 +170,18 @@ fn the_selection_is_that_of_all_rules() {
     let selection = Selection { disabled, ..Selection::default() };
     let loaded = loaded_with(&[("r.yml", &rule("r-1", "both", ""))], &selection);
     assert!(loaded.rules.iter().all(|rule| !rule.enabled && rule.off.is_some()), "{:?}", loaded.rules);
-    assert!(matches!(loaded.sigma.as_slice(), [SigmaDocument { verdict: Verdict::Off(_), .. }]));
+    assert!(matches!(loaded.sigma.as_slice(), [SigmaDocument { fate: Fate::Off(_), .. }]));
 }
 
 #[test]
 fn files_of_sigma_are_found_by_their_names() {
     let folder = tempfile::tempdir().expect("a folder");
-    for name in ["a.yml", "b.yaml", "c.sql", "d.json", "e.yml.bak", ".f.yml"] {
+    for name in ["a.yml", "b.yaml", "c.sql", "d.json", "e.yml.bak", ".f.yml", "g.YAML", "h.Sql"] {
         std::fs::write(folder.path().join(name), "").expect("writes");
     }
     let (found, faults) = files(&[folder.path().to_owned()], &RuleLimits::default());
     let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-    assert_eq!((names, faults.len()), (vec!["a.yml", "b.yaml", "c.sql"], 0));
+    assert_eq!((names, faults.len()), (vec!["a.yml", "b.yaml", "c.sql", "g.YAML", "h.Sql"], 0));
 }
 
 #[test]
@@ -191,4 +192,137 @@ fn log_sources_are_told_once_for_all_their_rules() {
     assert!(told.message.contains("2 rules"), "{}", told.message);
     let source = LogSource { category: Some("neither".to_owned()), ..LogSource::default() };
     assert!(told.message.contains(&source.to_string()), "{}", told.message);
+    let category = |name: &str| rule("r-1", name, "");
+    for (name, expect) in [
+        ("bohth", "did you mean the category `both`? Or declare it in"),
+        ("neither", "category: known here: both. Or declare it in"),
+    ] {
+        let loaded = super::sigma::loaded(&[("1.yml", &category(name))]);
+        let help = loaded.diagnostics.first().and_then(|told| told.help.clone()).unwrap_or_default();
+        assert!(help.starts_with(expect), "{help}");
+    }
+}
+
+/// A rule on the stock tables; the selection begins in line 10, column 9.
+fn stock_rule(id: &str, logsource: &str, selection: &str, condition: &str) -> String {
+    format!(
+        "title: Rule {id}\nid: {id}\nstatus: test\nlevel: high\ntags: []\nlogsource: {{{logsource}}}\nfields: []\n\
+         detection:\n    s:\n        {selection}\n    condition: {condition}\n"
+    )
+}
+
+const WINDOWS: &str = "product: windows, category: process_creation";
+const ZEEK: &str = "product: zeek, service: http";
+
+#[test]
+fn what_nothing_fed_can_satisfy_is_left_out_and_told_at_its_place() {
+    let catalog = Catalog::stock().expect("the stock tables");
+    let many: Vec<String> = (0..9_000).map(|number| format!("v{number}")).collect();
+    let (many, long) = (format!("Image: [{}]", many.join(", ")), format!("Image: a{}", "?b".repeat(3_000)));
+    let (windows, suricata) = (Some("windows-json"), Some("suricata-eve"));
+    for (logsource, selection, condition, format, fate, told) in [
+        (ZEEK, "Unknown: a", "s", None, Fate::NoField, &["r.yml:10:9 G018"][..]),
+        (ZEEK, "Unknown: a", "not s", None, Fate::NoField, &["r.yml:10:9 G018"]),
+        (ZEEK, "unknown: a", "s", None, Fate::Armed, &[]),
+        (ZEEK, "unknown: a", "not s", None, Fate::Armed, &["r.yml:10:9 G021"]),
+        (ZEEK, "{Unknown: a, host: b}", "not s", None, Fate::NoField, &["r.yml:10:10 G018"]),
+        (ZEEK, "[{Unknown: a}, {host: b}]", "s", None, Fate::Armed, &[]),
+        (WINDOWS, "Image: a", "s", windows, Fate::Armed, &[]),
+        (WINDOWS, "GrandImage: a", "not s", windows, Fate::Armed, &["r.yml:10:9 G021"]),
+        (WINDOWS, "Image: a", "s", suricata, Fate::NoSource(String::new()), &["r.yml:1:8 G019"]),
+        (WINDOWS, "ProcessId: abc", "s", None, Fate::Faulty(String::new()), &["r.yml:10:20 G008"]),
+        (WINDOWS, "ProcessId: abc", "not s", None, Fate::Faulty(String::new()), &["r.yml:10:20 G008"]),
+        (WINDOWS, "ProcessId: [1, abc]", "s", None, Fate::Armed, &["r.yml:10:24 G008"]),
+        (WINDOWS, &many, "s", None, Fate::Faulty(String::new()), &["r.yml:10:9 G012"]),
+        (WINDOWS, &long, "s", None, Fate::Faulty(String::new()), &["r.yml:10:16 G012"]),
+    ] {
+        let selection_of =
+            Selection { formats: format.map(|format| [format].into()), ..Selection::default() };
+        let file = SourceFile::new("r.yml", stock_rule("r-1", logsource, selection, condition));
+        let loaded = load_files_with(&[file], &catalog, &RuleLimits::default(), &selection_of);
+        let shown: String = selection.chars().take(60).collect();
+        let case = format!("{logsource}: {shown}: {condition}");
+        assert_eq!(lines(&loaded), told, "{case}: {:?}", loaded.diagnostics);
+        assert!(!loaded.has_errors(), "{case}");
+        let found = &loaded.sigma[0].fate;
+        assert_eq!(std::mem::discriminant(found), std::mem::discriminant(&fate), "{case}: {found:?}");
+        let runs = loaded.rules.iter().any(|rule| rule.enabled);
+        assert_eq!(runs, fate == Fate::Armed, "{case}");
+    }
+}
+
+#[test]
+fn what_has_no_source_is_one_sum_and_what_is_disabled_need_not_be_sound() {
+    let catalog = Catalog::stock().expect("the stock tables");
+    let files = ["r-1", "r-2", "r-3"].map(|id| {
+        let text = stock_rule(id, "product: linux, category: process_creation", "Image: a", "s");
+        SourceFile::new(format!("{id}.yml"), text)
+    });
+    let loaded = load_files(&files, &catalog, &RuleLimits::default());
+    let [told] = loaded.diagnostics.as_slice() else { panic!("{:?}", loaded.diagnostics) };
+    assert_eq!((told.code.id, told.severity), ("G019", crate::diagnostic::Severity::Note));
+    assert!(told.message.contains("3 Sigma rules"), "{}", told.message);
+
+    let text = stock_rule("r-1", WINDOWS, "Image|expand: '%nobody%'", "s");
+    let disabled = [("r-1".to_owned(), None)].into();
+    let selection = Selection { disabled, ..Selection::default() };
+    let file = [SourceFile::new("r.yml", text)];
+    let loaded = load_files_with(&file, &catalog, &RuleLimits::default(), &selection);
+    assert!(matches!(loaded.sigma[0].fate, Fate::Off(_)), "{:?}", loaded.sigma);
+    assert!(loaded.rules.iter().all(|rule| !rule.enabled));
+}
+
+#[test]
+fn a_rule_names_its_filters_and_a_filter_the_number_of_its_rules() {
+    let second = FILTER.replace("title: Ours", "title: Theirs\nid: f-2").replace("- r-1", "- r-9");
+    let loaded = loaded(&[("r.yml", &rule("r-1", "both", "")), ("f.yml", FILTER), ("g.yml", &second)]);
+    let shown: Vec<_> = loaded
+        .sigma
+        .iter()
+        .map(|document| format!("{:?} {}", document.fate, document.filters.join(" ")))
+        .collect();
+    assert_eq!(shown, ["Armed Ours", "Applied { rules: 1 } ", "Applied { rules: 0 } "]);
+    assert_eq!(lines(&loaded), ["g.yml:7:11 G020"]);
+}
+
+#[test]
+fn no_file_of_sigma_refuses_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.yml"), b"\xff\xfe").expect("writes");
+    std::fs::write(folder.path().join("b.yml"), rule("r-1", "both", "")).expect("writes");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("c.yml")).expect("a link");
+    let load = || super::load(&[folder.path().to_owned()], &catalog(), &RuleLimits::default());
+    let loaded = load();
+    assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
+    let told: Vec<_> = loaded.diagnostics.iter().map(|told| (told.code.id, told.to_json())).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (told, name) in told.iter().zip(["c.yml", "a.yml"]) {
+        let file = told.1["file"].as_str().unwrap_or_default();
+        assert!(told.0 == "D001" && file.ends_with(name), "{told:?}");
+    }
+    let fates: Vec<_> =
+        loaded.sigma.iter().map(|document| matches!(document.fate, Fate::Faulty(_))).collect();
+    assert_eq!((fates, loaded.sigma_files, loaded.files), (vec![false, true], 2, 2));
+    std::os::unix::fs::symlink("nowhere", folder.path().join("d.sql")).expect("a link");
+    assert!(load().has_errors(), "of ours one must not vanish");
+}
+
+#[test]
+fn alerts_are_about_a_host_and_where_sensors_see_many_also_about_an_address() {
+    let catalog = Catalog::stock().expect("the stock tables");
+    let of = |logsource: &str| {
+        let text =
+            format!("title: T\nid: t\nlogsource: {logsource}\ndetection: {{s: {{a: 1}}, condition: s}}\n");
+        let loaded = load_files(&[SourceFile::new("r.yml", text)], &catalog, &RuleLimits::default());
+        loaded.rules.iter().map(|rule| rule.meta.entity.join(" ")).collect::<Vec<_>>()
+    };
+    for (logsource, expect) in [
+        ("{product: windows, category: process_creation}", "Computer"),
+        ("{product: windows, service: security}", "Computer"),
+        ("{product: windows, category: network_connection}", "Computer SourceIp"),
+        ("{product: zeek, service: http}", "sensor SourceIp"),
+        ("{product: aws, service: cloudtrail}", "user"),
+    ] {
+        assert_eq!(of(logsource), [expect], "{logsource}");
+    }
 }

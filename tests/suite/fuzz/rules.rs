@@ -12,13 +12,13 @@ use arrow::datatypes::{Field, Schema};
 use noroshi::detect::{run::object, sample};
 use noroshi::diagnostic::{Diagnostic, SourceFile, codes};
 use noroshi::normalise::projection::column_path;
-use noroshi::normalise::schema::{Catalog, ColumnType, SystemColumn, UTC};
+use noroshi::normalise::schema::{Catalog, ColumnType, SystemColumn, Table, UTC};
 use noroshi::rules::meta::Given;
 use noroshi::rules::{Rule, RuleLimits, load_files};
 
 use super::said;
 
-static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::stock().expect("the stock tables"));
+pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::stock().expect("the stock tables"));
 
 /// What is told of a planner that panicked, or of tables that it does not take.
 fn is_a_failure(diagnostic: &Diagnostic) -> bool {
@@ -49,8 +49,9 @@ fn load(text: &str) {
     }
 }
 
-fn run(rule: &Rule) {
-    let batch = batch(rule);
+/// A sound rule, on rows that look for trouble.
+pub fn run(rule: &Rule) {
+    let batch = batch(&rule.table, rule.columns.iter().map(String::as_str));
     let bound = rule.bind(&batch.schema()).expect("an accepted rule binds");
     let hits = bound.evaluate(&batch).expect("an accepted rule runs");
     let (rows, output) = hits.map(|hits| (hits.rows, hits.output)).unzip();
@@ -73,15 +74,13 @@ fn run(rule: &Rule) {
 /// Rows of the batch.
 const ROWS: usize = 8;
 
-/// The columns that a rule reads, with values that look for trouble. They are shifted from column to column, or all
-/// extremes would stand in one row.
-fn batch(rule: &Rule) -> RecordBatch {
-    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = rule
-        .columns
-        .iter()
+/// Columns of a table, with values that look for trouble. They are shifted from column to column, or all extremes would
+/// stand in one row.
+pub fn batch<'a>(table: &Table, names: impl Iterator<Item = &'a str>) -> RecordBatch {
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = names
         .enumerate()
         .map(|(shift, name)| {
-            let declared = rule.table.column(name).map(|at| rule.table.columns[at].kind);
+            let declared = table.column(name).map(|at| table.columns[at].kind);
             let system = SystemColumn::named(name).map(|(_, kind)| kind);
             let path = column_path(name).map(|_| ColumnType::String);
             let kind = declared.or(system).or(path).expect("a column of the table");

@@ -44,7 +44,7 @@ pub fn hits(folders: &[PathBuf], lines: &[String]) -> BTreeSet<Hit> {
         let channel =
             if text("Channel").is_empty() { channel_of(text("SourceName")) } else { text("Channel") };
         let id = event.get("EventID").and_then(|id| id.as_i64().or_else(|| id.as_str()?.parse().ok()));
-        for (category, service) in sources(channel, id.unwrap_or_default(), text("EventType")) {
+        for (category, service) in sources(channel, id.unwrap_or_default()) {
             let Some(engine) = engines.get(&(category.map(str::to_owned), service.map(str::to_owned))) else {
                 continue;
             };

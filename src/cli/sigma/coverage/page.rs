@@ -4,8 +4,9 @@
 
 use std::fmt::Write;
 
-use super::{Report, Tally};
+use super::{Filter, Report, Tally, title};
 use crate::cli::output::plural;
+use crate::normalise::schema::log_source::LogSource;
 use crate::printable;
 use crate::rules::sigma::coverage::{Coverage, Verdict};
 
@@ -33,6 +34,9 @@ pub(super) fn page(report: &Report, shown: &Shown) -> String {
         for rule in &report.rules {
             page.push_str(&one(rule, width));
         }
+        for Filter { coverage, rules } in &report.filters {
+            page.push_str(&filter(coverage, *rules, width));
+        }
         page.push('\n');
     }
     let total = &report.total;
@@ -43,7 +47,7 @@ pub(super) fn page(report: &Report, shown: &Shown) -> String {
         share(total),
         report.formats.join(", ")
     );
-    for (count, what) in [(report.filters, "filter"), (report.correlations, "correlation")] {
+    for (count, what) in [(report.filters.len(), "filter"), (report.correlations, "correlation")] {
         if count > 0 {
             let _ = writeln!(page, "beside them {}", plural(count, what));
         }
@@ -91,22 +95,39 @@ fn one(rule: &Coverage, width: usize) -> String {
     let mut text = String::new();
     let level = rule.headline.level.map_or("", |level| level.as_str());
     let id = rule.headline.id.as_deref().unwrap_or_default();
-    let title = printable::line(&rule.headline.title, width.saturating_sub(28 + 15).max(20));
+    let title = printable::line(title(rule), width.saturating_sub(28 + 15).max(20));
     let _ = writeln!(text, "{:<26}{level:<15}{title}", rule.verdict.title());
     let mut more = |what: &str| {
         let _ = writeln!(text, "    {}", printable::line(what, width.saturating_sub(4)));
     };
-    more(&format!("{} {id}", rule.log_source));
+    if !id.is_empty() || rule.log_source != LogSource::default() {
+        more(&format!("{} {id}", rule.log_source));
+    }
     if !rule.by_path.is_empty() {
         more(&format!("by path: {}", rule.by_path.join(", ")));
     }
     if !rule.missing.is_empty() {
         more(&format!("missing: {}", rule.missing.join(", ")));
     }
+    if !rule.filters.is_empty() {
+        more(&format!("with the filters: {}", rule.filters.join(", ")));
+    }
     if let Some(why) = &rule.why {
         more(why);
     }
     text
+}
+
+/// A filter: how many rules it is part of.
+fn filter(filter: &Coverage, rules: usize, width: usize) -> String {
+    let title = printable::line(title(filter), width.saturating_sub(28 + 15).max(20));
+    let id = filter.headline.id.as_deref().unwrap_or_default();
+    let rules = if rules == 0 { "no rule".to_owned() } else { plural(rules, "rule") };
+    let about = printable::line(&format!("{} {id}", filter.log_source), width.saturating_sub(4));
+    let why = filter.why.as_ref();
+    let why = why.map(|why| format!("    {}\n", printable::line(why, width.saturating_sub(4))));
+    let head = format!("filter of {rules}");
+    format!("{head:<26}{:<15}{title}\n    {about}\n{}", "", why.unwrap_or_default())
 }
 
 /// Heading of a column, and what stands in it.

@@ -1,14 +1,16 @@
 //! The report on a few rules, for people and for machines.
 
 use super::*;
-use crate::rules::RuleLimits;
+use crate::normalise::schema::Catalog;
 use crate::rules::meta::{RuleLevel, RuleStatus};
+use crate::rules::sigma::documents::Headline;
+use crate::rules::{RuleLimits, Selection};
 
 fn rule(title: &str, verdict: Verdict, category: &str, tags: &[&str], why: Option<&str>) -> Coverage {
     Coverage {
         headline: Headline {
             id: Some(format!("id-{title}")),
-            title: title.to_owned(),
+            title: Some(title.to_owned()),
             level: Some(RuleLevel::High),
             status: Some(RuleStatus::Test),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
@@ -23,6 +25,7 @@ fn rule(title: &str, verdict: Verdict, category: &str, tags: &[&str], why: Optio
         verdict,
         by_path: Vec::new(),
         missing: if verdict == Verdict::NoField { vec!["Company".to_owned()] } else { Vec::new() },
+        filters: vec!["the filter".to_owned()],
         why: why.map(str::to_owned),
     }
 }
@@ -60,6 +63,7 @@ fn people_read_sums_and_reasons_in_the_width_they_have() {
         for expect in [
             "4 rules: 1 (25 %) armed, with windows-json",
             "missing: Company",
+            "with the filters: the filter",
             "its level is low",
             "nothing feeds `t`",
             "T1059.001",
@@ -120,14 +124,12 @@ fn rules_that_are_loaded_get_their_verdicts() {
         document("faulty", "", windows, "Image|nonsense: a"),
     ];
     let catalog = Catalog::stock().expect("the stock tables");
-    let loaded = rules::load_files(&files, &catalog, &RuleLimits::default());
-    let formats = ["windows-json", "suricata-eve"].into();
-    let report = report(&loaded, &catalog, &formats);
-    let mut found: Vec<(&str, &str)> = report
-        .rules
-        .iter()
-        .map(|rule| (rule.headline.title.trim_end_matches(".yml"), rule.verdict.as_str()))
-        .collect();
+    let formats = ["windows-json", "suricata-eve"];
+    let selection = Selection { formats: Some(formats.into()), ..Selection::default() };
+    let loaded = rules::load_files_with(&files, &catalog, &RuleLimits::default(), &selection);
+    let report = report(&loaded, formats.into());
+    let mut found: Vec<(&str, &str)> =
+        report.rules.iter().map(|rule| (title(rule), rule.verdict.as_str())).collect();
     found.sort_unstable();
     assert_eq!(
         found,
@@ -142,7 +144,7 @@ fn rules_that_are_loaded_get_their_verdicts() {
             ("zeek", "no_field"),
         ]
     );
-    let why = |title: &str| report.rules.iter().find(|rule| rule.headline.title == title)?.why.clone();
+    let why = |title: &str| report.rules.iter().find(|rule| self::title(rule) == title)?.why.clone();
     assert_eq!(
         why("linux").as_deref(),
         Some("nothing feeds `process_activity` where activity = 'launch' AND platform = 'linux'")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{LogSource, LogSources, Route};
+use super::{ANY, LogSource, LogSources, Route};
 use crate::diagnostic::{Diagnostic, Location, SourceFile, codes, suggest};
 use crate::document::{self, Document, Spans, pointer_segment};
 use crate::normalise::condition::Condition;
@@ -19,8 +19,8 @@ use crate::normalise::schema::{Catalog, Table};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogSourcesFile {
-    /// What a rule's `logsource` means. Of all that fit a rule the one that names most counts: a category before a
-    /// service, a service before a product.
+    /// What a rule's `logsource` means. A declaration must cover all that the rule names. Of several the one that names
+    /// most counts: a category before a service, a service before a product.
     #[serde(default)]
     logsource: Vec<DeclarationFile>,
 }
@@ -29,13 +29,14 @@ pub(super) struct LogSourcesFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DeclarationFile {
-    /// Sigma's `category`, or several. Without, any.
+    /// Sigma's `category`, or several; `*` for whatever rules say, also nothing. Without, rules must not name one.
     #[serde(default)]
     category: Option<NamesFile>,
-    /// Sigma's `product`, or several. Without, any.
+    /// Sigma's `product`, or several; `*` for whatever rules say, also nothing. Without, rules must not name one.
     #[serde(default)]
     product: Option<NamesFile>,
-    /// Sigma's `service`, or several. Without, any.
+    /// Sigma's `service`, or several; `*` for whatever rules say, also nothing. Without, rules must not name one; beside
+    /// a `category` they may, if a declaration of the product names it.
     #[serde(default)]
     service: Option<NamesFile>,
     /// Where its events are. A rule runs on each of these, so an event should be on one only.
@@ -92,7 +93,8 @@ pub(super) fn read(files: &[Arc<SourceFile>], catalog: &Catalog, found: &mut Vec
                 routes.extend(route(entry, &document, &pointer, catalog, found));
             }
             for named in named(declaration) {
-                if named == LogSource::default() {
+                let parts = [&named.category, &named.product, &named.service];
+                if parts.iter().all(|part| part.as_deref().is_none_or(|name| name == ANY)) {
                     let message = "the log source names neither category, product nor service";
                     found.push(
                         Diagnostic::new(codes::S009, message)

@@ -42,6 +42,10 @@ route = [{ table = "t" }]
 [[logsource]]
 product = "p"
 routes = [{ table = "t" }]
+[[logsource]]
+category = "*"
+service = "*"
+route = [{ table = "t" }]
 "#;
     let found = catalog(text).expect_err("faults");
     let found: Vec<String> =
@@ -57,12 +61,13 @@ routes = [{ table = "t" }]
             "s.toml:12:1: the log source names neither category, product nor service [S009]",
             "s.toml:14:1: `logsource[3]` lacks the key `route` [D004]",
             "s.toml:16:1: unknown key `routes` [D003]",
+            "s.toml:17:1: the log source names neither category, product nor service [S009]",
         ]
     );
 }
 
 #[test]
-fn the_declaration_that_names_most_counts() {
+fn a_declaration_covers_all_that_a_rule_names_and_of_several_the_one_that_names_most_counts() {
     let text = r#"
 logsource = [
     { category = "c", route = [{ table = "t", where = "kind = 'c'" }] },
@@ -71,23 +76,45 @@ logsource = [
     { product = "p", service = "s", route = [{ table = "t", where = "kind = 'ps'" }, { table = "t" }] },
     { service = "s", route = [{ table = "t", where = "kind = 's'" }] },
     { product = "empty", route = [] },
+    { category = "v", product = "*", service = "*", route = [{ table = "t", where = "kind = 'v'" }] },
+    { category = "v", product = "q", route = [{ table = "t", where = "kind = 'vq'" }] },
+    { category = "*", product = "own", service = "*", route = [{ table = "t", where = "kind = 'own'" }] },
+    { product = "own", service = "s", route = [{ table = "t", where = "kind = 'own s'" }] },
 ]
 "#;
     let catalog = catalog(text).expect("sound");
     for (product, category, service, expect) in [
         ("", "c", "", &[Some("kind = 'c'")][..]),
-        ("x", "C", "", &[Some("kind = 'c'")]),
+        ("", "C", "", &[Some("kind = 'c'")]),
         ("P", "c", "", &[Some("kind = 'pc'")]),
-        ("q", "c", "x", &[Some("kind = 'pc'")]),
         ("p", "", "", &[Some("kind = 'p'")]),
-        ("p", "x", "x", &[Some("kind = 'p'")]),
         ("p", "", "s", &[Some("kind = 'ps'"), None]),
-        // A category says more than a service.
-        ("p", "c", "s", &[Some("kind = 'pc'")]),
-        ("x", "", "S", &[Some("kind = 's'")]),
+        ("", "", "S", &[Some("kind = 's'")]),
         ("empty", "", "", &[]),
-        ("x", "x", "x", &[]),
         ("", "", "", &[]),
+        // A slip is nothing that is declared: neither all of the product, nor every product.
+        ("p", "x", "", &[]),
+        ("p", "", "x", &[]),
+        ("p", "x", "s", &[]),
+        ("p", "x", "x", &[]),
+        ("x", "c", "", &[]),
+        ("x", "", "s", &[]),
+        ("x", "x", "x", &[]),
+        // A category says more than a service, and one of the product's may stand beside it.
+        ("p", "c", "s", &[Some("kind = 'pc'")]),
+        ("p", "c", "x", &[]),
+        ("q", "c", "s", &[Some("kind = 'pc'")]),
+        ("", "c", "s", &[Some("kind = 'c'")]),
+        // Any product and service, or none; one that is named counts for more.
+        ("", "v", "", &[Some("kind = 'v'")]),
+        ("x", "v", "x", &[Some("kind = 'v'")]),
+        ("q", "v", "", &[Some("kind = 'vq'")]),
+        ("x", "vv", "", &[]),
+        // A product of one's own, whatever else a rule names.
+        ("own", "", "", &[Some("kind = 'own'")]),
+        ("own", "x", "x", &[Some("kind = 'own'")]),
+        ("own", "", "s", &[Some("kind = 'own s'")]),
+        ("", "x", "x", &[]),
     ] {
         let routes = catalog.log_sources().routes(&source(product, category, service));
         let found: Vec<_> = routes.iter().map(|route| route.condition.as_deref()).collect();
@@ -96,6 +123,38 @@ logsource = [
     // Where each condition stands, quotes left out.
     let (_, text, place) = catalog.log_sources().conditions().next().expect("a condition");
     assert_eq!((text, &place.file.text[place.span.clone()]), ("kind = 'c'", "kind = 'c'"));
+}
+
+#[test]
+fn a_log_source_that_is_declared_nowhere_may_have_meant_another() {
+    let catalog = Catalog::stock().expect("sound");
+    for (product, category, service, expect) in [
+        ("windows", "proces_creation", "", Some("did you mean the category `process_creation`")),
+        ("windows", "", "secruity", Some("did you mean the service `security`?")),
+        ("windows", "process_creation", "symon", Some("did you mean the service `sysmon`?")),
+        ("windws", "registry_set", "", Some("did you mean the product `windows`?")),
+        ("linus", "", "", Some("did you mean the product `linux`?")),
+        ("zscaler", "prxy", "", Some("did you mean the category `proxy`?")),
+        ("solaris", "process_creation", "", Some("product: known here: linux, macos, windows.")),
+        ("aws", "", "cloudtrial", Some("did you mean the service `cloudtrail`?")),
+        // Each name is known, but not together.
+        ("linux", "registry_set", "", None),
+        (
+            "nobody",
+            "knows",
+            "this",
+            Some("category: known here: antivirus, database, dns, firewall, proxy, webserver."),
+        ),
+    ] {
+        let asked = source(product, category, service);
+        assert!(catalog.log_sources().routes(&asked).is_empty(), "{asked}");
+        let told = catalog.log_sources().suggest(&asked);
+        let same = match (&told, expect) {
+            (Some(told), Some(expect)) => told.starts_with(expect),
+            (told, expect) => told.is_none() && expect.is_none(),
+        };
+        assert!(same, "{asked}: {told:?}");
+    }
 }
 
 #[test]
@@ -189,6 +248,23 @@ fn the_stock_declarations_are_sound_and_lead_to_the_right_table() {
         ("rpc_firewall", "application", "", &["windows_event"]),
         ("django", "application", "", &["raw_log"]),
         ("cobol", "application", "", &[]),
+        ("zscaler", "proxy", "", &["http_activity"]),
+        ("windows", "antivirus", "", &["detection_finding_in"]),
+        ("squid", "proxy", "access", &["http_activity"]),
+        ("", "process_creation", "", &["process_activity"]),
+        ("windows", "process_creation", "sysmon", &["process_activity"]),
+        ("linux", "", "apache", &["raw_log"]),
+        ("fortigate", "", "event", &["raw_log"]),
+        ("paloalto", "file_event", "globalprotect", &["file_activity"]),
+        ("paloalto", "appliance", "globalprotect", &["raw_log"]),
+        ("opencanary", "application", "", &["raw_log"]),
+        // What is declared nowhere is not the rest of it.
+        ("windows", "proces_creation", "", &[]),
+        ("windows", "", "securty", &[]),
+        ("windows", "process_creation", "symon", &[]),
+        ("solaris", "process_creation", "", &[]),
+        ("linux", "", "shd", &[]),
+        ("fortigate", "", "evnt", &[]),
     ] {
         let routes = catalog.log_sources().routes(&source(product, category, service));
         let tables: Vec<&str> = routes.iter().map(|route| route.table.name.as_str()).collect();

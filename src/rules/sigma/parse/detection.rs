@@ -30,14 +30,16 @@ pub(in super::super) struct Item {
     pub(in super::super) field: Option<String>,
     pub(in super::super) chain: Chain,
     pub(in super::super) values: Vec<Values>,
+    /// Where its name stands; of keywords the first of them.
+    pub(in super::super) place: Range<usize>,
 }
 
 /// What one written value asks for.
 #[derive(Debug)]
 pub(in super::super) enum Values {
-    /// One of these.
-    Ready(Vec<Ask>),
-    /// What the placeholders stand for is not known yet; and where it stands.
+    /// One of these; and where it stands.
+    Ready(Vec<Ask>, Range<usize>),
+    /// What the placeholders stand for is not known yet.
     Open(Template, Range<usize>),
 }
 
@@ -120,7 +122,8 @@ impl Reader<'_, '_> {
     fn keywords(&mut self, nodes: &[&Node]) -> Option<Item> {
         let chain = modifiers::chain(&[], true).ok()?;
         let values = self.values(chain, true, nodes);
-        Some(Item { field: None, chain, values: values? })
+        let place = nodes.first().map_or(0..0, |node| node.span.clone());
+        Some(Item { field: None, chain, values: values?, place })
     }
 
     fn item(&mut self, key: &Key, node: &Node) -> Option<Detection> {
@@ -162,7 +165,8 @@ impl Reader<'_, '_> {
             self.faults.note(codes::G007, "`all` says nothing of a single value", place, "leave it out");
         }
         let values = self.values(chain, field.is_none(), &nodes);
-        Some(Detection::Item(Item { field: field.map(str::to_owned), chain, values: values? }))
+        let (field, place) = (field.map(str::to_owned), key.span.clone());
+        Some(Detection::Item(Item { field, chain, values: values?, place }))
     }
 
     fn values(&mut self, chain: Chain, keyword: bool, nodes: &[&Node]) -> Option<Vec<Values>> {
@@ -204,7 +208,8 @@ impl Reader<'_, '_> {
         if chain.expand && value.scalar == Scalar::Text {
             return Ok(Values::Open(Template::read(&value.text), span));
         }
-        ask::asks(&within(chain, keyword), &value, self.budget).map(Values::Ready)
+        let asks = ask::asks(&within(chain, keyword), &value, self.budget)?;
+        Ok(Values::Ready(asks, span))
     }
 }
 

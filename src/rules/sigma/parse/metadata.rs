@@ -10,10 +10,10 @@ use super::super::fault::{Faults, suggest};
 use super::super::yaml::{Content, Node};
 use crate::diagnostic::codes;
 use crate::normalise::schema::log_source::LogSource;
-use crate::rules::meta::{RuleLevel, RuleMeta, RuleScope, RuleStatus};
+use crate::rules::meta::{RuleLevel, RuleMeta, RuleScope, RuleStatus, RuleTest};
 
 /// Characters of a title.
-const TITLE_CHARS_MAX: usize = 256;
+pub(super) const TITLE_CHARS_MAX: usize = 256;
 /// Characters of a description or another text.
 const TEXT_CHARS_MAX: usize = 8_192;
 /// Items of a list such as `references`.
@@ -21,9 +21,9 @@ const ITEMS_MAX: usize = 1_000;
 /// Bytes of an id that is no UUID.
 const ID_BYTES_MAX: usize = 128;
 
-const LEVELS: [RuleLevel; 5] =
+pub(super) const LEVELS: [RuleLevel; 5] =
     [RuleLevel::Informational, RuleLevel::Low, RuleLevel::Medium, RuleLevel::High, RuleLevel::Critical];
-const STATUSES: [RuleStatus; 5] = [
+pub(super) const STATUSES: [RuleStatus; 5] = [
     RuleStatus::Stable,
     RuleStatus::Test,
     RuleStatus::Experimental,
@@ -54,7 +54,7 @@ pub(super) fn read(node: &Node, logsource: &LogSource, faults: &mut Faults<'_>) 
         scope: RuleScope::PerOrg,
         entity: Vec::new(),
         suppress: None,
-        tests: Vec::new(),
+        tests: tests(node, faults),
     })
 }
 
@@ -110,6 +110,16 @@ fn id(node: &Node, title: &str, logsource: &LogSource, faults: &mut Faults<'_>) 
             id
         }
     }
+}
+
+/// The rule's own tests, in the form that SQL rules have them: a key that is not Sigma's, for rules of one's own.
+fn tests(node: &Node, faults: &mut Faults<'_>) -> Vec<RuleTest> {
+    let Some((key, value)) = node.entry("tests") else { return Vec::new() };
+    serde_json::from_value(value.json()).unwrap_or_else(|error| {
+        let help = "write a list of tests as SQL rules have them, each with `name`, `given` and `expect`";
+        faults.warn(codes::G003, format!("`tests` cannot be read: {error}"), key.span.clone(), help);
+        Vec::new()
+    })
 }
 
 /// Some rules have a list of authors.

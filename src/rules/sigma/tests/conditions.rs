@@ -80,8 +80,7 @@ fn filters_are_put_beside_rules() {
 
 #[test]
 fn a_filter_that_cannot_be_armed_leaves_the_rule() {
-    let filter =
-        "title: F\nfilter:\n    rules: any\n    s:\n        x|expand: '%nobody%'\n    condition: not s\n";
+    let filter = "title: F\nlogsource: {product: windows}\nfilter:\n    rules: any\n    s:\n        x|expand: '%nobody%'\n    condition: not s\n";
     let (rules, filters, mut found) = rules(&format!("{RULE}{filter}"));
     let filters: Vec<&SigmaFilter> = filters.iter().collect();
     let lowered = lower(&rules[0], &route(), &filters, &placeholders(), &mut found).expect("the rule");

@@ -130,11 +130,18 @@ fn of_documents() {
             &["3:12 G002 not armed: the log source"],
         ),
         (
-            "title: F\nfilter:\n  s: {a: 1}\n  condition: s\n",
-            &["2:1 G002 not armed: the filter names no rules"],
+            "title: F\nlogsource: {product: p}\nfilter:\n  s: {a: 1}\n  condition: s\n",
+            &["3:1 G002 not armed: the filter names no rules"],
         ),
-        ("title: F\nfilter:\n  rules: any\n  condition: s\n", &["4:14 G005"]),
-        ("title: F\nfilter: any\n", &["2:1 G002", "2:9 G002 not armed: `filter` is no map"]),
+        ("title: F\nlogsource: {product: p}\nfilter:\n  rules: any\n  condition: s\n", &["5:14 G005"]),
+        (
+            "title: F\nlogsource: {product: p}\nfilter: any\n",
+            &["3:1 G002", "3:9 G002 not armed: `filter` is no map"],
+        ),
+        (
+            "title: F\nfilter:\n  rules: any\n  s: {a: 1}\n  condition: s\n",
+            &["2:1 G002 not armed: the filter has no `logsource`"],
+        ),
     ] {
         check(&faults(text), expect, text);
     }

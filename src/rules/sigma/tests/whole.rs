@@ -11,14 +11,14 @@ use super::interpreter::Case;
 use super::property::{detection, event, yaml};
 use super::{TABLE, placeholders};
 use crate::decode::{self, DecodeLimits};
-use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::diagnostic::SourceFile;
 use crate::normalise::layout::{EventContext, Layout, TableBuilder};
 use crate::normalise::projection::Projection;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::rules::bind::bind;
 use crate::rules::plan::Tables;
-use crate::rules::{Loaded, RuleLimits, Selection, load_here};
+use crate::rules::{Fate, Loaded, RuleLimits, Selection, load_here};
 
 const VIEW: &str = "\n[[view]]\nformat = \"windows-json\"\nwhere = \"Channel = 'c'\"\n";
 const SOURCE: &str = "
@@ -40,16 +40,22 @@ fn loaded(detection: &Json, selection: &Selection) -> Loaded {
     load_here(&[SourceFile::new("r.yml", yaml(detection))], &TABLES, &RuleLimits::default(), selection)
 }
 
+/// Whether a rule is refused because it finds all or nothing.
+fn constant(why: &str) -> bool {
+    ["the condition always holds", "the condition never holds", "the condition holds for each event"]
+        .iter()
+        .any(|constant| why.starts_with(constant))
+}
+
 /// Which of the events the rule hits; `None` when it is no rule, because it hits all or nothing.
 fn hits(detection: &Json, events: &[Json], selection: &Selection) -> Result<Option<Vec<bool>>, String> {
     let loaded = loaded(detection, selection);
-    let Some(rule) = loaded.rules.first() else {
-        let always_or_never = |told: &Diagnostic| {
-            told.message.ends_with("the condition always holds")
-                || told.message.ends_with("the condition never holds")
-        };
-        let constant = !loaded.diagnostics.is_empty() && loaded.diagnostics.iter().all(always_or_never);
-        return if constant { Ok(None) } else { Err(format!("{:?}", loaded.diagnostics)) };
+    let document = loaded.sigma.first().ok_or("no document")?;
+    let rule = match (&document.fate, loaded.rules.first()) {
+        (Fate::Armed, Some(rule)) => rule,
+        (Fate::NoField, _) => return Ok(None),
+        (Fate::Faulty(why), _) if constant(why) => return Ok(None),
+        (fate, _) => return Err(format!("{fate:?}: {:?}", loaded.diagnostics)),
     };
     let projection = Projection::new(&CATALOG, [("sample", rule.columns.as_slice())]);
     let mut layout = Layout::new(&projection, decode::format("windows-json").expect("a format"));

@@ -33,7 +33,7 @@ fn printed(condition: &Condition, source: Option<&str>) -> String {
     let outputs = outputs.map(|(name, of)| (name.to_owned(), column(&of, table).expect("a column")));
     let condition = expression(condition, table, &SqlLimits::default()).expect("an expression");
     let meta = meta();
-    file(&Printed { meta: &meta, table: "t", outputs: &outputs, source, condition: &condition })
+    file(&Printed { meta: &meta, note: None, table: "t", outputs: &outputs, source, condition: &condition })
 }
 
 fn load(text: &str) -> Loaded {
