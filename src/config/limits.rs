@@ -27,6 +27,10 @@ pub struct Limits {
     /// Rows in one batch that rules see. More makes rules cheaper by the row and needs more memory.
     #[schemars(range(min = 64, max = 65_536))]
     pub batch_rows_max: u32,
+    /// Memory for what is known of values that rules have looked at, in bytes for each lane: values that come again need not
+    /// be looked at again. When it is full, it is emptied.
+    #[schemars(range(min = 65_536, max = 2_147_483_648_u64))]
+    pub match_memory_bytes_max: u64,
     /// Memory for fetched records that wait, in bytes for each lane. The partitions that a lane may have share it, each
     /// with at least 512 KiB. It is checked before a fetch, so a fetch of strongly compressed data can exceed it.
     #[schemars(range(min = 1_048_576, max = 2_147_483_648_u64))]
@@ -77,6 +81,7 @@ impl Default for Limits {
             depth_max: u32::try_from(decode.depth_max).unwrap_or(64),
             events_per_record_max: u32::try_from(decode.events_per_record_max).unwrap_or(10_000),
             batch_rows_max: 8_192,
+            match_memory_bytes_max: 64 << 20,
             fetch_queue_bytes_max: 64 << 20,
             fetch_partition_bytes_max: 4 << 20,
             producer_queue_bytes_max: 64 << 20,

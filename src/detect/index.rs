@@ -61,9 +61,9 @@ impl Memory {
         self.table.bytes()
     }
 
-    /// How often everything was forgotten for want of room.
-    pub(super) fn forgotten(&self) -> u64 {
-        self.table.forgotten
+    /// Forgets everything.
+    pub(super) fn empty(&mut self) {
+        self.table.empty();
     }
 }
 
@@ -110,19 +110,24 @@ impl TableIndex {
         }
     }
 
-    /// What is known of the rows of a batch. `bytes_max` bounds the memory, looked at between chunks of rows.
+    /// What is known of the rows of a batch. `bytes_max` bounds the memory, looked at between chunks of rows; `emptied`
+    /// counts how often there was no room.
     pub(super) fn search(
         &self,
         batch: &RecordBatch,
         memory: &mut Memory,
         bytes_max: usize,
+        emptied: &mut u64,
     ) -> Result<Found, DataFusionError> {
         let mut found = Found::default();
         let mut sets: Vec<Vec<u32>> = vec![Vec::new(); self.columns.len()];
         let mut key = Vec::with_capacity(self.columns.len());
         for from in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
             let rows = CHUNK_ROWS.min(batch.num_rows() - from);
-            memory.table.make_room(bytes_max);
+            if memory.table.bytes() > bytes_max {
+                memory.table.empty();
+                *emptied += 1;
+            }
             for (nth, column) in self.columns.iter().enumerate() {
                 let values = batch.column(column.at).slice(from, rows);
                 sets[nth].clear();

@@ -53,8 +53,9 @@ struct TableRules {
 /// What one lane remembers of the values that it has seen; without it the hits are the same.
 pub struct Memory {
     tables: Vec<Option<index::Memory>>,
-    /// Of each table.
+    /// Of all tables together.
     bytes_max: usize,
+    emptied: u64,
 }
 
 impl Memory {
@@ -63,9 +64,26 @@ impl Memory {
         self.tables.iter().flatten().map(index::Memory::bytes).sum()
     }
 
-    /// How often a table's memory was forgotten for want of room.
-    pub fn forgotten(&self) -> u64 {
-        self.tables.iter().flatten().map(index::Memory::forgotten).sum()
+    /// How often a table's memory was emptied for want of room, since this was last asked.
+    pub fn take_emptied(&mut self) -> u64 {
+        std::mem::take(&mut self.emptied)
+    }
+
+    /// Room for one table: what the others leave. When they leave little, they are emptied.
+    fn room(&mut self, table: usize) -> usize {
+        let others = |memory: &Self| {
+            let others = memory.tables.iter().enumerate().filter(|(at, _)| *at != table);
+            others.filter_map(|(_, other)| Some(other.as_ref()?.bytes())).sum::<usize>()
+        };
+        if others(self) > self.bytes_max / 2 {
+            for (_, other) in self.tables.iter_mut().enumerate().filter(|(at, _)| *at != table) {
+                if let Some(other) = other.as_mut().filter(|other| other.bytes() > 0) {
+                    other.empty();
+                    self.emptied += 1;
+                }
+            }
+        }
+        self.bytes_max.saturating_sub(others(self))
     }
 }
 
@@ -94,10 +112,10 @@ impl Detector {
         Ok(Self { tables })
     }
 
-    /// An empty memory of at most about so many bytes for each table.
+    /// An empty memory of at most about so many bytes.
     pub fn memory(&self, bytes_max: usize) -> Memory {
         let tables = self.tables.iter().map(|table| Some(table.index.as_ref()?.memory())).collect();
-        Memory { tables, bytes_max }
+        Memory { tables, bytes_max, emptied: 0 }
     }
 
     /// The conditions of a table's rules over a batch: hits in the order of rules, then of rows. What the rules say of
@@ -110,9 +128,10 @@ impl Detector {
         failures: &mut Vec<RuleFailure>,
     ) -> Vec<Hit> {
         let Some(rules) = self.tables.get(table) else { return Vec::new() };
+        let room = memory.room(table);
         let found = rules.index.as_ref().zip(memory.tables.get_mut(table).and_then(Option::as_mut)).and_then(
             |(index, known)| {
-                let search = || index.search(batch, known, memory.bytes_max);
+                let search = || index.search(batch, known, room, &mut memory.emptied);
                 match catch_unwind(AssertUnwindSafe(search)) {
                     Ok(Ok(found)) => Some(found),
                     // One of the rules fails on a row, or panics; which, only they can say.

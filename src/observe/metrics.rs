@@ -205,6 +205,13 @@ impl Metrics {
         self.1.tables.get(table).map(|rows| rows.inc_by(count));
     }
 
+    /// What a lane knows of values that rules have looked at, and how often more it was emptied.
+    pub fn match_memory(&self, lane: u32, bytes: u64, emptied: u64) {
+        let labels = label("lane", &lane.to_string());
+        self.0.all.match_memory.get_or_create(&labels).set(signed(bytes));
+        self.0.all.match_memory_emptied.get_or_create(&labels).inc_by(emptied);
+    }
+
     /// Makes the series of all sources for these codes, at 0: a rate shows a step from 0 to 1, and none from nothing.
     pub fn foresee_rejects(&self, codes: impl IntoIterator<Item = &'static str> + Clone) {
         for source in &self.1.sources {

@@ -32,9 +32,6 @@ use crate::source::RecordRef;
 /// Bytes of records kept as evidence before the batch is searched.
 const BATCH_BYTES_MAX: usize = 32 << 20;
 
-/// Bytes that are remembered of the values of each table.
-const MEMORY_BYTES_MAX: usize = 64 << 20;
-
 /// Bytes of alerts of one record: as much as an epoch holds.
 const RECORD_ALERT_BYTES_MAX: usize = 64 << 20;
 
@@ -51,6 +48,8 @@ pub struct EngineLimits {
     pub batch_bytes_max: usize,
     /// Bytes of alerts of one record, after which no more are made of it.
     pub record_alert_bytes_max: usize,
+    /// Bytes that are remembered of values that rules have looked at.
+    pub match_memory_bytes_max: usize,
 }
 
 impl From<&Limits> for EngineLimits {
@@ -66,6 +65,7 @@ impl From<&Limits> for EngineLimits {
             batch_rows_max: limits.batch_rows_max as usize,
             batch_bytes_max: BATCH_BYTES_MAX,
             record_alert_bytes_max: RECORD_ALERT_BYTES_MAX,
+            match_memory_bytes_max: bytes(limits.match_memory_bytes_max),
         }
     }
 }
@@ -196,7 +196,7 @@ impl Engine {
             .map(|source| Feed::new(&compiled, source, limits.decode))
             .collect();
         let tables = compiled.projection.tables().iter().map(TableBuilder::new).collect();
-        let memory = compiled.detector.memory(MEMORY_BYTES_MAX);
+        let memory = compiled.detector.memory(limits.match_memory_bytes_max);
         let mut engine = Self {
             compiled,
             limits,
@@ -367,7 +367,10 @@ impl Engine {
             rows: vec![0; self.tables.len()],
             ..Tally::default()
         };
-        std::mem::replace(&mut self.tally, empty)
+        let emptied = self.memory.take_emptied();
+        let bytes = self.memory.bytes();
+        let tally = std::mem::replace(&mut self.tally, empty);
+        Tally { match_memory_bytes: bytes, match_memory_emptied: emptied, ..tally }
     }
 }
 

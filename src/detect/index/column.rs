@@ -126,7 +126,7 @@ impl ColumnIndex {
             Test::Int(number) => self.ints.entry(*number).or_default().push(atom),
             Test::Like { pattern, cased } => match Glob::read(pattern) {
                 Some(glob) => {
-                    let wanted = glob.longest().map(|part| crate::rules::casefold(part));
+                    let wanted = glob.longest().map(crate::rules::casefold);
                     let whole = !cased && !glob.begins && !glob.ends && glob.parts.len() == 1;
                     let check = match (whole, cased) {
                         (true, _) => Check::Found,

@@ -1,7 +1,6 @@
 //! What a lane remembers of the values and rows that it has seen.
 //!
-//! Owns the bound on it: what is remembered is counted in bytes, and forgotten all at once when there is no room. Without
-//! any memory the answers are the same. Called by the parent.
+//! Owns what it costs in bytes; the parent empties it when there is no room. Without any memory the answers are the same.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,8 +40,6 @@ pub(super) struct TableMemory {
     pub(super) answers: HashMap<Box<[u32]>, Arc<Answer>, RandomState>,
     bytes: usize,
     pub(super) scratch: Scratch,
-    /// How often everything was forgotten.
-    pub(super) forgotten: u64,
 }
 
 impl TableMemory {
@@ -50,13 +47,9 @@ impl TableMemory {
         Self { columns: (0..columns).map(|_| Values::default()).collect(), ..Self::default() }
     }
 
-    /// Forgets everything when more than so many bytes are remembered. Numbers of sets change: not amid a batch.
-    pub(super) fn make_room(&mut self, bytes_max: usize) {
-        if self.bytes <= bytes_max {
-            return;
-        }
-        let (columns, forgotten) = (self.columns.len(), self.forgotten + 1);
-        *self = Self { scratch: std::mem::take(&mut self.scratch), forgotten, ..Self::new(columns) };
+    /// Forgets everything. Numbers of sets change: not amid a chunk of rows.
+    pub(super) fn empty(&mut self) {
+        *self = Self { scratch: std::mem::take(&mut self.scratch), ..Self::new(self.columns.len()) };
     }
 
     /// The number of a set of atoms, which is sorted.

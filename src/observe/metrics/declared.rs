@@ -142,6 +142,8 @@ metrics! {
     time_fallbacks Counter [source] "" "Events without a readable time: they have the record's time";
     rows Counter [table] "" "Rows of tables that rules saw";
     alerts Counter [rule source organisation] "" "Alerts published";
+    match_memory Gauge [lane] "bytes" "What is known of values that rules have looked at; bounded by limits.match_memory_bytes_max";
+    match_memory_emptied Counter [lane] "" "Times that it was emptied because it was full";
     cuts Counter [what] "" "Alerts, rejects and original events that were cut to their limit";
     rule_errors Counter [rule] "" "Failures of a rule";
     rules Gauge [state] "" "Rules by state: active; parked is 0, as no rule is parked after failures in this version";

@@ -48,6 +48,7 @@ fn touch_all(metrics: &Metrics) {
     metrics.blocked_partitions(1, 1);
     metrics.unreadable_batch("logs", 3);
     metrics.open_epoch_bytes(1, 4_096);
+    metrics.match_memory(0, 2_048, 3);
     metrics.epoch(Outcome::Committed, Duration::from_millis(150));
     metrics.commit(Duration::from_millis(7));
     metrics.transactions_retried(2);
@@ -91,6 +92,8 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_rebalances_total{kind="lost"}"#, 1.0),
         (r#"noroshi_paused_partitions{lane="0"}"#, 2.0),
         (r#"noroshi_open_epoch_bytes{lane="1"}"#, 4_096.0),
+        (r#"noroshi_match_memory_bytes{lane="0"}"#, 2_048.0),
+        (r#"noroshi_match_memory_emptied_total{lane="0"}"#, 3.0),
         (r#"noroshi_epochs_total{outcome="committed"}"#, 1.0),
         (r#"noroshi_epochs_total{outcome="unknown"}"#, 0.0),
         (r#"noroshi_epoch_duration_seconds_bucket{le="0.2"}"#, 1.0),

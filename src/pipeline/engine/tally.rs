@@ -64,6 +64,10 @@ pub struct Tally {
     pub floods: BTreeMap<usize, u64>,
     /// Rejects whose value was cut; the engine makes none, so whoever does counts them here.
     pub rejects_cut: u64,
+    /// Bytes that are known of values that rules have looked at.
+    pub match_memory_bytes: usize,
+    /// How often that was emptied because it was full.
+    pub match_memory_emptied: u64,
     /// Rows that a rule could not judge, by rule, with the last reason.
     pub rule_failures: BTreeMap<usize, (u64, String)>,
 }

@@ -67,10 +67,15 @@ fn run_within(
         }
     }
     findings.extend(engine.search_all(now));
-    Run { findings, tally: engine.take_tally(), rejected }
+    Run { findings, tally: taken(&mut engine), rejected }
 }
 
 /// I-3: the same input and rules give the same alerts, byte for byte, whatever the batching.
+/// What is remembered of values depends on the batches, and nothing else does.
+fn taken(engine: &mut Engine) -> Tally {
+    Tally { match_memory_bytes: 0, ..engine.take_tally() }
+}
+
 #[test]
 fn any_batching_gives_the_same_alerts_in_the_same_order() {
     let compiled = compiled();
@@ -138,7 +143,7 @@ fn a_search_with_little_room_ends_behind_a_record_and_goes_on_there() {
         assert_eq!(through as u64, RECORDS, "room {room}");
         assert_eq!(ids(&findings), ids(&whole.findings), "room {room}");
         assert!(rounds > 2, "room {room}: {rounds}");
-        assert_eq!(engine.take_tally(), whole.tally, "room {room}");
+        assert_eq!(taken(&mut engine), whole.tally, "room {room}");
     }
 }
 
