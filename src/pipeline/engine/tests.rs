@@ -70,12 +70,12 @@ fn run_within(
     Run { findings, tally: taken(&mut engine), rejected }
 }
 
-/// I-3: the same input and rules give the same alerts, byte for byte, whatever the batching.
 /// What is remembered of values depends on the batches, and nothing else does.
 fn taken(engine: &mut Engine) -> Tally {
     Tally { match_memory_bytes: 0, ..engine.take_tally() }
 }
 
+/// I-3: the same input and rules give the same alerts, byte for byte, whatever the batching.
 #[test]
 fn any_batching_gives_the_same_alerts_in_the_same_order() {
     let compiled = compiled();
