@@ -66,6 +66,7 @@ struct Seen {
 struct SigmaSeen {
     documents: usize,
     armed: usize,
+    filters: usize,
     off: usize,
     without_field: usize,
     without_source: usize,
@@ -80,7 +81,8 @@ impl Seen {
         self.rules += loaded.rules.iter().filter(|rule| rule.origin == Origin::Sql).count();
         for document in &loaded.sigma {
             let counted = match document.fate {
-                Fate::Armed | Fate::Applied { .. } => &mut self.sigma.armed,
+                Fate::Armed => &mut self.sigma.armed,
+                Fate::Applied { .. } => &mut self.sigma.filters,
                 Fate::Off(_) => &mut self.sigma.off,
                 Fate::NoField => &mut self.sigma.without_field,
                 Fate::NoSource(_) => &mut self.sigma.without_source,
@@ -207,6 +209,7 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
             "sigma": {
                 "documents": seen.sigma.documents,
                 "armed": seen.sigma.armed,
+                "filters": seen.sigma.filters,
                 "off": seen.sigma.off,
                 "without_field": seen.sigma.without_field,
                 "without_source": seen.sigma.without_source,
@@ -229,10 +232,11 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
     } else {
         format!("{}, {} sound", plural(seen.files, "rule file"), seen.rules)
     };
-    let rules = match seen.sigma {
-        SigmaSeen { documents: 0, .. } => rules,
+    let sigma = match seen.sigma {
+        SigmaSeen { documents: 0, .. } => None,
         sigma => {
             let not = [
+                (sigma.filters, if sigma.filters == 1 { "filter" } else { "filters" }),
                 (sigma.off, "left out"),
                 (sigma.without_field, "without its fields"),
                 (sigma.without_source, "without a source"),
@@ -243,8 +247,14 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
             let not = not.iter().filter(|(count, _)| *count > 0);
             let not: Vec<String> = not.map(|(count, what)| format!(", {count} {what}")).collect();
             let documents = plural(sigma.documents, "Sigma document");
-            format!("{rules}, {documents} ({} armed{})", sigma.armed, not.concat())
+            Some(format!("{documents} ({} armed{})", sigma.armed, not.concat()))
         }
+    };
+    let rules = match sigma {
+        // Nobody looked for SQL rules.
+        Some(sigma) if seen.files == 0 => sigma,
+        Some(sigma) => format!("{rules}, {sigma}"),
+        None => rules,
     };
     let what = [(seen.pipelines, "pipeline"), (seen.tables, "table")];
     let what = what.map(|(count, what)| plural(count, what)).join(", ");

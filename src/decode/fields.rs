@@ -45,7 +45,7 @@ pub type Places = fn(&str) -> Vec<Place>;
 /// The fields that some rule, key, condition or alert needs, as a trie over path segments.
 ///
 /// `a.b` finds `{"a":{"b":…}}` and also `{"a.b":…}`: some producers flatten their names. `a.0.b` also finds the `b` of
-/// the first item of the list `a`.
+/// the first item of the list `a`, and `a.b` those of all items, as a list.
 #[derive(Debug, Clone, Default)]
 pub struct FieldSet {
     places: Option<Places>,
@@ -73,6 +73,8 @@ pub struct FieldNode {
     pub children: HashMap<String, (Option<Spot>, Option<usize>)>,
     /// So many items of a list may be wanted: one more than the highest index among the keys.
     pub items: usize,
+    /// Whether a key is none of those: of a list of objects, what each of them has there is wanted.
+    pub names: bool,
     /// Node for what lies below any key.
     pub any: Option<usize>,
     /// What is wanted of a list of values with or without names.
@@ -200,8 +202,13 @@ impl FieldSet {
         let mut segments = path.split('.').peekable();
         while let Some(segment) = segments.next() {
             let fresh = self.nodes.len();
-            let items = segment.parse::<usize>().map_or(0, |index| index.saturating_add(1));
-            self.nodes[node].items = self.nodes[node].items.max(items);
+            match segment.parse::<usize>() {
+                Ok(index) => {
+                    let items = index.saturating_add(1);
+                    self.nodes[node].items = self.nodes[node].items.max(items);
+                }
+                Err(_) => self.nodes[node].names = true,
+            }
             let entry = self.nodes[node].children.entry(segment.to_owned()).or_default();
             if spot.is_some() && segments.peek().is_none() {
                 entry.0 = spot;

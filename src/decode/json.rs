@@ -6,6 +6,7 @@
 
 mod listed;
 mod parts;
+mod spread;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -317,6 +318,7 @@ fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, sp
             }
         }
         Some(Node::Array { len, .. }) => {
+            let list = at;
             let mut at = at + 1;
             for item in 0..wanted.items.min(*len) {
                 if let Some((spot, below)) = wanted.children.get(&item.to_string()) {
@@ -328,6 +330,9 @@ fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, sp
                     }
                 }
                 at += span(nodes, at);
+            }
+            if wanted.names {
+                spread::of_all_items(nodes, list, fields, level, spots);
             }
         }
         _ => {}

@@ -131,6 +131,8 @@ codes! {
     G019 "No format that is fed makes the rows that Sigma rules would look at; it is a sum, and no fault."
     G020 "A Sigma filter names a rule that is not there, or one that is about another log source, or is for no rule."
     G021 "A Sigma rule finds each event that lacks a field without a column."
+    G022 "A test of a Sigma rule cannot be read."
+    G023 "A field of a Sigma rule has no column, and nearly the name of one."
 }
 
 const INTRODUCTION: &str = "\

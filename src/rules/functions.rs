@@ -16,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion::functions::{core, datetime, encoding, math, regex, string, unicode};
 use datafusion::logical_expr::ScalarUDF;
 
+pub(crate) use any::like_regex;
 pub(super) use any_value::{COMPARISONS, MATCHES, PARTS};
 pub(crate) use casefold::casefold;
 pub(crate) use cidr_match::Network;

@@ -1,14 +1,14 @@
 //! What a rule's metadata can have wrong, beyond its shape.
 //!
 //! Owns the checks of tags, dates, entities and tests, against the query's outputs and the table where these are known.
-//! Called by `rules::compile`.
+//! Called by `rules::compile`; `sigma::load` has tests checked.
 
 use std::path::Path;
 
 use super::file::RuleFile;
 use super::meta::{Expect, Given, RuleScope, RuleTest};
 use super::tactics::is_tactic;
-use crate::diagnostic::{Diagnostic, codes, suggest};
+use crate::diagnostic::{Diagnostic, Location, codes, suggest};
 use crate::document::{Spans, pointer_segment};
 use crate::normalise::given;
 use crate::normalise::schema::Table;
@@ -61,11 +61,87 @@ pub(super) fn check(
             );
         }
     }
+    let place = |pointer: &str, part: Part| match part {
+        Part::Key => spans.key(pointer),
+        Part::Value => spans.value(pointer),
+    };
+    let of =
+        Tested { folder: rule.file.path.parent().unwrap_or(Path::new("")), outputs, table, place: &place };
     for (at, test) in meta.tests.iter().enumerate().filter(|(at, _)| !spans.is_lost(&format!("/tests/{at}")))
     {
-        check_given(rule, spans, at, test, table, found);
-        if let Some(outputs) = outputs {
-            check_expect(spans, at, test, outputs, found);
+        of.check(at, test, found);
+    }
+}
+
+/// What of an entry is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Key,
+    Value,
+}
+
+/// What the tests of a rule are checked against.
+pub(super) struct Tested<'a> {
+    /// The folder of the rule's file.
+    pub(super) folder: &'a Path,
+    /// The columns that it returns, when it is sound.
+    pub(super) outputs: Option<&'a [String]>,
+    /// What it reads, when it is sound and reads one table.
+    pub(super) table: Option<&'a Table>,
+    /// Where a part of a test stands, by its JSON pointer in the metadata.
+    pub(super) place: &'a dyn Fn(&str, Part) -> Location,
+}
+
+impl Tested<'_> {
+    /// Adds what can never be right of the test of this number.
+    pub(super) fn check(&self, at: usize, test: &RuleTest, found: &mut Vec<Diagnostic>) {
+        self.given(at, test, found);
+        if let Some(outputs) = self.outputs {
+            self.expect(at, test, outputs, found);
+        }
+    }
+
+    /// What of a test's input can never be read.
+    fn given(&self, at: usize, test: &RuleTest, found: &mut Vec<Diagnostic>) {
+        let pointer = format!("/tests/{at}/given");
+        let file = match &test.given {
+            Given::File(file) => file,
+            Given::Rows(rows) => {
+                for fault in self.table.map(|table| given::faults(table, rows)).unwrap_or_default() {
+                    let pointer = format!("{pointer}/{}/{}", fault.row, pointer_segment(&fault.column));
+                    let place = (self.place)(&pointer, if fault.unfit { Part::Value } else { Part::Key });
+                    found.push(Diagnostic::new(codes::T003, fault.message).at(place).help(fault.help));
+                }
+                return;
+            }
+        };
+        let path = self.folder.join(file);
+        if !path.is_file() {
+            let message = format!("the test's input {} is not there", path.display());
+            let told = Diagnostic::new(codes::T001, message).at((self.place)(&pointer, Part::Value));
+            found.push(told.help("the path is relative to the rule"));
+        }
+        if let Some((message, help)) = given::format_fault(test.format.as_deref()) {
+            let place = if test.format.is_some() { format!("/tests/{at}/format") } else { pointer };
+            let place = (self.place)(&place, Part::Value);
+            found.push(Diagnostic::new(codes::T001, message).at(place).help(help));
+        }
+    }
+
+    /// What a test expects and can never get: an output that the query does not return.
+    fn expect(&self, at: usize, test: &RuleTest, outputs: &[String], found: &mut Vec<Diagnostic>) {
+        let Expect::Alerts(alerts) = &test.expect else { return };
+        for (nth, alert) in alerts.iter().enumerate() {
+            for name in
+                alert.keys().filter(|name| !outputs.iter().any(|output| output.eq_ignore_ascii_case(name)))
+            {
+                let pointer = format!("/tests/{at}/expect/{nth}/{}", pointer_segment(name));
+                found.push(
+                    Diagnostic::new(codes::T002, format!("the query returns no column `{name}`"))
+                        .at((self.place)(&pointer, Part::Key))
+                        .help(suggest(name, outputs.iter().map(String::as_str))),
+                );
+            }
         }
     }
 }
@@ -89,58 +165,6 @@ fn tags(tags: &[String], spans: &Spans, found: &mut Vec<Diagnostic>) {
         };
         let place = spans.value(&format!("/tags/{at}"));
         found.push(Diagnostic::new(codes::R006, message).at(place).help(help).warning());
-    }
-}
-
-/// What of a test's input can never be read.
-fn check_given(
-    rule: &RuleFile,
-    spans: &Spans,
-    at: usize,
-    test: &RuleTest,
-    table: Option<&Table>,
-    found: &mut Vec<Diagnostic>,
-) {
-    let pointer = format!("/tests/{at}/given");
-    let file = match &test.given {
-        Given::File(file) => file,
-        Given::Rows(rows) => {
-            for fault in table.map(|table| given::faults(table, rows)).unwrap_or_default() {
-                let pointer = format!("{pointer}/{}/{}", fault.row, pointer_segment(&fault.column));
-                let place = if fault.unfit { spans.value(&pointer) } else { spans.key(&pointer) };
-                found.push(Diagnostic::new(codes::T003, fault.message).at(place).help(fault.help));
-            }
-            return;
-        }
-    };
-    let path = rule.file.path.parent().unwrap_or(Path::new("")).join(file);
-    if !path.is_file() {
-        found.push(
-            Diagnostic::new(codes::T001, format!("the test's input {} is not there", path.display()))
-                .at(spans.value(&pointer))
-                .help("the path is relative to the rule"),
-        );
-    }
-    if let Some((message, help)) = given::format_fault(test.format.as_deref()) {
-        let place = if test.format.is_some() { format!("/tests/{at}/format") } else { pointer };
-        found.push(Diagnostic::new(codes::T001, message).at(spans.value(&place)).help(help));
-    }
-}
-
-/// What a test expects and can never get: an output that the query does not return.
-fn check_expect(spans: &Spans, at: usize, test: &RuleTest, outputs: &[String], found: &mut Vec<Diagnostic>) {
-    let Expect::Alerts(alerts) = &test.expect else { return };
-    for (nth, alert) in alerts.iter().enumerate() {
-        for name in
-            alert.keys().filter(|name| !outputs.iter().any(|output| output.eq_ignore_ascii_case(name)))
-        {
-            let pointer = format!("/tests/{at}/expect/{nth}/{}", pointer_segment(name));
-            found.push(
-                Diagnostic::new(codes::T002, format!("the query returns no column `{name}`"))
-                    .at(spans.key(&pointer))
-                    .help(suggest(name, outputs.iter().map(String::as_str))),
-            );
-        }
     }
 }
 

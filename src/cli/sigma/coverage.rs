@@ -29,7 +29,7 @@ formats. Nothing is said of events: a field that can be there may be missing in 
 
 Examples:
   noroshi sigma coverage sigma/rules
-  noroshi sigma coverage --pipeline pipelines/demo --rules
+  noroshi sigma coverage sigma/rules --pipeline pipelines/demo --rules
   noroshi sigma coverage sigma/rules --format json | jq '.rules[] | select(.verdict == \"no_field\")'")]
 pub struct CoverageArgs {
     /// Sigma rules: files and folders. Default: the pipeline's rules.
@@ -103,6 +103,11 @@ pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliErro
     let loaded = rules::load_with(paths, &catalog, &limits, &selection);
     if loaded.sigma.is_empty() && loaded.has_errors() {
         return Err(loaded.diagnostics.into());
+    }
+    if loaded.sigma.is_empty() {
+        return Err(CliError::usage(
+            "no Sigma rule is there: those are files whose names end in .yml or .yaml",
+        ));
     }
     let report = report(&loaded, selection.fed().iter().map(|format| format.name()).collect());
     let mut out = std::io::stdout().lock();

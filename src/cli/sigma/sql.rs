@@ -28,7 +28,7 @@ which last; a comment names the rule's. --write makes a file of each. Without it
 printed one after the other, each behind a line with its file's name.
 
 Examples:
-  noroshi sigma sql sigma/rules/windows/process_creation/proc_creation_win_whoami_execution.yml
+  noroshi sigma sql sigma/rules/windows/process_creation/proc_creation_win_whoami_all_execution.yml
   noroshi sigma sql rule.yml our_filter.yml --pipeline pipelines/demo
   noroshi sigma sql sigma/rules/windows --write rules/from_sigma")]
 pub struct SqlArgs {
@@ -50,6 +50,11 @@ pub fn main(args: &SqlArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let World { limits, catalog, selection, .. } = args.scope.world()?;
     let made = rules::sigma_sql(&args.paths, &catalog, &limits, &selection);
     terminal.warn(&made.diagnostics);
+    if made.texts.is_empty() && made.diagnostics.is_empty() {
+        return Err(CliError::usage(
+            "no Sigma rule is there: those are files whose names end in .yml or .yaml",
+        ));
+    }
     let names = names(&made.texts);
     match &args.write {
         Some(folder) => {

@@ -50,6 +50,35 @@ fn wanted_fields_are_found_whatever_their_shape() {
 }
 
 #[test]
+fn of_a_list_of_objects_a_path_finds_what_each_has() {
+    let mut fields = FieldSet::new();
+    for path in ["a.b", "a.c.d", "a.0.b"] {
+        fields.add(path);
+    }
+    let mut decoder = JsonDecoder::new(&fields, limits());
+    for (record, expect) in [
+        (r#"{"a":[{"b":"x"},{"b":7,"c":{"d":null}},{"b":null}]}"#, [r#"["x",7]"#, "", "x"]),
+        (r#"{"a":[{"c":[{"d":1},{"d":[2,3]}]},[{"b":true}],"b",4]}"#, ["[true]", "[1,[2,3]]", ""]),
+        (r#"{"a":[{"x":1}]}"#, ["", "", ""]),
+        (r#"{"a":[]}"#, ["", "", ""]),
+        (r#"{"a":{"b":"x","c":[{"d":"y"}]}}"#, ["x", r#"["y"]"#, ""]),
+        (r#"{"a":[{"b":1}],"a":{"c":{"d":2}}}"#, ["", "2", ""]),
+    ] {
+        let mut found = Vec::new();
+        let decoded = decoder.decode(record.as_bytes(), &mut |slots| {
+            found.extend(slots.iter().map(|slot| match slot {
+                Value::Missing => String::new(),
+                Value::Text(text) => text.to_string(),
+                Value::Int(number) => number.to_string(),
+                other => format!("{other:?}"),
+            }));
+        });
+        assert_eq!(decoded.ok(), Some(1), "{record}");
+        assert_eq!(found, expect, "{record}");
+    }
+}
+
+#[test]
 fn items_of_lists_are_found_by_their_number() {
     let mut fields = FieldSet::new();
     for path in ["a.0.b", "a.2", "a", "c.1.0"] {

@@ -18,7 +18,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::formula::Test;
 use super::literal::{Glob, required};
-use crate::rules::{CompileError, physical};
+use crate::rules::{CompileError, like_regex, physical};
 
 /// Bytes of one compiled pattern; those of DataFusion's own LIKE are as large.
 const COMPILED_BYTES_MAX: usize = 10 << 20;
@@ -136,8 +136,13 @@ impl ColumnIndex {
                     self.wait(atom, check, wanted.map(|wanted| vec![wanted]), literals);
                 }
                 None => {
-                    let (regex, literal) = like_regex(pattern, *cased)?;
-                    self.wait(atom, Check::Regex(regex), literal.map(|literal| vec![literal]), literals);
+                    let text = like_regex(pattern);
+                    let regex = RegexBuilder::new(&text)
+                        .case_insensitive(!cased)
+                        .dot_matches_new_line(true)
+                        .size_limit(COMPILED_BYTES_MAX)
+                        .build()?;
+                    self.wait(atom, Check::Regex(regex), required(&text), literals);
                 }
             },
             Test::Regex(pattern) => {
@@ -264,36 +269,4 @@ fn fold(text: &str, into: &mut String) {
     } else {
         into.push_str(&crate::rules::casefold(text));
     }
-}
-
-/// A pattern of LIKE with `_` as a regular expression, and its longest literal.
-fn like_regex(pattern: &str, cased: bool) -> Result<(Regex, Option<String>), regex::Error> {
-    let (mut regex, mut literal, mut longest) = (String::from("^"), String::new(), String::new());
-    let mut characters = pattern.chars();
-    let mut close = |literal: &mut String, regex: &mut String| {
-        regex.push_str(&regex::escape(literal));
-        if literal.len() > longest.len() {
-            longest.clone_from(literal);
-        }
-        literal.clear();
-    };
-    while let Some(character) = characters.next() {
-        match character {
-            '%' | '_' => {
-                close(&mut literal, &mut regex);
-                regex.push_str(if character == '%' { ".*" } else { "." });
-            }
-            '\\' => literal.push(characters.next().unwrap_or('\\')),
-            other => literal.push(other),
-        }
-    }
-    close(&mut literal, &mut regex);
-    regex.push('$');
-    let built = RegexBuilder::new(&regex)
-        .case_insensitive(!cased)
-        .dot_matches_new_line(true)
-        .size_limit(COMPILED_BYTES_MAX)
-        .build()?;
-    let longest = crate::rules::casefold(&longest);
-    Ok((built, (!longest.is_empty()).then_some(longest)))
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::utils::split_binary;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
 
 use crate::rules::casefold;
@@ -187,9 +188,10 @@ impl Atoms {
             Expr::Alias(alias) => self.truth(&alias.expr, wanted, schema),
             Expr::Not(inner) => self.truth(inner, !wanted, schema),
             Expr::BinaryExpr(binary) if matches!(binary.op, Operator::And | Operator::Or) => {
-                let mut parts = Vec::new();
-                operands(expr, binary.op, &mut parts);
-                let parts = parts.into_iter().map(|part| self.truth(part, wanted, schema)).collect();
+                let parts = split_binary(expr, binary.op)
+                    .into_iter()
+                    .map(|part| self.truth(part, wanted, schema))
+                    .collect();
                 if (binary.op == Operator::And) == wanted { Formula::all(parts) } else { Formula::any(parts) }
             }
             Expr::IsTrue(inner) => self.sided(inner, true, wanted, schema),
@@ -239,17 +241,6 @@ impl Atoms {
         let Ok(at) = schema.index_of(&only.name) else { return Formula::Rest };
         let expr = if wanted { expr.clone() } else { Expr::Not(Box::new(expr.clone())) };
         self.atom(at, Test::Expression(Box::new(expr)))
-    }
-}
-
-/// The operands of a chain, left to right.
-fn operands<'e>(expr: &'e Expr, op: Operator, into: &mut Vec<&'e Expr>) {
-    match expr {
-        Expr::BinaryExpr(binary) if binary.op == op => {
-            operands(&binary.left, op, into);
-            operands(&binary.right, op, into);
-        }
-        other => into.push(other),
     }
 }
 

@@ -48,6 +48,14 @@ impl LogSource {
     }
 }
 
+impl LogSource {
+    /// `category x, product y`: each name with what it is.
+    pub fn described(&self) -> String {
+        let named = PARTS.iter().filter_map(|part| Some((part.name, (part.of)(self).as_deref()?)));
+        named.map(|(name, of)| format!("{name} `{of}`")).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// `windows / process_creation`: product, category, service, as far as they are named.
 impl std::fmt::Display for LogSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -181,13 +189,26 @@ impl LogSources {
             (!near.is_empty())
                 .then(|| format!("did you mean the {} {}?", part.name, quoted(&near).join(" or ")))
         });
-        near.or_else(|| {
-            let unknown = |(part, wrong, names): &&(&Part, &str, BTreeSet<&str>)| {
-                let known = self.declared.iter().filter_map(|(source, _)| (part.of)(source).as_deref());
-                !names.is_empty() && !known.into_iter().any(|name| name.eq_ignore_ascii_case(wrong))
-            };
-            let (part, wrong, names) = candidates.iter().find(unknown)?;
-            Some(format!("{}: {}.", part.name, suggest(wrong, names.iter().copied())))
+        near.or_else(|| self.stranger(asked, &candidates))
+    }
+
+    /// A name that is declared nowhere, or that is a name of another kind; the product's first.
+    fn stranger(&self, asked: &LogSource, candidates: &[(&Part, &str, BTreeSet<&str>)]) -> Option<String> {
+        let is_declared = |part: &Part, wrong: &str| {
+            self.declared.iter().any(|(source, _)| {
+                (part.of)(source).as_deref().is_some_and(|name| name.eq_ignore_ascii_case(wrong))
+            })
+        };
+        PARTS.iter().rev().find_map(|part| {
+            let wrong = (part.of)(asked).as_deref().filter(|wrong| !is_declared(part, wrong))?;
+            if let Some(other) = PARTS.iter().find(|other| is_declared(other, wrong)) {
+                return Some(format!("`{wrong}` is a {}, and no {}.", other.name, part.name));
+            }
+            let fitting = candidates.iter().find(|(candidate, ..)| candidate.name == part.name);
+            let known = fitting.filter(|(.., names)| !names.is_empty());
+            let known = known
+                .map_or(String::new(), |(.., names)| format!("; {}", suggest(wrong, names.iter().copied())));
+            Some(format!("no {} `{wrong}` is declared{known}.", part.name))
         })
     }
 }

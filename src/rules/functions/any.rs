@@ -55,8 +55,8 @@ impl Kind {
             built.map(Test::Regex).map_err(|error| exec_datafusion_err!("{error}"))
         };
         match self {
-            Self::Like => regex(&like(pattern), false),
-            Self::ILike => regex(&like(pattern), true),
+            Self::Like => regex(&like_regex(pattern), false),
+            Self::ILike => regex(&like_regex(pattern), true),
             Self::Regex => regex(pattern, false),
             Self::Cidr => {
                 Network::parse(pattern).map(Test::Network).map_err(|error| exec_datafusion_err!("{error}"))
@@ -155,7 +155,7 @@ fn item_passes(item: &Value, passes: &mut dyn FnMut(&str) -> Option<bool>) -> bo
 
 /// The regular expression of a LIKE pattern, as DataFusion makes it: `%` is any text, `_` one character, and a backslash
 /// takes what follows it as it is; at the end it stands for itself.
-fn like(pattern: &str) -> String {
+pub(crate) fn like_regex(pattern: &str) -> String {
     let mut regex = String::with_capacity(pattern.len() * 2 + 4);
     let push = |character: char, regex: &mut String| {
         let mut buffer = [0; 4];

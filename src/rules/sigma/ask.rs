@@ -8,11 +8,14 @@ use super::modifiers::{Base64, Chain, Flags, Kind};
 use super::tree::{Comparison, Pattern, Place, TimePart};
 use super::yaml::{self, Scalar};
 use crate::diagnostic::codes;
+use crate::printable;
 use crate::rules::SqlLimits;
 use crate::rules::functions::Network;
 
 /// Bytes of one text of a pattern.
 pub(super) const TEXT_BYTES_MAX: usize = 16 << 10;
+/// Columns of a value in a message.
+const VALUE_COLUMNS_MAX: usize = 60;
 /// Bytes that the first trial at compiling a regular expression may take; each one after it has twice as many.
 const TRIAL_BYTES: usize = 8 << 10;
 
@@ -286,6 +289,22 @@ pub(super) enum Piece {
 }
 
 impl Template {
+    /// A fault of what its placeholders stand for: it is the file of values that is to be mended, and not the rule.
+    pub(super) fn blamed(&self, fault: Fault, text: &str) -> Fault {
+        let names = self.0.iter().filter_map(|piece| match piece {
+            Piece::Placeholder(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        });
+        let files: Vec<String> = names.map(|name| format!("{name}.txt")).collect();
+        let files = files.join(", ");
+        let message = format!(
+            "{}; `{}` is made of the values in {files}",
+            fault.message,
+            printable::line(text, VALUE_COLUMNS_MAX)
+        );
+        Fault::new(fault.code, message, format!("mend {files} in the folder of values"))
+    }
+
     /// Reads `%name%`; `\%` is the character itself.
     pub(super) fn read(text: &str) -> Self {
         let mut pieces = Vec::new();

@@ -61,6 +61,8 @@ pub struct SigmaDocument {
     pub headline: Headline,
     /// Its log source; a correlation has none.
     pub log_source: LogSource,
+    /// Where a rule's stands.
+    pub(super) log_source_place: Option<Location>,
     /// What became of it.
     pub fate: Fate,
     /// The tables that a rule reads, one for each route of its log source.
@@ -115,6 +117,7 @@ impl SigmaDocument {
             kind,
             headline: Headline::default(),
             log_source: LogSource::default(),
+            log_source_place: None,
             fate,
             tables: Vec::new(),
             by_path: Vec::new(),
@@ -126,7 +129,13 @@ impl SigmaDocument {
     /// A rule.
     pub(super) fn rule(rule: &SigmaRule, fate: Fate) -> Self {
         let (headline, log_source) = (Headline::from(&rule.meta), rule.logsource.clone());
-        Self { headline, log_source, ..Self::new(rule.place.clone(), SigmaKind::Rule, fate) }
+        let log_source_place = Some(rule.logsource_place.clone());
+        Self {
+            headline,
+            log_source,
+            log_source_place,
+            ..Self::new(rule.place.clone(), SigmaKind::Rule, fate)
+        }
     }
 
     /// A filter that is part of so many rules.
@@ -193,11 +202,12 @@ pub(super) fn correlated(
 pub(super) fn without_table(documents: &[SigmaDocument], declared: &LogSources) -> Vec<Diagnostic> {
     let mut sources: BTreeMap<LogSource, (&Location, usize)> = BTreeMap::new();
     for document in documents.iter().filter(|document| document.fate == Fate::NoTable) {
-        sources.entry(document.log_source.to_lowercase()).or_insert((&document.place, 0)).1 += 1;
+        let place = document.log_source_place.as_ref().unwrap_or(&document.place);
+        sources.entry(document.log_source.to_lowercase()).or_insert((place, 0)).1 += 1;
     }
     let told = sources.into_iter().map(|(source, (first, count))| {
         let rules = if count == 1 { "1 rule is".to_owned() } else { format!("{count} rules are") };
-        let message = format!("no table holds the log source {source}: {rules} not armed");
+        let message = format!("no table holds the log source {}: {rules} not armed", source.described());
         let mut help = "declare it in the pipeline's `schemas`, in sigma/*.toml".to_owned();
         if let Some(suggestion) = declared.suggest(&source) {
             help = format!("{suggestion} Or {help}");

@@ -97,7 +97,8 @@ impl<'a> Faults<'a> {
     }
 }
 
-fn clipped(text: String) -> String {
+pub(super) fn clipped(text: impl Into<String>) -> String {
+    let text = text.into();
     match text.char_indices().nth(MESSAGE_CHARS_MAX) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text,

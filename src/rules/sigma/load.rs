@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -16,6 +17,7 @@ use super::coverage::{self, Reach, Verdict};
 use super::documents::{
     Fate, NOT_ARMED, SigmaDocument, correlated, unread, why_not, without_source, without_table,
 };
+use super::fault::place_of;
 use super::filter::{self, Others, SigmaFilter};
 use super::landmarks::Unfit;
 use super::licence::Licences;
@@ -27,11 +29,15 @@ use crate::diagnostic::{Diagnostic, Location, Severity, SourceFile, codes};
 use crate::normalise::schema::log_source::Route;
 use crate::printable;
 use crate::rules::file::short;
+use crate::rules::meta::Given;
+use crate::rules::metadata::{Part, Tested};
 use crate::rules::plan::Tables;
 use crate::rules::{Origin, Rule, RuleLimits, Selection, claim};
 
 /// Rules that one thread compiles at least: starting a thread takes as long as some rules.
 const THREAD_RULES_MIN: usize = 64;
+/// Shorter names are too near to each other for one to be a slip for the other.
+const NEAR_CHARS_MIN: usize = 4;
 /// Fields that a message names.
 const FIELDS_SHOWN_MAX: usize = 5;
 
@@ -189,6 +195,10 @@ fn one(rule: &SigmaRule, context: &Context<'_>) -> Outcome {
             outcome.rules.clear();
             outcome.texts.clear();
         }
+        // What is left out on purpose need not be sound.
+        if matches!(document.fate, Fate::Off(_)) {
+            outcome.found.clear();
+        }
         outcome.documents.push(document);
         outcome
     }));
@@ -259,6 +269,8 @@ fn compiled(
         }
         on_routes.push((made.reach, lowered));
     }
+    check_tests(rule, &outcome.rules, &mut outcome.found);
+    outcome.found.extend(near_misses(routes, &on_routes));
     let (reached, lowered): (Vec<Reach>, Vec<Lowered>) = on_routes.into_iter().unzip();
     let (verdict, missing) = coverage::best(&reached);
     document.by_path = by_path.into_iter().filter(|path| !missing.contains(path)).collect();
@@ -315,6 +327,53 @@ fn named(fields: &[String]) -> String {
             format!("the fields {} and {} more", shown.join(", "), count - shown.len())
         }
         _ => format!("the fields {}", shown.join(", ")),
+    }
+}
+
+/// Fields that no route has a column for, and that differ by a slip from one that it has.
+fn near_misses(routes: &[Route], compiled: &[(Reach, Lowered)]) -> Vec<Diagnostic> {
+    let Some((_, first)) = compiled.first() else { return Vec::new() };
+    let is_everywhere = |path: &&String| compiled.iter().all(|(_, lowered)| lowered.by_path.contains(path));
+    let told = first.by_path.iter().filter(is_everywhere).filter_map(|path| {
+        let known = routes.iter().flat_map(|route| {
+            let columns = route.table.columns.iter().map(|column| column.name.as_str());
+            columns.chain(route.fields.keys().map(String::as_str))
+        });
+        let is_near = |name: &&str| {
+            let (name, path) = (name.to_lowercase(), path.to_lowercase());
+            name.chars().count() >= NEAR_CHARS_MIN && strsim::damerau_levenshtein(&name, &path) == 1
+        };
+        let meant = known.into_iter().find(is_near)?;
+        let place = first.landmarks.of_column(path)?;
+        let message =
+            format!("`{}` has no column, and is read from the event by its name", printable::line(path, 60));
+        let told = Diagnostic::new(codes::G023, message).at(place.clone());
+        Some(Diagnostic { severity: Severity::Note, ..told.help(format!("did you mean `{meant}`?")) })
+    });
+    told.collect()
+}
+
+/// What is wrong with the rule's own tests; `compiled` is the rule on each of its routes.
+fn check_tests(rule: &SigmaRule, compiled: &[Rule], found: &mut Vec<Diagnostic>) {
+    let folder = rule.place.file.path.parent().unwrap_or(Path::new(""));
+    let outputs: Vec<String> = compiled.iter().flat_map(|rule| rule.outputs.iter().cloned()).collect();
+    let table = match compiled {
+        [only] => Some(only.table.as_ref()),
+        _ => None,
+    };
+    for ((at, test), place) in rule.meta.tests.iter().enumerate().zip(&rule.test_places) {
+        // The name stands somewhere in the test.
+        let within = |pointer: &str, _: Part| {
+            let name = pointer.rsplit('/').next().unwrap_or_default();
+            Location::new(&place.file, place_of(&place.file, &place.span, name))
+        };
+        let of = Tested { folder, outputs: Some(&outputs), table, place: &within };
+        of.check(at, test, found);
+        if compiled.len() > 1 && matches!(test.given, Given::Rows(_)) {
+            let message = "the rule is on several tables, and a test's rows are of one";
+            let told = Diagnostic::new(codes::T003, message).at(within("given", Part::Key));
+            found.push(told.help("give a file of records instead"));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a rule to a tree of conditions on the columns of one table.
 //!
 //! Owns what columns a field is and where the placeholders' values go; what a value means for a column's type is
-//! [`fit`]'s. Trees are run by `expression`. Called by `rules::load`, once for each route of a rule's log source.
+//! `fit`'s. Trees are run by `expression`. Called by `rules::load`, once for each route of a rule's log source.
 
 mod fit;
 
@@ -285,7 +285,8 @@ impl<'a> Lowering<'a> {
         let mut conditions = Vec::with_capacity(texts.len());
         let chain = super::parse::within(item.chain, item.field.is_none());
         for (pattern, text) in texts {
-            let asks = ask::expanded(&chain, pattern, &text)?;
+            let asks =
+                ask::expanded(&chain, pattern, &text).map_err(|fault| template.blamed(fault, &text))?;
             conditions.push(self.one_of(&asks, columns, false));
             if self.is_too_large() {
                 break;

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use super::ask::Budget;
 use super::correlation::SigmaCorrelation;
-use super::fault::{Faults, suggest};
+use super::fault::{Faults, clipped, suggest};
 use super::filter::{SigmaFilter, Targets};
 use super::yaml::{self, Content, Node};
-use crate::diagnostic::{Diagnostic, Location, SourceFile, codes};
+use crate::diagnostic::{Diagnostic, Location, SourceFile, codes, nearest};
 use crate::normalise::schema::log_source::LogSource;
 use crate::rules::meta::RuleMeta;
 pub(super) use condition::Expression;
@@ -50,10 +50,14 @@ pub struct SigmaRule {
     pub name: Option<String>,
     /// Which events.
     pub logsource: LogSource,
+    /// Where that stands.
+    pub(super) logsource_place: Location,
     /// Fields that analysts want to see.
     pub fields: Vec<String>,
     /// Where its title stands.
     pub place: Location,
+    /// Where each of its tests stands.
+    pub(super) test_places: Vec<Location>,
     /// Its text in the file: all of it where it has one document, or where others are part of it.
     pub(super) text: Range<usize>,
     /// What it looks for.
@@ -191,16 +195,40 @@ fn document(
         }
     };
     let meta = metadata::read(node, &logsource, faults);
-    let (search, meta) = (search?, meta?);
+    let tests = metadata::tests(node, faults);
+    let logsource_place =
+        Location::new(faults.file(), node.get("logsource").map_or(&place.span, |node| &node.span).clone());
+    let (search, mut meta) = (search?, meta?);
+    meta.tests = tests.iter().map(|placed| placed.test.clone()).collect();
+    let test_places = tests.into_iter().map(|placed| placed.place).collect();
     let name = metadata::text(node, "name", faults);
     let fields = metadata::texts(node, "fields", faults);
-    let rule = SigmaRule { meta, name, logsource, fields, place, text, search };
+    let rule = SigmaRule { meta, name, logsource, logsource_place, fields, place, test_places, text, search };
     (!faults.any()).then_some(Document::Rule(rule))
 }
+
+/// What Sigma's log sources are made of.
+const LOGSOURCE_KEYS: [&str; 4] = ["category", "product", "service", "definition"];
 
 fn logsource(node: &Node, faults: &mut Faults<'_>) -> LogSource {
     let mut part = |name: &str| metadata::text(node, name, faults).map(|text| text.trim().to_owned());
     let source = LogSource { category: part("category"), product: part("product"), service: part("service") };
+    if let Content::Map(entries) = &node.content {
+        for (key, _) in entries.iter().filter(|(key, _)| !LOGSOURCE_KEYS.contains(&key.name.as_str())) {
+            let message = format!("`{}` says nothing of a log source", clipped(&key.name));
+            match nearest(&key.name, LOGSOURCE_KEYS).first() {
+                // It would be of more than was meant.
+                Some(meant) => {
+                    let help = format!("did you mean `{meant}`?");
+                    faults.refuse(codes::G002, message, key.span.clone(), &help);
+                }
+                None => {
+                    let help = "nothing looks at it; write `category`, `product` and `service`";
+                    faults.warn(codes::G003, message, key.span.clone(), help);
+                }
+            }
+        }
+    }
     if source == LogSource::default() {
         let help = "write at least one of `category`, `product` and `service`";
         faults.refuse(codes::G002, "the log source says nothing", node.span.clone(), help);

@@ -93,7 +93,7 @@ impl Pattern {
         pattern
     }
 
-    /// `windash`: each `-` or `/` that begins an option may be any dash. It does when no letter, digit or `_` stands before
+    /// `windash`: each dash that begins an option may be any dash. It does when no letter, digit or `_` stands before
     /// it, and one stands behind it.
     pub(super) fn windash(self) -> Self {
         let is_word = |character: &char| character.is_alphanumeric() || *character == '_';
@@ -106,7 +106,7 @@ impl Pattern {
             let mut before = None;
             let mut rest = text.chars().peekable();
             while let Some(character) = rest.next() {
-                let begins = matches!(character, '-' | '/')
+                let begins = DASHES.contains(&character)
                     && !before.as_ref().is_some_and(is_word)
                     && rest.peek().is_some_and(is_word);
                 if begins {
@@ -292,7 +292,7 @@ mod tests {
             ("- x", "[- x]"),
             ("x -", "[x -]"),
             ("*-p", "*~[p]"),
-            ("\u{2013}e", "[\u{2013}e]"),
+            ("\u{2013}e /\u{2015}e", "~[e /]~[e]"),
             (" -ä -_", "[ ]~[ä ]~[_]"),
         ] {
             assert_eq!(shown(&Pattern::read(text).windash()), expect, "{text}");

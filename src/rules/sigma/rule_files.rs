@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use datafusion::logical_expr::utils::split_binary;
 use datafusion::logical_expr::{Expr, Operator};
 use uuid::Uuid;
 
@@ -132,14 +133,8 @@ fn refusal(sql: &str, input: &Input<'_>) -> Option<Diagnostic> {
 /// The condition in so many parts at most: its longest list of alternatives is divided, and what else must hold is in
 /// each. A row for which the condition holds is one of some part's, or of several's. `None` when the list is too short.
 fn divided(condition: &Expr, parts: usize) -> Option<Vec<Expr>> {
-    let mut all = Vec::new();
-    text::operands(condition, Operator::And, &mut all);
-    let alternatives = |expr| {
-        let mut alternatives: Vec<&Expr> = Vec::new();
-        text::operands(expr, Operator::Or, &mut alternatives);
-        alternatives
-    };
-    let lists = all.iter().copied().map(alternatives).enumerate();
+    let all = split_binary(condition, Operator::And);
+    let lists = all.iter().map(|expr| split_binary(expr, Operator::Or)).enumerate();
     let (at, longest) = lists.max_by_key(|(_, list)| list.len())?;
     if longest.len() < parts {
         return None;

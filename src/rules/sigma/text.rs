@@ -6,6 +6,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::utils::split_binary;
 use datafusion::logical_expr::{Expr, Operator};
 use sqlparser::keywords::ALL_KEYWORDS;
 
@@ -42,11 +43,9 @@ pub(in crate::rules) fn file(printed: &Printed<'_>) -> String {
 fn query(printed: &Printed<'_>) -> String {
     let outputs: Vec<String> = printed.outputs.iter().map(|(name, expr)| output(name, expr)).collect();
     let mut sql = format!("SELECT {}\nFROM {}\nWHERE\n", outputs.join(", "), name(printed.table));
-    let mut parts = Vec::new();
     let always = Expr::Literal(ScalarValue::Boolean(Some(true)), None);
-    if *printed.condition != always || printed.source.is_none() {
-        operands(printed.condition, Operator::And, &mut parts);
-    }
+    let says_nothing = *printed.condition == always && printed.source.is_some();
+    let parts = if says_nothing { Vec::new() } else { split_binary(printed.condition, Operator::And) };
     let mut lines: Vec<String> = Vec::with_capacity(parts.len() + 1);
     lines.extend(printed.source.map(|source| format!("({source})")));
     lines.extend(parts.iter().map(|part| operand(part, INDENT)));
@@ -59,17 +58,6 @@ fn output(named: &str, expr: &Expr) -> String {
     match expr {
         Expr::Column(column) if column.name == named => name(named),
         other => format!("{} AS {}", one(other, 0), quoted(named)),
-    }
-}
-
-/// The operands of a chain, left to right.
-pub(super) fn operands<'e>(expr: &'e Expr, op: Operator, into: &mut Vec<&'e Expr>) {
-    match expr {
-        Expr::BinaryExpr(binary) if binary.op == op => {
-            operands(&binary.left, op, into);
-            operands(&binary.right, op, into);
-        }
-        other => into.push(other),
     }
 }
 
@@ -88,8 +76,7 @@ fn block(expr: &Expr, indent: usize) -> String {
         Expr::BinaryExpr(binary) if binary.op == Operator::Or => (Operator::Or, "OR"),
         _ => (Operator::And, "AND"),
     };
-    let mut parts = Vec::new();
-    operands(expr, op, &mut parts);
+    let parts = split_binary(expr, op);
     let parts: Vec<String> = parts.iter().map(|part| operand(part, indent + INDENT)).collect();
     format!("(\n{inner}{}\n{outer})", parts.join(&format!("\n{inner}{word} ")))
 }

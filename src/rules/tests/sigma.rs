@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::normalise::schema::log_source::LogSource;
 
 const TABLES: [&str; 2] = [
     "table = 'one'\nclass_uid = 0\ndescription = 'One.'\n[columns]\n\
@@ -188,14 +187,13 @@ fn files_of_sigma_are_found_by_their_names() {
 fn log_sources_are_told_once_for_all_their_rules() {
     let loaded = loaded(&[("1.yml", &rule("r-1", "neither", "")), ("2.yml", &rule("r-2", "Neither", ""))]);
     let [told] = loaded.diagnostics.as_slice() else { panic!("{:?}", loaded.diagnostics) };
-    assert_eq!((told.code.id, told.place().as_str()), ("G017", "1.yml:1:8"));
+    assert_eq!((told.code.id, told.place().as_str()), ("G017", "1.yml:6:5"));
     assert!(told.message.contains("2 rules"), "{}", told.message);
-    let source = LogSource { category: Some("neither".to_owned()), ..LogSource::default() };
-    assert!(told.message.contains(&source.to_string()), "{}", told.message);
+    assert!(told.message.contains("category `neither`:"), "{}", told.message);
     let category = |name: &str| rule("r-1", name, "");
     for (name, expect) in [
         ("bohth", "did you mean the category `both`? Or declare it in"),
-        ("neither", "category: known here: both. Or declare it in"),
+        ("neither", "no category `neither` is declared; known here: both. Or declare it in"),
     ] {
         let loaded = super::sigma::loaded(&[("1.yml", &category(name))]);
         let help = loaded.diagnostics.first().and_then(|told| told.help.clone()).unwrap_or_default();
@@ -324,5 +322,36 @@ fn alerts_are_about_a_host_and_where_sensors_see_many_also_about_an_address() {
         ("{product: aws, service: cloudtrail}", "user"),
     ] {
         assert_eq!(of(logsource), [expect], "{logsource}");
+    }
+}
+
+/// One rule as it should be, and with one slip each: what is told, and whether it is armed.
+#[test]
+fn slips_are_told_where_they_are() {
+    let sound = "title: T\nid: r-1\nstatus: test\nlogsource:\n    category: both\ndetection:\n    a:\n        Name: x\n    condition: a\n";
+    for (from, to, expect, armed) in [
+        ("", "", &[][..], true),
+        ("category: both", "catgory: both\n    category: both", &["r.yml:5:5 G002"], false),
+        ("category: both", "category: both\n    stage: x", &["r.yml:6:5 G003"], true),
+        ("category: both", "category: both\n    definition: x", &[], true),
+        ("Name: x", "Nmae: x", &["r.yml:8:9 G023"], true),
+        ("Name: x", "Other.Name: x", &[], true),
+        (
+            "condition: a\n",
+            "condition: a\ntests:\n  - nam: x\n  - name: y\n    given: nowhere.ndjson\n    format: windows-jsn\n    expect: 1\n",
+            &["r.yml:11:5 G022", "r.yml:13:5 T001", "r.yml:14:5 T001"],
+            true,
+        ),
+        (
+            "condition: a\n",
+            "condition: a\ntests:\n  - name: y\n    given:\n      - {Name: x}\n    expect:\n      - {Nme: x}\n",
+            &["r.yml:12:5 T003", "r.yml:15:10 T002"],
+            true,
+        ),
+    ] {
+        let loaded = loaded(&[("r.yml", &sound.replace(from, to))]);
+        assert_eq!(lines(&loaded), expect, "{to}");
+        assert!(loaded.diagnostics.iter().all(|told| !told.is_error()), "{to}");
+        assert_eq!(loaded.sigma[0].fate == Fate::Armed, armed, "{to}");
     }
 }

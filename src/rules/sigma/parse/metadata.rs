@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::fault::{Faults, suggest};
 use super::super::yaml::{Content, Node};
-use crate::diagnostic::codes;
+use crate::diagnostic::{Location, codes};
 use crate::normalise::schema::log_source::LogSource;
 use crate::rules::meta::{RuleLevel, RuleMeta, RuleScope, RuleStatus, RuleTest};
 
@@ -54,7 +54,7 @@ pub(super) fn read(node: &Node, logsource: &LogSource, faults: &mut Faults<'_>) 
         scope: RuleScope::PerOrg,
         entity: Vec::new(),
         suppress: None,
-        tests: tests(node, faults),
+        tests: Vec::new(),
     })
 }
 
@@ -113,13 +113,34 @@ fn id(node: &Node, title: &str, logsource: &LogSource, faults: &mut Faults<'_>) 
 }
 
 /// The rule's own tests, in the form that SQL rules have them: a key that is not Sigma's, for rules of one's own.
-fn tests(node: &Node, faults: &mut Faults<'_>) -> Vec<RuleTest> {
+pub(super) fn tests(node: &Node, faults: &mut Faults<'_>) -> Vec<PlacedTest> {
+    const HELP: &str = "write a list of tests as SQL rules have them, each with `name`, `given` and `expect`";
     let Some((key, value)) = node.entry("tests") else { return Vec::new() };
-    serde_json::from_value(value.json()).unwrap_or_else(|error| {
-        let help = "write a list of tests as SQL rules have them, each with `name`, `given` and `expect`";
-        faults.warn(codes::G003, format!("`tests` cannot be read: {error}"), key.span.clone(), help);
-        Vec::new()
-    })
+    let Content::List(items) = &value.content else {
+        faults.warn(codes::G022, "`tests` is no list", key.span.clone(), HELP);
+        return Vec::new();
+    };
+    let mut tests = Vec::new();
+    for item in items {
+        match serde_json::from_value(item.json()) {
+            Ok(test) => {
+                let place = Location::new(faults.file(), item.span.clone());
+                tests.push(PlacedTest { test, place });
+            }
+            Err(error) => {
+                let message = format!("the test cannot be read: {error}");
+                faults.warn(codes::G022, message, item.span.clone(), HELP);
+            }
+        }
+    }
+    tests
+}
+
+/// A test, and where it stands.
+#[derive(Debug, Clone)]
+pub(in crate::rules::sigma) struct PlacedTest {
+    pub(in crate::rules::sigma) test: RuleTest,
+    pub(in crate::rules::sigma) place: Location,
 }
 
 /// Some rules have a list of authors.

@@ -341,7 +341,7 @@ fn placed(signs: Vec<Sign>, modifiers: &[&str]) -> Vec<Sign> {
 }
 
 fn dashes(signs: &mut [Sign]) {
-    let regex = regex::Regex::new(r"\B[-/]\b").expect("a regular expression");
+    let regex = regex::Regex::new(r"\B[-/\u{2013}\u{2014}\u{2015}]\b").expect("a regular expression");
     let text: String =
         signs.iter().map(|sign| if let Sign::Is(character) = sign { *character } else { ' ' }).collect();
     for found in regex.find_iter(&text) {

@@ -104,12 +104,23 @@ fn rules_hit_the_events_on_which_the_specification_says_that_they_fire() {
         for event in &mut events {
             event["Channel"] = json!("c");
         }
+        // The same values in a list of objects, where there were several.
+        let spread = events.iter().map(|event| match &event["User"]["Name"] {
+            Json::Array(names) if names.len() == 2 => {
+                let users = names.iter().map(|name| json!({ "Name": name })).collect();
+                let mut event = event.clone();
+                event["User"] = Json::Array(users);
+                event
+            }
+            _ => event.clone(),
+        });
+        let spread: Vec<Json> = spread.collect();
         let fires: Vec<bool> = events
             .iter()
             .map(|event| Case { detection: &detection, event, placeholders: &placeholders.0 }.fires())
             .collect();
         fired.set(fired.get() + u32::from(fires.contains(&true)));
-        match hits(&detection, &events, &selection).map_err(TestCaseError::fail)? {
+        match hits(&detection, &spread, &selection).map_err(TestCaseError::fail)? {
             Some(hit) => prop_assert_eq!(hit, fires, "{:#?}", events),
             None => prop_assert!(fires.iter().all(|one| *one == fires[0]), "{:?} on {:#?}", fires, events),
         }
