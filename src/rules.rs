@@ -135,6 +135,14 @@ impl From<&Limits> for RuleLimits {
     }
 }
 
+impl SqlLimits {
+    /// Of the conditions in declarations of log sources: the bound on the length is that of rules, which declarations are
+    /// not.
+    pub(crate) fn of_declarations(&self) -> Self {
+        Self { bytes_max: self.bytes_max.max(Self::default().bytes_max), ..self.clone() }
+    }
+}
+
 impl Default for SqlLimits {
     fn default() -> Self {
         Self {

@@ -8,6 +8,7 @@ mod list;
 mod replay;
 mod show;
 
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -218,9 +219,23 @@ impl Letters {
         // The id of a reject is a position in an input topic: it may lie anywhere.
         let direct = !places.is_empty() && places.iter().all(|(topic, ..)| topics.iter().any(|t| t == topic));
         let mut bounds = Vec::new();
+        let mut missing = Vec::new();
         for topic in &topics {
-            bounds.extend(self.reader.bounds(topic).map_err(unreadable)?);
+            match self.reader.bounds(topic) {
+                Ok(found) => bounds.extend(found),
+                Err(error) if error.is_missing() => missing.push(error),
+                Err(error) => return Err(unreadable(error)),
+            }
         }
+        // One organisation's topic is no reason to show nothing of the others'.
+        let mut err = std::io::stderr().lock();
+        for error in missing {
+            if bounds.is_empty() {
+                return Err(unreadable(error));
+            }
+            let _ = writeln!(err, "noroshi: {error}; the other topics are read");
+        }
+        drop(err);
         if direct {
             bounds.retain_mut(|bounds| {
                 let of_it = places

@@ -184,7 +184,7 @@ impl Checks<'_> {
                 value > room,
                 path,
                 &format!(
-                    "{value} bytes do not fit into a message of {} with its key and headers",
+                    "{path}, {value} bytes, does not fit into a message of limits.message_bytes_max, {}, with its key and headers",
                     limits.message_bytes_max
                 ),
                 &format!("at most {room} bytes, or raise limits.message_bytes_max"),
@@ -194,7 +194,7 @@ impl Checks<'_> {
             limits.raw_bytes_max > limits.alert_bytes_max / 2,
             "limits.raw_bytes_max",
             &format!(
-                "an original event of {} bytes, escaped, does not fit into an alert of {}",
+                "an original event of limits.raw_bytes_max, {} bytes, escaped, does not fit into an alert of limits.alert_bytes_max, {}",
                 limits.raw_bytes_max, limits.alert_bytes_max
             ),
             "at most half of limits.alert_bytes_max",

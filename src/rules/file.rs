@@ -71,8 +71,9 @@ pub(super) fn find(paths: &[PathBuf], limits: &RuleLimits, found: &mut Vec<Diagn
     let mut seen = std::collections::HashSet::new();
     files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
     if files.len() > limits.files_max {
-        let message = format!("more than {} rule files", limits.files_max);
-        found.push(Diagnostic::new(codes::D001, message).help("split them over several pipelines"));
+        let message = format!("{} rule files, more than limits.rules_max, {}", files.len(), limits.files_max);
+        let help = "raise limits.rules_max, or split them over several pipelines";
+        found.push(Diagnostic::new(codes::D001, message).help(help));
         files.truncate(limits.files_max);
     }
     files

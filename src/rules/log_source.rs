@@ -13,6 +13,7 @@ use super::{RuleLimits, sql};
 /// All that is wrong with the conditions of the catalogue's log sources.
 pub fn check_log_sources(catalog: &Catalog, limits: &RuleLimits) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    let bounds = limits.sql.of_declarations();
     let tables = match Tables::new(catalog) {
         Ok(tables) => tables,
         Err(error) => {
@@ -34,8 +35,8 @@ pub fn check_log_sources(catalog: &Catalog, limits: &RuleLimits) -> Vec<Diagnost
         let head = format!("SELECT event_time FROM {} WHERE ", route.table.name);
         let file = SourceFile::new(&place.file.path, format!("{head}{text}"));
         let mut faults = Vec::new();
-        let sound = sql::check(&file, 0..file.text.len(), &tables, &limits.sql, &mut faults).is_some();
-        if sound && let Err(why) = plan::condition(text, &tables, table, &limits.sql) {
+        let sound = sql::check(&file, 0..file.text.len(), &tables, &bounds, &mut faults).is_some();
+        if sound && let Err(why) = plan::condition(text, &tables, table, &bounds) {
             faults.push(Diagnostic::new(codes::Q022, why));
         }
         found.extend(faults.into_iter().map(|fault| moved(fault, head.len(), place)));

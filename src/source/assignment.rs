@@ -142,7 +142,8 @@ impl Place {
     /// What could be read and is not committed yet, as far as offsets tell.
     fn lag(&self) -> Option<u64> {
         let end = self.end?;
-        let from = self.unread.or(self.committed).unwrap_or(self.next);
+        // Without anything committed what was read is still to be committed.
+        let from = self.unread.or(self.committed).unwrap_or(self.began);
         if self.drained && self.next <= from {
             return Some(0);
         }
@@ -330,7 +331,12 @@ impl Positions {
             place.end = Some(end);
             place.drained = false;
             let held = place.hold == Some(Hold::Firm);
-            place.unread = held.then(|| if anew { low } else { low.max(place.next) });
+            let from = place.committed.unwrap_or(place.began);
+            place.unread = match held {
+                true => Some(if anew { low } else { low.max(place.next) }),
+                // What was deleted meanwhile is nothing that could be read.
+                false => Some(low).filter(|low| *low > from),
+            };
         }
     }
 

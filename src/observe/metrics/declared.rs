@@ -163,7 +163,7 @@ metrics! {
     epochs Counter [outcome] "" "Epochs that ended";
     epoch_duration Single<Histogram> [] "seconds" "Time from the first record of an epoch to its end";
     commit_duration Single<Histogram> [] "seconds" "Time that the commit of an epoch took";
-    open_epoch Gauge [lane] "bytes" "Bytes of the values in the open epoch";
+    open_epoch Gauge [lane] "bytes" "Bytes of the alerts and rejects in the open epoch";
     transactions_retried Single<Counter> [] "" "Transaction calls that were made again after a retriable error";
     producers_replaced Single<Counter> [] "" "Producers that were replaced after a doubtful transaction";
     series_overflow Single<Counter> [] "" "Updates that went to a series `other` because limits.metric_series_max is reached";

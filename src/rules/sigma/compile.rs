@@ -46,8 +46,9 @@ pub(super) fn source<'a>(route: &'a Route, input: &Input<'a>) -> Result<Source<'
     let condition = match &route.condition {
         None => None,
         Some(sql) => {
+            let bounds = input.limits.sql.of_declarations();
             let wrong = |why: &str| format!("the log source's condition on `{name}` is wrong: {why}");
-            Some(plan::condition(sql, input.tables, table, &input.limits.sql).map_err(|why| wrong(&why))?)
+            Some(plan::condition(sql, input.tables, table, &bounds).map_err(|why| wrong(&why))?)
         }
     };
     Ok(Source { route, table, condition, fed: Fed::new(route, &input.selection.fed()) })

@@ -147,6 +147,8 @@ fn lag_is_what_could_be_read_and_is_not() {
     for (what, committed, read, drained, expect) in [
         ("nothing was fetched yet", Some(10), None, false, 20),
         ("nothing is committed yet", None, None, false, 20),
+        ("nothing is committed yet, and some of it is open", None, Some(14), false, 20),
+        ("all of it is open, and nothing committed", None, Some(29), true, 20),
         ("some of it is open", Some(10), Some(14), false, 20),
         ("the rest was aborted, or is a transaction's marker", Some(15), Some(14), true, 0),
         ("likewise, before anything was read", Some(10), None, true, 0),
@@ -174,6 +176,23 @@ fn lag_is_what_could_be_read_and_is_not() {
     assert_eq!(positions.status()[0].lag, Some(20), "what was open is read again");
     positions.end("in", 0, 30, 0, true);
     assert_eq!(positions.status()[0].lag, Some(20), "these statistics may be older than the rewind");
+}
+
+/// What is not fetched, as it belongs to somebody who is parked, has the lag that readers would have.
+#[test]
+fn what_is_parked_keeps_its_lag() {
+    for (what, committed, low, expect) in [
+        ("all is there", Some(12), 0, 28),
+        ("nothing is committed", None, 0, 30),
+        ("some was deleted meanwhile", Some(12), 20, 20),
+        ("all of it was", Some(12), 40, 0),
+    ] {
+        let mut positions = Positions::default();
+        positions.take("in", 0, Some(0), 10, committed);
+        positions.read(0, 14);
+        positions.measure("in", 0, low, 40, false);
+        assert_eq!(positions.status()[0].lag, Some(expect), "{what}");
+    }
 }
 
 /// What is held has its lag too: all that is still there.

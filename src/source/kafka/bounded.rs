@@ -29,6 +29,14 @@ const POLL: Duration = Duration::from_millis(200);
 pub struct ReadError {
     topic: String,
     why: String,
+    missing: bool,
+}
+
+impl ReadError {
+    /// Whether there is no such topic, or no right to see it.
+    pub fn is_missing(&self) -> bool {
+        self.missing
+    }
 }
 
 /// A partition and the offsets that are read of it.
@@ -111,7 +119,7 @@ impl BoundedReader {
         let context = Context { last: Mutex::new(None), token };
         let consumer: BaseConsumer<Context> = config
             .create_with_context(context)
-            .map_err(|error| ReadError { topic: String::new(), why: error.to_string() })?;
+            .map_err(|error| ReadError { topic: String::new(), why: error.to_string(), missing: false })?;
         // An OAUTHBEARER token is asked for through an event. Later polls would take records.
         let _ = consumer.poll(Duration::ZERO);
         Ok(Self { consumer })
@@ -126,7 +134,8 @@ impl BoundedReader {
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty())
         else {
-            return Err(self.failed(topic, "there is no such topic, or no right to it".into()));
+            let error = self.failed(topic, "there is no such topic, or no right to it".into());
+            return Err(ReadError { missing: true, ..error });
         };
         let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
         partitions.sort_unstable();
@@ -203,7 +212,7 @@ impl BoundedReader {
     }
 
     fn failed(&self, topic: &str, why: String) -> ReadError {
-        ReadError { topic: topic.to_owned(), why }
+        ReadError { topic: topic.to_owned(), why, missing: false }
     }
 }
 

@@ -96,8 +96,11 @@ impl KafkaSource {
         if !ends.is_empty() {
             self.look.stuck.clear();
         }
+        // Of what is not fetched the client tells what it last knew; where that ends is asked for, by `measure`.
+        let unread = self.unread();
         for End { topic, partition, stable, high, fetched, drained } in ends {
-            if self.positions.slot(&topic, partition).is_none() {
+            let is_unread = unread.iter().any(|(other, number)| *number == partition && **other == *topic);
+            if is_unread || self.positions.slot(&topic, partition).is_none() {
                 continue;
             }
             if !fetched {
@@ -159,15 +162,19 @@ impl KafkaSource {
         }
     }
 
+    /// The partitions that are not fetched: what is held, and what belongs to a parked organisation.
+    fn unread(&self) -> BTreeSet<(Arc<str>, i32)> {
+        let parked = self.positions.of(|source| self.held.contains(&source));
+        let unread = self.positions.held(Hold::Firm).into_iter().chain(parked);
+        unread.map(|(topic, partition, _)| (topic, partition)).collect()
+    }
+
     /// Asks where one of the partitions ends that are not fetched, of which librdkafka says nothing new: their lag grows as
     /// well. One after the other, as the lane waits for the answers.
     fn measure(&mut self, now: Instant) {
         self.look.measure_at = now + MEASURE_PAUSE;
-        let parked = self.positions.of(|source| self.held.contains(&source));
-        let unread = self.positions.held(Hold::Firm).into_iter().chain(parked);
         let missing = |topic: &str| self.troubles.of_topic(topic) == Some(&Trouble::Missing);
-        let unread = unread.filter(|(topic, ..)| !missing(topic));
-        let unread: BTreeSet<_> = unread.map(|(topic, partition, _)| (topic, partition)).collect();
+        let unread: BTreeSet<_> = self.unread().into_iter().filter(|(topic, _)| !missing(topic)).collect();
         let last = self.look.measured.take();
         let next = unread.iter().find(|place| last.as_ref().is_none_or(|last| *place > last));
         let Some((topic, partition)) = next.or_else(|| unread.first()) else { return };

@@ -137,7 +137,7 @@ fn the_limits_of_the_configuration_hold() {
     for (limits, expect) in [
         ("", None),
         ("[limits]\nrule_sql_bytes_max = 256\n", Some("Q004")),
-        ("[limits]\nrules_max = 1\n", Some("more than 1 rule files")),
+        ("[limits]\nrules_max = 1\n", Some("more than limits.rules_max, 1")),
     ] {
         folder.write("noroshi.toml", limits.as_bytes());
         for command in
