@@ -201,7 +201,10 @@ fn faults_of_one_setting_and_contradictions_name_their_place() {
         ("[log]\nlevel = 'info,loud'", "2:9:D006 `loud` is no log level"),
         ("[kafka]\nbootstrap_servers = ['a']", "2:21:D006 `a` is no broker address"),
         ("[kafka]\nbootstrap_servers = ['u:hidden@a:1']", "2:21:D006 `***@a:1` is no broker address"),
-        ("[limits]\nalert_bytes_max = 1000000", "2:19:C002 limits.alert_bytes_max, 1000000 bytes, does not fit"),
+        (
+            "[limits]\nalert_bytes_max = 1000000",
+            "2:19:C002 limits.alert_bytes_max, 1000000 bytes, does not fit",
+        ),
         ("[limits]\nraw_bytes_max = 200000", "2:17:C002 an original event"),
         (
             "[kafka.consumer.properties]\n'fetch.min.byte' = 1",

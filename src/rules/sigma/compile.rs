@@ -210,6 +210,7 @@ fn outputs(
             Column::Path(path) => {
                 let system = SystemColumn::ALL.iter().any(|(_, name, ..)| name.eq_ignore_ascii_case(path));
                 let shows = printable::line(path, usize::MAX) == *path
+                    && !path.trim().is_empty()
                     && path.chars().count() <= limits.name_chars_max;
                 if system || !shows {
                     continue;
