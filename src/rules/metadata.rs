@@ -97,7 +97,7 @@ impl Tested<'_> {
     pub(super) fn check(&self, at: usize, test: &RuleTest, found: &mut Vec<Diagnostic>) {
         self.given(at, test, found);
         if let Some(outputs) = self.outputs {
-            self.expect(at, test, outputs, found);
+            self.expected(at, test, outputs, found);
         }
     }
 
@@ -129,7 +129,7 @@ impl Tested<'_> {
     }
 
     /// What a test expects and can never get: an output that the query does not return.
-    fn expect(&self, at: usize, test: &RuleTest, outputs: &[String], found: &mut Vec<Diagnostic>) {
+    fn expected(&self, at: usize, test: &RuleTest, outputs: &[String], found: &mut Vec<Diagnostic>) {
         let Expect::Alerts(alerts) = &test.expect else { return };
         for (nth, alert) in alerts.iter().enumerate() {
             for name in

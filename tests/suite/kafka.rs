@@ -327,9 +327,16 @@ impl Broker {
         for partition in 0..partitions {
             wanted.add_partition(topic, partition);
         }
-        let found = reader
-            .committed_offsets(wanted, STEP_MAX)
-            .unwrap_or_else(|error| panic!("no offsets of group {group}: {error}"));
+        // A broker that has just begun may not know yet that it is the group's.
+        let patience = Instant::now() + STEP_MAX;
+        let found = loop {
+            match reader.committed_offsets(wanted.clone(), STEP_MAX) {
+                Ok(found) => break found,
+                Err(error) => {
+                    assert!(Instant::now() < patience, "no offsets of group {group}: {error}");
+                }
+            }
+        };
         (0..partitions)
             .map(|partition| match found.find_partition(topic, partition)?.offset() {
                 Offset::Offset(offset) => Some(offset),

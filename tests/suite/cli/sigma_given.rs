@@ -114,8 +114,8 @@ fn a_rule_of_ones_own_has_tests() {
         (rows.to_owned(), 0, "1 passed, 0 failed"),
         (file.to_owned(), 0, "1 passed, 0 failed"),
         (file.replace("expect: 1", "expect: 2"), 1, "expected 2 alerts, got 1"),
-        ("tests: some\n".to_owned(), 0, "`tests` cannot be read"),
-        ("tests: [{name: n, given: [], expects: 1}]\n".to_owned(), 0, "unknown field `expects`"),
+        ("tests: some\n".to_owned(), 2, "`tests` is no list"),
+        ("tests: [{name: n, given: [], expects: 1}]\n".to_owned(), 2, "unknown field `expects`"),
     ] {
         let folder = folder(&rule(&tests, SHELL));
         let done = folder.run(&["test", "sigma/rules"]);
