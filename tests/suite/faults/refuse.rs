@@ -22,14 +22,14 @@ pub fn forbid(round: &mut Round<'_>, at: usize, random: &mut Random) {
     round.note(format!("{resource:?}"));
     let user = user(round).user;
     round.own.broker.deny(&user, resource);
-    ends(round, at, RIGHTS_REFUSED);
+    ends(round, at, &RIGHTS_REFUSED);
     round.own.broker.no_longer_deny(&user, resource);
     round.unattended = false;
     round.restart(at, None);
 }
 
 /// It ends by itself and says why; nobody starts it again as long as it cannot run.
-fn ends(round: &mut Round<'_>, at: usize, said: [&str; 2]) {
+fn ends(round: &mut Round<'_>, at: usize, said: &[&str]) {
     round.unattended = true;
     round.work_until("it ends for what is refused", Some(at), |round| {
         let running = &mut round.processes[at].running;
@@ -108,7 +108,7 @@ pub fn change_password(round: &mut Round<'_>, at: usize, random: &mut Random) {
     round.unattended = true;
     let cut = round.proxy.cut();
     assert!(cut > 0, "{}: no connection stood", round.story());
-    ends(round, at, PASSWORD_REFUSED);
+    ends(round, at, &PASSWORD_REFUSED);
     round.own.broker.set_password(&login);
     round.unattended = false;
     round.restart(at, None);

@@ -34,7 +34,8 @@ const REJOIN_REFUSED: &str = "failed for good: InvalidRequest";
 /// What a process says when it lacks rights, while it runs or when it starts, …
 pub const RIGHTS_REFUSED: [&str; 2] = ["uthorization", "no rights to"];
 /// … or its password is not taken.
-pub const PASSWORD_REFUSED: [&str; 2] = ["the broker refuses the credentials", "refuses us"];
+pub const PASSWORD_REFUSED: [&str; 3] =
+    ["the broker refuses the credentials", "refuses us", "due to invalid credentials"];
 /// What a process says that starts with a faulty rule.
 const RULES_REFUSED: &str = "error[Q007]";
 /// The variable with the password.
