@@ -129,6 +129,15 @@ impl Fed {
 /// Whether two rules may see one object: a number is the same as its text to the peer.
 fn agree(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if std::env::var_os("DBG").is_some() {
+        for (k, v) in b {
+            if let Some(w) = a.get(k) {
+                if w != v && text(w) != text(v) {
+                    eprintln!("CONFLICT {k}: {w} / {v}");
+                }
+            }
+        }
+    }
     b.iter().all(|(key, value)| a.get(key).is_none_or(|known| known == value || text(known) == text(value)))
 }
 

@@ -65,10 +65,14 @@ fn changed(record: &[u8], at: usize, chosen: &dyn Fn(&[u8]) -> bool) -> Vec<u8> 
         } else if first.is_ascii_digit() || *first == b'-' {
             let end = rest.iter().position(|byte| !b"+-.eE0123456789".contains(byte)).unwrap_or(rest.len());
             let (number, after) = rest.split_at(end);
-            out.extend_from_slice(number);
-            // Larger ones would not fit any more.
-            if chosen(key) && number.iter().all(u8::is_ascii_digit) && number.len() <= 9 {
-                out.extend_from_slice(format!("{at:07}").as_bytes());
+            // Larger ones would not fit any more, and none begins with a zero.
+            let is_small = number.iter().all(u8::is_ascii_digit) && number.len() <= 9;
+            if chosen(key) && is_small {
+                let number = number.strip_prefix(b"0").unwrap_or(number);
+                out.extend_from_slice(number);
+                out.extend_from_slice(format!("1{at:07}").as_bytes());
+            } else {
+                out.extend_from_slice(number);
             }
             rest = after;
         } else {
