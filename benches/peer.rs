@@ -24,19 +24,28 @@ const PARSED_TOGETHER: usize = 500;
 type Key = (Option<String>, Option<String>);
 
 /// Rules by log source.
-pub struct Rules(BTreeMap<Key, Vec<SigmaRule>>);
+pub struct Rules(BTreeMap<Key, OfSource>);
+
+#[derive(Default)]
+struct OfSource {
+    rules: Vec<SigmaRule>,
+    /// The fields that they look at, and perhaps more.
+    fields: BTreeSet<String>,
+}
 
 impl Rules {
     /// Reads the Windows rules of these files; those with placeholders are not armed here and are left out.
     pub fn read(files: &[PathBuf]) -> Self {
-        let mut rules: BTreeMap<Key, Vec<SigmaRule>> = BTreeMap::new();
+        let mut rules: BTreeMap<Key, OfSource> = BTreeMap::new();
         for file in files {
             let text = fs::read_to_string(file).expect("a rule");
             let read = rsigma_parser::parse_sigma_yaml(&text).expect("YAML");
             for rule in read.rules {
                 if rule.logsource.product.as_deref() == Some("windows") && !text.contains("|expand") {
                     let key = (rule.logsource.category.clone(), rule.logsource.service.clone());
-                    rules.entry(key).or_default().push(rule);
+                    let of_source = rules.entry(key).or_default();
+                    of_source.rules.push(rule);
+                    of_source.fields.extend(fields(&text));
                 }
             }
         }
@@ -45,7 +54,12 @@ impl Rules {
 
     fn of(&self, (category, service): Source) -> &[SigmaRule] {
         let key = (category.map(str::to_owned), service.map(str::to_owned));
-        self.0.get(&key).map(Vec::as_slice).unwrap_or_default()
+        self.0.get(&key).map(|of_source| of_source.rules.as_slice()).unwrap_or_default()
+    }
+
+    fn looks_at(&self, (category, service): Source, field: &str) -> bool {
+        let key = (category.map(str::to_owned), service.map(str::to_owned));
+        self.0.get(&key).is_some_and(|of_source| of_source.fields.contains(field))
     }
 
     fn has(&self, source: Source) -> bool {
@@ -79,7 +93,13 @@ impl Fed {
         for (at, record) in records.iter().enumerate() {
             let mut groups: Vec<(BTreeSet<Source>, Map<String, Value>)> = Vec::new();
             for (source, seen) in views.of(record, &|source| rules.has(source)) {
-                match groups.iter_mut().find(|(_, known)| agree(known, &seen)) {
+                let group = groups.iter_mut().find(|(sources, known)| {
+                    let matters = |field: &str| {
+                        sources.iter().chain([&source]).any(|source| rules.looks_at(*source, field))
+                    };
+                    agree(known, &seen, &matters)
+                });
+                match group {
                     Some((sources, known)) => {
                         sources.insert(source);
                         for (key, value) in seen {
@@ -126,19 +146,18 @@ impl Fed {
     }
 }
 
-/// Whether two rules may see one object: a number is the same as its text to the peer.
-fn agree(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+/// Whether rules may see one object instead of these: they agree on all fields that matter. A number is the same as its
+/// text to the peer.
+fn agree(a: &Map<String, Value>, b: &Map<String, Value>, matters: &dyn Fn(&str) -> bool) -> bool {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if std::env::var_os("DBG").is_some() {
-        for (k, v) in b {
-            if let Some(w) = a.get(k) {
-                if w != v && text(w) != text(v) {
-                    eprintln!("CONFLICT {k}: {w} / {v}");
-                }
-            }
-        }
-    }
-    b.iter().all(|(key, value)| a.get(key).is_none_or(|known| known == value || text(known) == text(value)))
+    let same = |known: &Value, value: &Value| known == value || text(known) == text(value);
+    b.iter().all(|(key, value)| a.get(key).is_none_or(|known| same(known, value)) || !matters(key))
+}
+
+/// The keys of a rule's YAML without their modifiers.
+fn fields(text: &str) -> impl Iterator<Item = String> {
+    let keys = text.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key);
+    keys.map(|key| key.trim_start_matches([' ', '-']).split('|').next().unwrap_or_default().to_owned())
 }
 
 /// Its own switches.
