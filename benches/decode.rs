@@ -113,7 +113,8 @@ fn normalise(records: &[Vec<u8>], projection: &Projection) -> u64 {
                 offset: 0,
                 index: 0,
             };
-            rows += u64::from(layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables, &mut Everything).rows);
+            rows +=
+                u64::from(layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables, &mut Everything).rows);
         });
         decoded.expect("an event");
         for table in &mut tables {

@@ -19,8 +19,8 @@ use datafusion::logical_expr::Expr;
 
 use column::{BuildError, ColumnIndex};
 use formula::{Atoms, Formula, Test, Truth};
-use memory::{Class, UNKNOWN};
 pub(super) use memory::{Answer, Budget, Memory, make_room};
+use memory::{Class, UNKNOWN};
 
 use crate::normalise::columns::Cells;
 

@@ -212,9 +212,11 @@ impl Layout {
                         ProjectedColumn::Path(path) => CompiledFill::field(path, &mut fields),
                     })
                     .collect();
-                let typed = |(at, (fill, (_, kind))): (usize, (&CompiledFill, &(ProjectedColumn, ColumnType)))| {
-                    (*kind != ColumnType::String && !matches!(fill, CompiledFill::System(_))).then_some(at)
-                };
+                let typed =
+                    |(at, (fill, (_, kind))): (usize, (&CompiledFill, &(ProjectedColumn, ColumnType)))| {
+                        (*kind != ColumnType::String && !matches!(fill, CompiledFill::System(_)))
+                            .then_some(at)
+                    };
                 let typed = fills.iter().zip(&projected.columns).enumerate().filter_map(typed).collect();
                 views.push(CompiledView { table, condition, fills, typed });
             }

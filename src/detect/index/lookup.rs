@@ -56,13 +56,7 @@ pub(super) fn set_of(
 }
 
 /// The set of a sorted list of atoms, with the mark that those of DataFusion are not among them.
-fn number(
-    column: &ColumnIndex,
-    nth: u32,
-    atoms: &mut Vec<u32>,
-    sets: &mut Sets,
-    budget: &mut Budget,
-) -> u32 {
+fn number(column: &ColumnIndex, nth: u32, atoms: &mut Vec<u32>, sets: &mut Sets, budget: &mut Budget) -> u32 {
     atoms.sort_unstable();
     atoms.dedup();
     if column.asks_datafusion() {
@@ -183,9 +177,14 @@ fn array(kind: &DataType, bits: &[u64]) -> ArrayRef {
     let whole = bits.iter().map(|bits| bits.cast_signed());
     match kind {
         DataType::Boolean => Arc::new(bits.iter().map(|bits| Some(*bits == 1)).collect::<BooleanArray>()),
-        DataType::Float64 => {
-            Arc::new(bits.iter().map(|bits| f64::from_bits(*bits)).collect::<Vec<_>>().into_iter().map(Some).collect::<Float64Array>())
-        }
+        DataType::Float64 => Arc::new(
+            bits.iter()
+                .map(|bits| f64::from_bits(*bits))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map(Some)
+                .collect::<Float64Array>(),
+        ),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             Arc::new(whole.map(Some).collect::<TimestampMicrosecondArray>().with_timezone_opt(zone.clone()))
         }
