@@ -98,7 +98,7 @@ fn alone<W: Work>(
             let mut failed = Ok(());
             let told = worker.work(&chunk, &mut |text| {
                 failed = show(Piece::Text(text));
-                failed.as_ref().map(|()| ()).map_err(|_| Unheard)
+                failed.as_ref().map_err(|_| Unheard).copied()
             });
             failed?;
             if let Ok(told) = told {
