@@ -18,6 +18,8 @@ use super::seen::{Views, sources_of};
 
 /// Events on which the switches are tried.
 const TRIED: usize = 3_000;
+/// Bytes that its bloom prefilter may take: enough for all of these rules, its default is not.
+const BLOOM_BYTES_MAX: usize = 64 << 20;
 /// Events that are parsed before the clock starts, where parsing does not count: more would fill the memory.
 const PARSED_TOGETHER: usize = 500;
 
@@ -219,6 +221,7 @@ impl Peer {
         let engine = |class: &BTreeSet<Source>| {
             let mut engine = Engine::new();
             engine.set_bloom_prefilter(switches.bloom);
+            engine.set_bloom_max_bytes(BLOOM_BYTES_MAX);
             engine.set_cross_rule_ac(switches.cross_rule);
             let failed = engine.add_rules(class.iter().flat_map(|source| rules.of(*source)));
             assert!(failed.is_empty(), "{failed:?}");
