@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use noroshi::decode::{self, DecodeLimits, Decoder, FieldSet, Reject, Value};
-use noroshi::normalise::layout::{EventContext, Layout, TableBuilder};
+use noroshi::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use noroshi::normalise::projection::Projection;
 use noroshi::normalise::schema::Catalog;
 use noroshi::normalise::time::ZoneOffset;
@@ -91,7 +91,7 @@ fn owned(value: &Value<'_>) -> Value<'static> {
         Value::Bool(flag) => Value::Bool(flag),
         Value::Int(number) => Value::Int(number),
         Value::Double(number) => Value::Double(number),
-        Value::Escaped(_) => unreachable!("it is plain"),
+        Value::Escaped(_) | Value::Lines(_) => unreachable!("it is plain"),
     }
 }
 
@@ -149,7 +149,7 @@ fn rows(bench: &mut Bench, events: &[Vec<Value<'static>>]) {
             offset: 0,
             index,
         };
-        let added = layout.add(slots, &context, 0, zone, &mut tables);
+        let added = layout.add(slots, &context, 0, zone, &mut tables, &mut Everything);
         let read = layout.read(slots, zone);
         // What `scan --output rows` shows is what the engine searches.
         assert_eq!(read.len(), added.rows as usize);
