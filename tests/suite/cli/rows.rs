@@ -64,7 +64,7 @@ const READ: &[(&str, &str, &str)] = &[
     (
         "windows-json",
         "{\"EventID\":1",
-        r#"[{"table":null,"reject":"syntax","reason":"invalid JSON: syntax at line 1, column 12; the line looks cut off"}]"#,
+        r#"[{"table":null,"reject":"syntax","reason":"invalid JSON: the text ends early at line 1, column 12; the line looks cut off"}]"#,
     ),
 ];
 
