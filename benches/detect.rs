@@ -18,8 +18,8 @@ mod telemetry;
 mod workload;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,10 +63,10 @@ fn main() -> ExitCode {
     }
     let wants = |name: &str| asked.is_empty() || asked.contains(&name);
     let (what, records) = telemetry::windows(count);
-    let unpacked = public_rules();
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows");
-    let folder = unpacked.as_ref().map_or(own, |folder| folder.path().join("rules/windows"));
-    let with_peer = unpacked.is_some();
+    let scratch = tempfile::tempdir().expect("a folder");
+    let public = telemetry::public_rules(scratch.path());
+    let with_peer = public.is_some();
+    let folder = public.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows"));
     if !with_peer {
         println!(
             "no NOROSHI_TEST_DATA: Noroshi's own rules on synthetic events, and no peer to compare with"
@@ -91,15 +91,6 @@ fn main() -> ExitCode {
     }
     println!("\npeak memory of the process, telemetry and peer among it: {} MiB", peak_mib());
     if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The public rules, unpacked; `None` without them.
-fn public_rules() -> Option<tempfile::TempDir> {
-    let archive = Path::new(&std::env::var_os("NOROSHI_TEST_DATA")?).join("sigma-rules.tar.xz");
-    let folder = tempfile::tempdir().expect("a folder");
-    let status = Command::new("tar").arg("xJf").arg(&archive).arg("-C").arg(folder.path()).status();
-    assert!(status.expect("tar starts").success(), "tar cannot unpack {}", archive.display());
-    Some(folder)
 }
 
 /// Everybody on one workload with all rules; whether they find the same.

@@ -3,9 +3,10 @@
 //! `cargo bench --bench end_to_end` starts a broker of its own, unless `NOROSHI_TEST_KAFKA=host:port` names one. With
 //! `-- --soak 600` it instead feeds the process for so many seconds at full speed and reports its peak memory; with
 //! `-- --recover 50` it kills one of two processes so many times and reports how long partitions stood still; with
-//! `-- --transactions` it runs the same lanes with transactions and without; with `-- --burst` it feeds it for a while at a steady rate, then at ten times that rate with one hot partition, then steadily
+//! `-- --transactions` it runs the same lanes with transactions and without; with `-- --one-core` it runs on one core, with the broker on another; with `-- --burst` it feeds it for a while at a steady rate, then at ten times that rate with one hot partition, then steadily
 //! again.
 
+mod one_core;
 mod plain;
 mod recover;
 mod telemetry;
@@ -25,9 +26,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 const RECORDS: usize = 1_200_000;
-/// The part of the records over which the rate of `run` is taken: when the first are read its lanes are still joining
+/// The part of the records, in percent, over which the rate of `run` is taken: when the first are read its lanes are still joining
 /// their group, when the last are read one lane is done before the other.
-const STEADY: std::ops::Range<usize> = RECORDS * 4 / 10..RECORDS * 95 / 100;
+const STEADY: std::ops::Range<usize> = 40..95;
 const ROUNDS: usize = 3;
 const PARTITIONS: i32 = 4;
 const LANES: usize = 2;
@@ -44,7 +45,13 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--test") {
         return;
     }
-    let broker = Broker::start();
+    if let [_, flag, servers, topic] = arguments.as_slice()
+        && flag == one_core::BARE
+    {
+        return one_core::bare(servers, topic);
+    }
+    let is_one_core = arguments.iter().any(|argument| argument == "--one-core");
+    let broker = Broker::start(is_one_core.then_some(one_core::BROKER_CORE));
     let servers = broker.servers.clone();
     let number = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
@@ -55,7 +62,8 @@ fn main() {
     let folder = std::env::temp_dir().join(&id);
     std::fs::create_dir_all(&folder).expect("a folder");
     let topic = format!("{id}.in");
-    let pipeline = |name: &str| write_pipeline(&folder, name, &topic);
+    let own_rules = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows");
+    let pipeline = |name: &str| write_pipeline(&folder, name, &topic, &own_rules);
     match (soak, kills) {
         (None, None) => create_input(&topic, &servers, PARTITIONS, None),
         (Some(_), _) => create_input(&topic, &servers, PARTITIONS, Some(512 << 20)),
@@ -65,6 +73,12 @@ fn main() {
     let (what, records) = telemetry::windows(60_000);
     let bytes: usize = records.iter().map(Vec::len).sum();
     let size = bytes as f64 / records.len() as f64;
+    if is_one_core {
+        println!("{what}, {size:.0} bytes each, {PARTITIONS} partitions, one lane");
+        one_core::compared(&servers, &folder, &id, &records);
+        let _ = std::fs::remove_dir_all(&folder);
+        return;
+    }
     println!("{what}, {size:.0} bytes each, rules/windows");
     if kills.is_none() {
         println!("{PARTITIONS} partitions, {LANES} lanes\n");
@@ -79,7 +93,7 @@ fn main() {
             let (topic, partitions) = (format!("{topic}.{lane}"), PARTITIONS / LANES as i32);
             create_input(&topic, &servers, partitions, None);
             fill(&servers, &topic, partitions, &records, RECORDS / LANES);
-            let pipeline = write_pipeline(&folder, &format!("{id}-{lane}"), &topic);
+            let pipeline = write_pipeline(&folder, &format!("{id}-{lane}"), &topic, &own_rules);
             create_topics(&pipeline, &servers);
             pipeline
         };
@@ -105,7 +119,11 @@ fn main() {
 
 /// Writes what each round reads.
 fn fill(servers: &str, topic: &str, partitions: i32, records: &[Vec<u8>], count: usize) {
-    let producer = producer(servers);
+    fill_as(servers, topic, partitions, records, count, "lz4");
+}
+
+fn fill_as(servers: &str, topic: &str, partitions: i32, records: &[Vec<u8>], count: usize, codec: &str) {
+    let producer = producer_as(servers, codec);
     for (at, record) in records.iter().cycle().take(count).enumerate() {
         send(&producer, topic, at % usize::try_from(partitions).expect("few"), record);
     }
@@ -117,8 +135,8 @@ fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline
     let (mut bare, mut ours, mut cpu, mut memory) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for round in 0..ROUNDS {
         bare.push(consume(servers, topic));
-        let run = Run::start(servers, &pipeline(round), "bench", Some(LANES));
-        let (rate, cpu_s) = run.rate();
+        let run = Run::start(servers, &pipeline(round), "bench", Some(LANES), None);
+        let (rate, cpu_s) = run.rate(RECORDS);
         ours.push(rate);
         cpu.push(cpu_s / RECORDS as f64 * 1e6);
         memory = memory.max(run.peak_kib());
@@ -136,7 +154,7 @@ fn compared(servers: &str, topic: &str, records: &[Vec<u8>], size: f64, pipeline
 }
 
 fn soaked(seconds: u64, servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
-    let run = Run::start(servers, pipeline, "bench", Some(LANES));
+    let run = Run::start(servers, pipeline, "bench", Some(LANES), None);
     let producer = producer(servers);
     let began = Instant::now();
     let mut sent = 0usize;
@@ -171,7 +189,7 @@ fn soaked(seconds: u64, servers: &str, topic: &str, pipeline: &Path, records: &[
 
 /// Memory before, in and after a burst; the lag says whether it was one.
 fn burst(servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
-    let run = Run::start(servers, pipeline, "bench", Some(LANES));
+    let run = Run::start(servers, pipeline, "bench", Some(LANES), None);
     let producer = producer(servers);
     let mut sent = 0usize;
     println!("{:<28} {:>12} {:>12} {:>14} {:>10}", "", "sent/s", "read/s", "resident MiB", "peak MiB");
@@ -220,11 +238,15 @@ fn burst(servers: &str, topic: &str, pipeline: &Path, records: &[Vec<u8>]) {
 }
 
 fn producer(servers: &str) -> BaseProducer {
+    producer_as(servers, "lz4")
+}
+
+fn producer_as(servers: &str, codec: &str) -> BaseProducer {
     ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("linger.ms", "20")
         .set("batch.size", "1000000")
-        .set("compression.type", "lz4")
+        .set("compression.type", codec)
         .create()
         .expect("a producer")
 }
@@ -277,20 +299,21 @@ struct Broker {
 }
 
 impl Broker {
-    fn start() -> Self {
+    /// On one core only, where one is named.
+    fn start(core: Option<&str>) -> Self {
         if let Ok(servers) = std::env::var("NOROSHI_TEST_KAFKA") {
             return Self { servers, own: None };
         }
         let folder = std::env::temp_dir().join(format!("noroshi-bench-kafka-{}", std::process::id()));
-        let output = Self::script("start", &folder);
+        let output = Self::script("start", &folder, core);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let servers = text.lines().find_map(|line| line.strip_prefix("NOROSHI_TEST_KAFKA="));
         let servers = servers.expect("scripts/kafka start tells the broker's address").to_owned();
         Self { servers, own: Some(folder) }
     }
 
-    fn script(what: &str, folder: &Path) -> std::process::Output {
-        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka"))
+    fn script(what: &str, folder: &Path, core: Option<&str>) -> std::process::Output {
+        on_core(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka"), core)
             .args([what, "--dir"])
             .arg(folder)
             .stderr(Stdio::inherit())
@@ -302,10 +325,18 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         if let Some(folder) = &self.own {
-            Self::script("stop", folder);
+            Self::script("stop", folder, None);
             let _ = std::fs::remove_dir_all(folder);
         }
     }
+}
+
+/// A command, on one core only where one is named.
+fn on_core(program: &str, core: Option<&str>) -> Command {
+    let Some(core) = core else { return Command::new(program) };
+    let mut command = Command::new("taskset");
+    command.args(["-c", core, program]);
+    command
 }
 
 /// CPU seconds of a process, by its number or `self`.
@@ -322,11 +353,17 @@ struct Run {
 }
 
 impl Run {
-    /// With so many lanes, or as many as by default.
-    fn start(servers: &str, pipeline: &Path, instance: &str, lanes: Option<usize>) -> Self {
+    /// With so many lanes, or as many as by default; on one core, or on all.
+    fn start(
+        servers: &str,
+        pipeline: &Path,
+        instance: &str,
+        lanes: Option<usize>,
+        core: Option<&str>,
+    ) -> Self {
         let log = pipeline.join(format!("{instance}.log"));
         let file = std::fs::File::create(&log).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_noroshi"));
+        let mut command = on_core(env!("CARGO_BIN_EXE_noroshi"), core);
         command.args(["run", "--instance", instance, "--pipeline"]).arg(pipeline);
         command.args(["--set", &format!("kafka.bootstrap_servers={servers}")]);
         command.args(["--set", "http.listen=127.0.0.1:0"]);
@@ -362,7 +399,7 @@ impl Run {
     }
 
     /// Records committed a second over the steady part, and CPU seconds for all.
-    fn rate(&self) -> (f64, f64) {
+    fn rate(&self, all: usize) -> (f64, f64) {
         let reached = |records: usize| loop {
             let now = self.records();
             if now >= records as u64 {
@@ -370,8 +407,9 @@ impl Run {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        let ((began, first), (ended, last)) = (reached(STEADY.start), reached(STEADY.end));
-        reached(RECORDS);
+        let ((began, first), (ended, last)) =
+            (reached(all * STEADY.start / 100), reached(all * STEADY.end / 100));
+        reached(all);
         ((last - first) as f64 / (ended - began).as_secs_f64(), self.cpu_s())
     }
 
@@ -401,10 +439,9 @@ impl Drop for Run {
     }
 }
 
-fn write_pipeline(folder: &Path, name: &str, topic: &str) -> PathBuf {
+fn write_pipeline(folder: &Path, name: &str, topic: &str, rules: &Path) -> PathBuf {
     let path = folder.join(name);
     std::fs::create_dir_all(&path).expect("a folder");
-    let rules = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows");
     let mut text = format!("name = \"{name}\"\nrules = [{:?}]\n", rules.display().to_string());
     let _ = write!(
         text,

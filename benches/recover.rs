@@ -37,7 +37,7 @@ pub fn measured(kills: u64, servers: &str, topic: &str, pipeline: (&str, &Path),
         let _over = Over(&over);
         let group = Group::new(servers, &format!("noroshi-{}", pipeline.0), topic);
         let mut times = Vec::new();
-        let mut runs = INSTANCES.map(|instance| Run::start(servers, pipeline.1, instance, None));
+        let mut runs = INSTANCES.map(|instance| Run::start(servers, pipeline.1, instance, None, None));
         for kill in 0..kills {
             wait("all lanes to have work", || runs.iter().all(has_work));
             let ends = group.ends();
@@ -50,7 +50,7 @@ pub fn measured(kills: u64, servers: &str, topic: &str, pipeline: (&str, &Path),
             let took = began.elapsed().as_secs_f64();
             println!("{:>3}: {took:.1} s", kill + 1);
             times.push(took);
-            runs[at] = Run::start(servers, pipeline.1, INSTANCES[at], None);
+            runs[at] = Run::start(servers, pipeline.1, INSTANCES[at], None, None);
         }
         let worst = times.iter().copied().fold(0.0, f64::max);
         println!(

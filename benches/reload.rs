@@ -7,7 +7,6 @@
 mod telemetry;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -38,7 +37,7 @@ fn main() {
     }
     let (what, records) = telemetry::windows(RECORDS);
     let folder = tempfile::tempdir().expect("a folder");
-    let rules = public_rules(folder.path()).unwrap_or_else(|| {
+    let rules = telemetry::public_rules(folder.path()).unwrap_or_else(|| {
         println!("no NOROSHI_TEST_DATA: Noroshi's own rules");
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows")
     });
@@ -206,14 +205,6 @@ fn add_rule(path: &Path, number: usize) {
         "/*---\nid: added-{number}\ntitle: Added\n---*/\nSELECT Computer FROM windows_security WHERE EventID = {number}\n"
     );
     std::fs::write(path.join(format!("rules/added-{number}.sql")), rule).expect("writes");
-}
-
-/// The public Windows rules, unpacked into a folder; `None` without them.
-fn public_rules(folder: &Path) -> Option<PathBuf> {
-    let archive = Path::new(&std::env::var_os("NOROSHI_TEST_DATA")?).join("sigma-rules.tar.xz");
-    let status = Command::new("tar").arg("xJf").arg(&archive).arg("-C").arg(folder).status();
-    assert!(status.expect("tar starts").success(), "tar cannot unpack {}", archive.display());
-    Some(folder.join("rules/windows"))
 }
 
 fn timed<T>(run: impl FnOnce() -> T) -> (f64, T) {
