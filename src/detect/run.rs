@@ -1,11 +1,11 @@
 //! The rules of a rule set, bound to the projected tables and run over batches.
 //!
 //! Owns which rules look at which table, and that a rule's failure stays its own (I-5): an error or a panic on
-//! a batch is narrowed down to the rows that cause it, the other rows are still searched. The expressions are
-//! `rules`'; alerts are built by `detect::alert`. Called by `pipeline::engine`.
+//! a batch is narrowed down to the rows that cause it, the other rows are still searched. Which rule takes too much, and is
+//! parked, is `detect::guard`'s. The expressions are `rules`'; alerts are built by `detect::alert`. Called by
+//! `pipeline::engine`.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -14,9 +14,11 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::logical_expr::Expr;
 use serde_json::{Map, Value};
 
+use super::guard::turn::Guard;
 use super::index::{self, TableIndex};
 use crate::normalise::projection::Projection;
-use crate::rules::{BindError, BoundRule, EvaluateError, RuleSet};
+use crate::observe::panics::caught;
+use crate::rules::{BindError, BoundRule, RuleSet};
 
 /// A row that a rule selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,14 +127,21 @@ impl Detector {
         table: usize,
         batch: &RecordBatch,
         memory: &mut Memory,
-        failures: &mut Vec<RuleFailure>,
+        guard: &mut Guard,
     ) -> Vec<Hit> {
+        guard.next_batch();
+        let mut hits = self.search(table, batch, memory, guard);
+        guard.found(&mut hits);
+        hits
+    }
+
+    fn search(&self, table: usize, batch: &RecordBatch, memory: &mut Memory, guard: &mut Guard) -> Vec<Hit> {
         let Some(rules) = self.tables.get(table) else { return Vec::new() };
         let room = memory.room(table);
         let found = rules.index.as_ref().zip(memory.tables.get_mut(table).and_then(Option::as_mut)).and_then(
             |(index, known)| {
                 let search = || index.search(batch, known, room, &mut memory.emptied);
-                match catch_unwind(AssertUnwindSafe(search)) {
+                match caught(search) {
                     Ok(Ok(found)) => Some(found),
                     // One of the rules fails on a row, or panics; which, only they can say.
                     Ok(Err(_)) | Err(_) => {
@@ -142,7 +151,7 @@ impl Detector {
                 }
             },
         );
-        let Some(found) = found else { return self.each(table, batch, failures) };
+        let Some(found) = found else { return self.each(table, batch, guard) };
         let number = |rule: u32| rules.rules.get(rule as usize).map_or(usize::MAX, |(rule, _)| *rule);
         let mut hits: Vec<Hit> =
             found.hits.iter().map(|(rule, row)| Hit { rule: number(*rule), row: *row }).collect();
@@ -154,46 +163,36 @@ impl Detector {
                 continue;
             };
             let rows: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
-            narrowed(0..rows.len(), &mut |range| {
-                let part = &rows[range];
-                match attempt(|| bound.matches_among(batch, part)) {
-                    Ok(found) => {
-                        hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row }));
-                        true
-                    }
-                    Err(why) => {
-                        if let [row] = part {
-                            failures.push(RuleFailure { rule: *rule, row: *row, why });
-                        }
-                        false
-                    }
-                }
-            });
+            let mut turn = guard.turn(*rule, batch, rows.len(), bound.condition_weight());
+            while let Some(piece) = turn.piece() {
+                narrowed(piece, &mut |range| {
+                    let part = &rows[range];
+                    let found = turn.attempt(part, || bound.matches_among(batch, part));
+                    found
+                        .map(|found| hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row })))
+                        .is_some()
+                });
+            }
         }
         hits.sort_unstable_by_key(|hit| (hit.rule, hit.row));
         hits
     }
 
     /// The same without the index: each rule on each row.
-    fn each(&self, table: usize, batch: &RecordBatch, failures: &mut Vec<RuleFailure>) -> Vec<Hit> {
+    fn each(&self, table: usize, batch: &RecordBatch, guard: &mut Guard) -> Vec<Hit> {
         let mut hits = Vec::new();
+        let rows: Vec<u32> = (0..).take(batch.num_rows()).collect();
         for (rule, bound) in self.tables.get(table).into_iter().flat_map(|table| &table.rules) {
-            narrowed(0..batch.num_rows(), &mut |rows| {
-                let part = batch.slice(rows.start, rows.len());
-                let from = u32::try_from(rows.start).unwrap_or(u32::MAX);
-                match attempt(|| bound.matches(&part)) {
-                    Ok(found) => {
-                        hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row: from + row }));
-                        true
-                    }
-                    Err(why) => {
-                        if rows.len() == 1 {
-                            failures.push(RuleFailure { rule: *rule, row: from, why });
-                        }
-                        false
-                    }
-                }
-            });
+            let mut turn = guard.turn(*rule, batch, rows.len(), bound.condition_weight());
+            while let Some(piece) = turn.piece() {
+                narrowed(piece, &mut |range| {
+                    let (from, count) = (range.start, range.len());
+                    let part = &rows[range];
+                    let found = turn.attempt(part, || bound.matches(&batch.slice(from, count)));
+                    let hit = |row: u32| Some(Hit { rule: *rule, row: *part.get(row as usize)? });
+                    found.map(|found| hits.extend(found.into_iter().filter_map(hit))).is_some()
+                });
+            }
         }
         hits
     }
@@ -205,38 +204,33 @@ impl Detector {
         rule: usize,
         batch: &RecordBatch,
         rows: &[u32],
-        failures: &mut Vec<RuleFailure>,
+        guard: &mut Guard,
     ) -> Vec<Option<Map<String, Value>>> {
         let mut outputs = Vec::with_capacity(rows.len());
         let rules = self.tables.get(table).map(|table| table.rules.as_slice()).unwrap_or_default();
         let Ok(bound) = rules.binary_search_by_key(&rule, |(rule, _)| *rule).map(|at| &rules[at].1) else {
             return vec![None; rows.len()];
         };
-        narrowed(0..rows.len(), &mut |range| {
-            let part = &rows[range];
-            match attempt(|| bound.output(batch, part)) {
-                Ok(output) => {
-                    outputs.extend((0..part.len()).map(|at| Some(object(&output, at))));
-                    true
-                }
-                Err(why) => {
-                    if let [row] = part {
-                        failures.push(RuleFailure { rule, row: *row, why });
-                        outputs.push(None);
+        let mut turn = guard.turn(rule, batch, rows.len(), bound.output_weight());
+        while let Some(piece) = turn.piece() {
+            narrowed(piece, &mut |range| {
+                let part = &rows[range];
+                match turn.attempt(part, || bound.output(batch, part)) {
+                    Some(output) => {
+                        outputs.extend((0..part.len()).map(|at| Some(object(&output, at))));
+                        true
                     }
-                    false
+                    None => {
+                        if part.len() == 1 {
+                            outputs.push(None);
+                        }
+                        false
+                    }
                 }
-            }
-        });
+            });
+        }
+        outputs.resize(rows.len(), None);
         outputs
-    }
-}
-
-/// Evaluation leaves nothing behind in the rule, so it is as good as new after a panic.
-fn attempt<T>(run: impl FnOnce() -> Result<T, EvaluateError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(_) => Err("the rule's evaluation panicked".to_owned()),
     }
 }
 

@@ -48,6 +48,7 @@ impl Slot {
     /// one. One that no lane took in time is passed over.
     pub fn offer(&self, compiled: Arc<Compiled>, content: &str, loaded: TimeMicros) -> Generation {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.inherit(&newest.compiled);
         let number = newest.number + 1;
         *newest = Generation { number, content: Arc::from(content), loaded, compiled };
         // Under the lock: who sees the number finds at least that generation.

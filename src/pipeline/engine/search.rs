@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json};
 use super::{Compiled, Engine, Finding};
 use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::{self, AlertInput};
-use crate::detect::run::RuleFailure;
+use crate::detect::guard::turn::Guard;
 use crate::normalise::layout::Layout;
 use crate::observe::panics::{Panicked, caught};
 use crate::record::{Position, TimeMicros};
@@ -125,17 +125,17 @@ impl Engine {
     /// alerts.
     pub fn search(&mut self, now: TimeMicros, bytes_max: usize) -> Searched {
         let compiled = Arc::clone(&self.compiled);
-        let mut failures = Vec::new();
+        self.guard.at(now);
         let mut matched = match self.matched.take() {
             Some(matched) => matched,
-            None => self.matched(&compiled, &mut failures),
+            None => self.matched(&compiled),
         };
         let mut searched = Searched::default();
         loop {
             while matched.next < matched.pending.len()
                 && (searched.bytes < bytes_max || !self.begins_record(&matched, matched.next))
             {
-                self.alerts(&compiled, &mut matched, now, bytes_max, &mut searched, &mut failures);
+                self.alerts(&compiled, &mut matched, now, bytes_max, &mut searched);
             }
             // Records that were pushed while the rest waited.
             let more =
@@ -143,12 +143,15 @@ impl Engine {
             if !more {
                 break;
             }
-            matched = self.matched(&compiled, &mut failures);
+            matched = self.matched(&compiled);
         }
-        for failure in failures {
+        for failure in self.guard.take_failures() {
             let entry = self.tally.rule_failures.entry(failure.rule).or_default();
             entry.0 += 1;
             entry.1 = failure.why;
+        }
+        for (rule, rows) in self.guard.take_unjudged() {
+            *self.tally.rows_unjudged.entry(rule).or_default() += rows;
         }
         let through = match matched.pending.get(matched.next) {
             Some(hit) => self.record_of(hit).unwrap_or(self.through),
@@ -172,11 +175,10 @@ impl Engine {
         now: TimeMicros,
         bytes_max: usize,
         searched: &mut Searched,
-        failures: &mut Vec<RuleFailure>,
     ) {
         let end = (matched.next + HITS_TOGETHER).min(matched.pending.len());
         let hits = matched.pending.get(matched.next..end).unwrap_or_default().to_vec();
-        let outputs = outputs(compiled, &matched.batches, &hits, failures);
+        let outputs = outputs(compiled, &matched.batches, &hits, &mut self.guard);
         for (hit, output) in hits.into_iter().zip(outputs) {
             // What is over the limit waits, from the beginning of its record on.
             if searched.bytes >= bytes_max && self.begins_record(matched, matched.next) {
@@ -258,7 +260,7 @@ impl Engine {
     }
 
     /// The conditions, over all tables of the batch.
-    fn matched(&mut self, compiled: &Compiled, failures: &mut Vec<RuleFailure>) -> Matched {
+    fn matched(&mut self, compiled: &Compiled) -> Matched {
         let mut pending = Vec::new();
         let mut batches = Vec::with_capacity(self.tables.len());
         for (table, builder) in self.tables.iter_mut().enumerate() {
@@ -268,7 +270,7 @@ impl Engine {
                 continue;
             };
             self.tally.rows[table] += batch.num_rows() as u64;
-            for hit in compiled.detector.matches(table, &batch, &mut self.memory, failures) {
+            for hit in compiled.detector.matches(table, &batch, &mut self.memory, &mut self.guard) {
                 let Some(origin) = origins.get(hit.row as usize) else { continue };
                 pending.push(Pending {
                     event: origin.event,
@@ -386,7 +388,7 @@ fn outputs(
     compiled: &Compiled,
     batches: &[Option<RecordBatch>],
     hits: &[Pending],
-    failures: &mut Vec<RuleFailure>,
+    guard: &mut Guard,
 ) -> Vec<Option<Map<String, Json>>> {
     let mut by_rule: HashMap<(u16, u32), Vec<usize>> = HashMap::new();
     for (at, hit) in hits.iter().enumerate() {
@@ -397,7 +399,7 @@ fn outputs(
         let (table, rule) = (usize::from(table), rule as usize);
         let Some(Some(batch)) = batches.get(table) else { continue };
         let rows: Vec<u32> = places.iter().map(|at| hits[*at].row).collect();
-        let made = compiled.detector.outputs(table, rule, batch, &rows, failures);
+        let made = compiled.detector.outputs(table, rule, batch, &rows, guard);
         for (at, output) in places.into_iter().zip(made) {
             outputs[at] = output;
         }
