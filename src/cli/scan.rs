@@ -16,10 +16,11 @@ use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
+use crate::detect::guard::parks::ParkedRule;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
+use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
 use crate::printable;
 use crate::record::wall_clock;
 use crate::rules::{self, RuleLimits};
@@ -107,7 +108,7 @@ trait Taker {
     fn end_of_file(&mut self) -> Result<(), CliError>;
 }
 
-/// Scans and prints; alerts are no failure.
+/// Scans and prints; alerts are no failure, and a rule that was parked is a problem.
 pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
     let output = args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches });
@@ -138,9 +139,12 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = super::run::compiled(pipeline, loaded)?;
     terminal.warn_some(&told);
     let bar = progress(args, terminal);
+    let mut limits = EngineLimits::from(&config.limits);
+    // Nobody is flooded by what is printed.
+    limits.guard.rows_max = None;
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,
-        engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
+        engine: Engine::new(Arc::new(compiled), limits),
         output,
         out: BufWriter::new(std::io::stdout()),
         shared: terminal.live_out,
@@ -155,7 +159,9 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     scan.out.flush()?;
     let tally = scan.engine.take_tally();
     report(terminal, &scan, &tally, began);
-    Ok(Outcome::Done)
+    // Something was not searched for.
+    let whole = scan.engine.compiled().parks.count() == 0;
+    Ok(if whole { Outcome::Done } else { Outcome::Problems })
 }
 
 /// Reads all files, record by record.
@@ -361,6 +367,16 @@ fn unlike(count: u64, hint: &decode::Hint) -> String {
     format!("{count} in no table: {hint}")
 }
 
+/// A line for each rule that was parked.
+pub fn parked(compiled: &Compiled, tally: &Tally) -> Vec<String> {
+    let tell = |parked: ParkedRule| {
+        let id = &compiled.rules.rules().get(parked.rule)?.meta.id;
+        let rows = tally.rows_unjudged.get(&parked.rule).copied().unwrap_or(0);
+        Some(format!("the rule {id} was parked, and did not judge {rows} rows: {}", parked.why))
+    };
+    compiled.parks.all().into_iter().filter_map(tell).collect()
+}
+
 fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
     let sum = |pick: fn(&SourceTally) -> u64| tally.sources.iter().map(pick).sum::<u64>();
     let mut err = std::io::stderr().lock();
@@ -394,6 +410,9 @@ fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
             "the rule {id} could not judge {count} rows: {}",
             printable::line(why, MESSAGE_COLUMNS_MAX)
         );
+    }
+    for told in parked(scan.engine.compiled(), tally) {
+        let _ = writeln!(err, "{}", printable::line(&told, MESSAGE_COLUMNS_MAX));
     }
     let unfed =
         crate::pipeline::load::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
