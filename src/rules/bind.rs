@@ -43,7 +43,7 @@ pub enum BindError {
     },
 }
 
-/// A rule failed on a batch; it has to be parked, as the same batch would fail again.
+/// A rule failed on a batch; the same batch would fail again.
 #[derive(Debug, thiserror::Error)]
 #[error("rule {rule} failed on a batch of {rows} rows: {source}")]
 pub struct EvaluateError {

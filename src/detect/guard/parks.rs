@@ -133,8 +133,10 @@ impl Tickets {
     /// Whether this lane shall tell the organisation, with the epoch that is open.
     pub fn take(&mut self, parks: &Arc<Parks>, rule: usize, organisation: &OrgId) -> bool {
         let mut entries = parks.entries();
-        let new = entries.get_mut(&rule).is_some_and(|entry| entry.told.insert(organisation.clone()));
+        let Some(entry) = entries.get_mut(&rule) else { return false };
+        let new = !entry.told.contains(organisation);
         if new {
+            entry.told.insert(organisation.clone());
             self.open.push(Ticket { parks: Arc::clone(parks), rule, organisation: organisation.clone() });
         }
         new

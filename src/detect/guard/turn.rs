@@ -122,7 +122,7 @@ impl Guard {
                 kept.batch = self.batch;
             }
         }
-        Turn { guard: self, rule, batch, rows, weight, next: 0, parked, longest: None }
+        Turn { guard: self, rule, batch, rows, weight, next: 0, parked }
     }
 
     /// Something is seen of a rule; true when it is parked for it.
@@ -146,8 +146,6 @@ pub struct Turn<'g> {
     weight: Weight,
     next: usize,
     parked: bool,
-    /// Of each row of the batch, the bytes of its longest text; when it had to be known.
-    longest: Option<Vec<u64>>,
 }
 
 impl Turn<'_> {
@@ -219,30 +217,25 @@ impl Turn<'_> {
     }
 
     /// Whether these rows take no more memory together than they may; else how much they could take.
-    fn fits(&mut self, rows: &[u32]) -> Result<(), u64> {
-        let most = self.guard.limits.bytes_max;
-        let fixed = self.weight.fixed_bytes.saturating_mul(rows.len() as u64);
-        // All texts of a batch together are more than the longest of each row: mostly that is known to fit.
-        let all = self.batch.get_array_memory_size() as u64;
-        if self.weight.copies.saturating_mul(all).saturating_add(fixed) <= most {
-            return Ok(());
-        }
-        let longest = self.longest.get_or_insert_with(|| longest_texts(self.batch));
-        let bytes = rows.iter().fold(0u64, |bytes, row| {
-            let longest = longest.get(*row as usize).copied().unwrap_or(0);
-            bytes.saturating_add(self.weight.bytes(longest))
-        });
-        if bytes <= most { Ok(()) } else { Err(bytes) }
+    fn fits(&self, rows: &[u32]) -> Result<(), u64> {
+        let longest = longest_texts(self.batch, rows);
+        let bytes = longest
+            .into_iter()
+            .fold(0u64, |bytes, longest| bytes.saturating_add(self.weight.bytes(u64::from(longest))));
+        if bytes <= self.guard.limits.bytes_max { Ok(()) } else { Err(bytes) }
     }
 }
 
-/// Of each row of a batch, the bytes of its longest text.
-fn longest_texts(batch: &RecordBatch) -> Vec<u64> {
-    let mut longest = vec![0; batch.num_rows()];
+/// Of each of these rows of a batch, the bytes of its longest text.
+fn longest_texts(batch: &RecordBatch, rows: &[u32]) -> Vec<u32> {
+    let mut longest = vec![0; rows.len()];
     let texts = batch.columns().iter().filter(|column| *column.data_type() == DataType::Utf8View);
     for column in texts {
-        for (longest, bytes) in longest.iter_mut().zip(column.as_string_view().lengths()) {
-            *longest = u64::from(bytes).max(*longest);
+        let views = column.as_string_view().views();
+        for (longest, row) in longest.iter_mut().zip(rows) {
+            // The first four bytes of a view are the length.
+            let bytes = views.get(*row as usize).map_or(0, |view| (*view & u128::from(u32::MAX)) as u32);
+            *longest = bytes.max(*longest);
         }
     }
     longest
