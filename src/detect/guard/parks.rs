@@ -102,11 +102,10 @@ impl Parks {
         let rule = entry.parked.rule;
         let Some(flag) = self.flags.get(rule) else { return };
         let mut entries = self.entries();
-        if !entries.contains_key(&rule) {
-            entries.insert(rule, entry);
-            self.count.store(entries.len(), Ordering::Release);
-            flag.store(true, Ordering::Relaxed);
-        }
+        // Whoever parks it first says why.
+        entries.entry(rule).or_insert(entry);
+        self.count.store(entries.len(), Ordering::Release);
+        flag.store(true, Ordering::Relaxed);
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<usize, Entry>> {
