@@ -14,7 +14,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::logical_expr::Expr;
 use serde_json::{Map, Value};
 
-use super::guard::turn::Guard;
+use super::guard::turn::{Guard, estimate};
 use super::index::{self, TableIndex};
 use crate::normalise::projection::Projection;
 use crate::observe::panics::caught;
@@ -197,6 +197,18 @@ impl Detector {
         hits
     }
 
+    /// What [`Self::outputs`] of a row can take of memory, in bytes.
+    pub fn output_bytes(&self, table: usize, rule: usize, batch: &RecordBatch, row: u32) -> u64 {
+        let bound = self.bound(table, rule);
+        bound.map_or(0, |bound| estimate(bound.output_weight(), batch, &[row]))
+    }
+
+    fn bound(&self, table: usize, rule: usize) -> Option<&BoundRule> {
+        let rules = &self.tables.get(table)?.rules;
+        let at = rules.binary_search_by_key(&rule, |(rule, _)| *rule).ok()?;
+        rules.get(at).map(|(_, bound)| bound)
+    }
+
     /// What a rule's SELECT returns for these rows of a batch, one for each; nothing for a row it fails on.
     pub fn outputs(
         &self,
@@ -207,10 +219,7 @@ impl Detector {
         guard: &mut Guard,
     ) -> Vec<Option<Map<String, Value>>> {
         let mut outputs = Vec::with_capacity(rows.len());
-        let rules = self.tables.get(table).map(|table| table.rules.as_slice()).unwrap_or_default();
-        let Ok(bound) = rules.binary_search_by_key(&rule, |(rule, _)| *rule).map(|at| &rules[at].1) else {
-            return vec![None; rows.len()];
-        };
+        let Some(bound) = self.bound(table, rule) else { return vec![None; rows.len()] };
         let mut turn = guard.turn(rule, batch, rows.len(), bound.output_weight());
         while let Some(piece) = turn.piece() {
             narrowed(piece, &mut |range| {

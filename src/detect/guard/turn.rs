@@ -218,12 +218,15 @@ impl Turn<'_> {
 
     /// Whether these rows take no more memory together than they may; else how much they could take.
     fn fits(&self, rows: &[u32]) -> Result<(), u64> {
-        let longest = longest_texts(self.batch, rows);
-        let bytes = longest
-            .into_iter()
-            .fold(0u64, |bytes, longest| bytes.saturating_add(self.weight.bytes(u64::from(longest))));
+        let bytes = estimate(self.weight, self.batch, rows);
         if bytes <= self.guard.limits.bytes_max { Ok(()) } else { Err(bytes) }
     }
+}
+
+/// What an evaluation of this weight can take of memory for these rows of a batch, in bytes.
+pub fn estimate(weight: Weight, batch: &RecordBatch, rows: &[u32]) -> u64 {
+    let longest = longest_texts(batch, rows).into_iter();
+    longest.fold(0u64, |bytes, longest| bytes.saturating_add(weight.bytes(u64::from(longest))))
 }
 
 /// Of each of these rows of a batch, the bytes of its longest text.

@@ -30,7 +30,7 @@ pub struct Searched {
     pub findings: Vec<Finding>,
     /// So many more records of the batch are through: all their findings are out.
     pub records: usize,
-    /// Bytes of the alerts.
+    /// Bytes of the alerts, or of outputs that they do not show in full.
     pub bytes: usize,
     /// Records among those that turned out to be none to alert on; none of their findings is above.
     pub spoilt: Vec<Spoilt>,
@@ -176,7 +176,7 @@ impl Engine {
         bytes_max: usize,
         searched: &mut Searched,
     ) {
-        let end = (matched.next + HITS_TOGETHER).min(matched.pending.len());
+        let end = self.together(compiled, matched);
         let hits = matched.pending.get(matched.next..end).unwrap_or_default().to_vec();
         let outputs = outputs(compiled, &matched.batches, &hits, &mut self.guard);
         for (hit, output) in hits.into_iter().zip(outputs) {
@@ -195,7 +195,7 @@ impl Engine {
             match caught(|| self.finding(compiled, &matched.shown, hit, output, now)) {
                 Ok(None) => {}
                 Ok(Some(finding)) => {
-                    let bytes = finding.alert.value.len();
+                    let bytes = weight(&finding);
                     searched.bytes += bytes;
                     matched.shown.bytes += bytes;
                     self.tally.note(&finding);
@@ -207,6 +207,22 @@ impl Engine {
                 Err(panicked) => self.spoil(matched, &panicked, searched),
             }
         }
+    }
+
+    /// Behind the last of the hits whose outputs are made together: no more than fit into the memory of an evaluation.
+    fn together(&self, compiled: &Compiled, matched: &Matched) -> usize {
+        let most = self.limits.guard.bytes_max;
+        let mut bytes = 0u64;
+        let hits = matched.pending.iter().skip(matched.next).take(HITS_TOGETHER);
+        let fitting = hits.take_while(|hit| {
+            let (table, rule) = (usize::from(hit.table), hit.rule as usize);
+            let Some(Some(batch)) = matched.batches.get(table) else { return true };
+            let own = compiled.detector.output_bytes(table, rule, batch, hit.row);
+            // What does not fit alone is not made.
+            bytes = bytes.saturating_add(if own > most { 0 } else { own });
+            bytes <= most
+        });
+        matched.next + fitting.count()
     }
 
     /// A record has more alerts than an epoch holds: the first are out, and the record goes to the dead letters, where
@@ -229,7 +245,7 @@ impl Engine {
                 && position.topic == record.topic
         };
         while let Some(finding) = searched.findings.pop_if(|finding| of_it(&finding.position)) {
-            searched.bytes -= finding.alert.value.len();
+            searched.bytes -= weight(&finding);
             self.tally.withdraw(&finding);
         }
         if let Some(feed) = self.feeds.get_mut(record.source) {
@@ -381,6 +397,12 @@ impl Engine {
         });
         Some(Finding { rule, source: record.source, position, event_time: event.event_time, output, alert })
     }
+}
+
+/// Bytes of a finding: those of its alert, or of its output where that is longer, as the alert does not show all of it.
+fn weight(finding: &Finding) -> usize {
+    let texts = finding.output.values().filter_map(Json::as_str);
+    finding.alert.value.len().max(texts.map(str::len).sum())
 }
 
 /// The outputs of some hits, in their order; those of one rule are made in one go.

@@ -190,6 +190,42 @@ fn a_rule_that_would_take_too_much_memory_fails_on_large_rows_and_is_parked_for_
     }
 }
 
+/// Outputs are held only as many as fit, both while alerts are made of them and in what is handed on.
+#[test]
+fn long_outputs_are_not_made_all_together() {
+    let many = vec!["Name"; 1_000].join(", ");
+    let compiled = set(&[("long", &format!("SELECT concat({many}) AS x FROM t WHERE Name <> ''"))]);
+    let mut engine = engine(&compiled, limits());
+    let topic: Arc<str> = Arc::from("in");
+    for offset in 0..30 {
+        let payload = format!(r#"{{"Channel":"c","EventID":1,"Name":"{}"}}"#, "x".repeat(400));
+        engine.push(&RecordRef {
+            source: 0,
+            slot: 0,
+            topic: &topic,
+            partition: 0,
+            offset,
+            timestamp_ms: Some(5),
+            payload: Some(payload.as_bytes()),
+            envelope: &NoEnvelope,
+        });
+    }
+    let mut found = Vec::new();
+    loop {
+        let searched = engine.search(1, 1_000_000);
+        assert!((1..=3).contains(&searched.findings.len()), "{} findings", searched.findings.len());
+        for finding in searched.findings {
+            assert_eq!(finding.output["x"].as_str().map(str::len), Some(400_000));
+            found.push(finding.position.offset);
+        }
+        if engine.is_drained() {
+            break;
+        }
+    }
+    assert_eq!(found, (0..30).collect::<Vec<i64>>());
+    assert_eq!(engine.take_tally().rule_failures.len(), 0);
+}
+
 #[test]
 fn a_rule_that_finds_too_many_rows_is_parked() {
     let bad = "SELECT Name FROM t WHERE Name <> ''";
