@@ -4,7 +4,8 @@
 //! one load. And that each organisation is told once, by the lane that takes it upon itself; a lane whose epoch does not come
 //! about gives that back. Filled by `detect::guard::turn`; asked by it, `pipeline::outlets` and `pipeline::watch`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,8 +28,8 @@ pub struct ParkedRule {
 #[derive(Debug, Clone)]
 struct Entry {
     parked: ParkedRule,
-    /// The organisations that a lane has told, or is about to.
-    told: BTreeSet<OrgId>,
+    /// The organisations that a lane is about to tell; true for those that it has told, in an epoch that is committed.
+    told: BTreeMap<OrgId, bool>,
     /// It has been counted and written into the log.
     noted: bool,
 }
@@ -64,7 +65,7 @@ impl Parks {
 
     /// Parks a rule, unless it is parked already.
     pub fn park(&self, parked: ParkedRule) {
-        self.add(Entry { parked, told: BTreeSet::new(), noted: false });
+        self.add(Entry { parked, told: BTreeMap::new(), noted: false });
     }
 
     /// All that are parked, by index.
@@ -93,6 +94,8 @@ impl Parks {
         for mut entry in known {
             if let Some(rule) = same(entry.parked.rule) {
                 entry.parked.rule = rule;
+                // What is in flight may not arrive: rather twice, with one id, than never.
+                entry.told.retain(|_, arrived| *arrived);
                 self.add(entry);
             }
         }
@@ -102,8 +105,16 @@ impl Parks {
         let rule = entry.parked.rule;
         let Some(flag) = self.flags.get(rule) else { return };
         let mut entries = self.entries();
-        // Whoever parks it first says why.
-        entries.entry(rule).or_insert(entry);
+        match entries.entry(rule) {
+            Vacant(vacant) => {
+                vacant.insert(entry);
+            }
+            // Whoever parks it first says why.
+            Occupied(mut known) => {
+                known.get_mut().told.extend(entry.told);
+                known.get_mut().noted |= entry.noted;
+            }
+        }
         self.count.store(entries.len(), Ordering::Release);
         flag.store(true, Ordering::Relaxed);
     }
@@ -133,9 +144,9 @@ impl Tickets {
     pub fn take(&mut self, parks: &Arc<Parks>, rule: usize, organisation: &OrgId) -> bool {
         let mut entries = parks.entries();
         let Some(entry) = entries.get_mut(&rule) else { return false };
-        let new = !entry.told.contains(organisation);
+        let new = !entry.told.contains_key(organisation);
         if new {
-            entry.told.insert(organisation.clone());
+            entry.told.insert(organisation.clone(), false);
             self.open.push(Ticket { parks: Arc::clone(parks), rule, organisation: organisation.clone() });
         }
         new
@@ -148,7 +159,11 @@ impl Tickets {
 
     /// The epoch in flight is committed.
     pub fn committed(&mut self) {
-        self.sealed.clear();
+        for Ticket { parks, rule, organisation } in self.sealed.drain(..) {
+            if let Some(entry) = parks.entries().get_mut(&rule) {
+                entry.told.insert(organisation, true);
+            }
+        }
     }
 
     /// The open epoch is thrown away.
@@ -214,7 +229,16 @@ mod tests {
         assert_eq!(next.all(), [parked(1)]);
         assert!(next.take_new().is_empty(), "it was told");
         assert!(!tickets.take(&next, 1, &told));
-        assert!(tickets.take(&next, 1, &OrgId::new("rail")));
+        // What becomes of the former set while the next one is offered already.
+        let (rail, port) = (OrgId::new("rail"), OrgId::new("port"));
+        assert!(tickets.take(&former, 2, &rail));
+        tickets.seal();
+        tickets.committed();
+        assert!(tickets.take(&former, 2, &port));
+        next.inherit(&former, |rule| (rule == 2).then_some(1));
+        assert_eq!(next.all(), [parked(1)]);
+        assert!(!tickets.take(&next, 1, &rail), "it was told meanwhile");
+        assert!(tickets.take(&next, 1, &port), "nobody knows whether it will be");
     }
 
     /// I-1: each organisation is told in an epoch that is committed, once.
