@@ -8,6 +8,8 @@ pub mod alert;
 pub mod attack;
 mod evidence;
 pub mod flood;
+pub mod guard;
 mod index;
+pub mod parked;
 pub mod run;
 pub mod sample;

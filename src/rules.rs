@@ -25,6 +25,7 @@ mod set;
 pub mod sigma;
 mod sql;
 pub mod tactics;
+mod weight;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,6 +47,8 @@ pub use selection::Selection;
 pub use set::RuleSet;
 pub use sigma::documents::{Fate, SigmaDocument, SigmaKind};
 pub use sigma::rule_files::SigmaText;
+pub use weight::Weight;
+pub(crate) use weight::is_heavy;
 
 use crate::config::Limits;
 use crate::diagnostic::{self, Diagnostic, Location, SourceFile, codes};

@@ -8,28 +8,30 @@ mod rows;
 mod search;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chunk::Reader;
 use indicatif::{ProgressBar, ProgressStyle};
+use search::{Found, Search};
+use workers::{Piece, Work};
 
 use super::exit::{CliError, Outcome};
 use super::output::Terminal;
 use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
+use crate::detect::guard::parks::ParkedRule;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::EngineLimits;
+use crate::pipeline::engine::{Compiled, EngineLimits};
 use crate::record::wall_clock;
 use crate::rules::{self, RuleLimits};
 use crate::source::files::Framing;
-use chunk::Reader;
-use search::{Found, Search};
-use workers::{Piece, Work};
 
 /// Bytes of records that a worker takes at a time.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -105,7 +107,7 @@ enum Output {
     Rows,
 }
 
-/// Scans and prints; alerts are no failure.
+/// Scans and prints; alerts are no failure, and a rule that was parked is a problem.
 pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
     let output = args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches });
@@ -138,13 +140,16 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Arc::new(super::run::compiled(pipeline, loaded)?);
     terminal.warn_some(&told);
     let bar = progress(args, terminal);
-    let limits = EngineLimits::from(&config.limits);
+    let mut limits = EngineLimits::from(&config.limits);
+    // Nobody is flooded by what is printed.
+    limits.guard.rows_max = None;
     let began_ms = wall_clock() / 1_000;
     let make = || Search::new(&compiled, &limits, source, output, began_ms);
     let mut found = Found::default();
     files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more))?;
     found.report(terminal, &compiled, began);
-    Ok(Outcome::Done)
+    // Something was not searched for.
+    Ok(if compiled.parks.count() == 0 { Outcome::Done } else { Outcome::Problems })
 }
 
 /// Reads all files and prints what comes of them; `shared` says that output goes where the bar stands.
@@ -221,4 +226,14 @@ fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
 /// What is said of events in no table that do not look like their format.
 fn unlike(count: u64, hint: &decode::Hint) -> String {
     format!("{count} in no table: {hint}")
+}
+
+/// A line for each rule that was parked, with the rows that it did not judge.
+pub fn parked(compiled: &Compiled, rows_unjudged: &BTreeMap<usize, u64>) -> Vec<String> {
+    let tell = |parked: ParkedRule| {
+        let id = &compiled.rules.rules().get(parked.rule)?.meta.id;
+        let rows = rows_unjudged.get(&parked.rule).copied().unwrap_or(0);
+        Some(format!("the rule {id} was parked, and did not judge {rows} rows: {}", parked.why))
+    };
+    compiled.parks.all().into_iter().filter_map(tell).collect()
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,7 @@ use super::cases;
 use super::check::no_rule;
 use super::exit::{CliError, Outcome};
 use super::output::{MESSAGE_COLUMNS_MAX, Terminal, plural};
+use super::scan::parked;
 use super::values::ValuesArg;
 use crate::config::{Config, Limits, LoadOptions};
 use crate::detect::sample;
@@ -223,16 +225,21 @@ fn engine(pipeline: Pipeline, rules: Vec<Arc<Rule>>, limits: &Limits) -> Result<
     // A test's records are all searched at once.
     limits.batch_rows_max = usize::MAX;
     limits.batch_bytes_max = usize::MAX;
+    // Nobody is flooded by what is compared, and a batch of any size takes any time.
+    limits.guard.rows_max = None;
+    limits.guard.batch_time_max = Duration::MAX;
     Ok(Engine::new(Arc::new(compiled), limits))
 }
 
-/// All findings; a record that a stage panics on is no test's business.
+/// All findings; a record that a stage panics on is no test's business, and neither is a rule that was parked.
 fn searched(engine: &mut Engine) -> Result<Vec<Finding>, String> {
     let searched = engine.search(0, usize::MAX);
-    match searched.spoilt.first() {
-        None => Ok(searched.findings),
-        Some(spoilt) => Err(format!("{}: record {}: {}", spoilt.topic, spoilt.offset, spoilt.reject)),
+    if let Some(spoilt) = searched.spoilt.first() {
+        return Err(format!("{}: record {}: {}", spoilt.topic, spoilt.offset, spoilt.reject));
     }
+    let tally = engine.take_tally();
+    let parked = parked(engine.compiled(), &tally.rows_unjudged);
+    if parked.is_empty() { Ok(searched.findings) } else { Err(parked.join("\n")) }
 }
 
 fn read(

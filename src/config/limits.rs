@@ -61,6 +61,26 @@ pub struct Limits {
     /// Rules in one pipeline.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rules_max: u32,
+    /// Time that one rule's evaluation may take for one batch, in milliseconds. A rule that takes longer is parked:
+    /// docs/rules.md, "Rules that are parked".
+    #[schemars(range(min = 10, max = 600_000))]
+    pub rule_batch_ms_max: u64,
+    /// Memory that one rule's evaluation may take at once, in bytes for each lane. Rows are evaluated in smaller groups until
+    /// it is enough; a row that needs more by itself is one that the rule fails on.
+    #[schemars(range(min = 1_048_576, max = 17_179_869_184_u64))]
+    pub rule_evaluation_bytes_max: u64,
+    /// Rows that one rule may find in each `rule_window_ms`, for each lane. A rule that finds more is parked.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
+    pub rule_rows_max: u64,
+    /// Rows that one rule may fail on in each `rule_window_ms`, for each lane. A rule that fails on more is parked.
+    #[schemars(range(min = 0, max = 1_000_000_000_u64))]
+    pub rule_failed_rows_max: u64,
+    /// Rows that one rule may panic on in each `rule_window_ms`, for each lane. A rule that panics on more is parked.
+    #[schemars(range(min = 0, max = 1_000_000_000_u64))]
+    pub rule_panics_max: u64,
+    /// How long the rows are counted together that a rule finds or fails on, in milliseconds.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub rule_window_ms: u64,
     /// SQL text of one rule, in bytes.
     #[schemars(range(min = 256, max = 10_485_760))]
     pub rule_sql_bytes_max: u64,
@@ -91,6 +111,12 @@ impl Default for Limits {
             alert_bytes_max: 262_144,
             raw_bytes_max: 65_536,
             rules_max: 20_000,
+            rule_batch_ms_max: 5_000,
+            rule_evaluation_bytes_max: 128 << 20,
+            rule_rows_max: 1_000_000,
+            rule_failed_rows_max: 1_000,
+            rule_panics_max: 20,
+            rule_window_ms: 60_000,
             rule_sql_bytes_max: 65_536,
             metric_series_max: 10_000,
             status_errors_max: 50,

@@ -19,7 +19,7 @@ use self::bounds::{Allowance, Cutter, raw_text};
 use self::headers::{AlertHeader, HeaderTemplate};
 pub use self::identity::alert_id;
 use self::identity::key;
-pub(super) use self::identity::partition_alert_id;
+pub(super) use self::identity::{partition_alert_id, rule_alert_id};
 use super::attack::attacks;
 use super::evidence;
 use crate::normalise::schema::Table;

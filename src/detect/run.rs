@@ -1,11 +1,11 @@
 //! The rules of a rule set, bound to the projected tables and run over batches.
 //!
 //! Owns which rules look at which table, and that a rule's failure stays its own (I-5): an error or a panic on
-//! a batch is narrowed down to the rows that cause it, the other rows are still searched. The expressions are
-//! `rules`'; alerts are built by `detect::alert`. Called by `pipeline::engine`.
+//! a batch is narrowed down to the rows that cause it, the other rows are still searched. Which rule takes too much, and is
+//! parked, is `detect::guard`'s. The expressions are `rules`'; alerts are built by `detect::alert`. Called by
+//! `pipeline::engine`.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -15,10 +15,11 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::logical_expr::Expr;
 use serde_json::{Map, Value};
 
+use super::guard::turn::{Guard, estimate};
 use super::index::{self, Answer, Budget, TableIndex};
 use crate::normalise::columns::Cells;
 use crate::normalise::projection::Projection;
-use crate::rules::{BindError, BoundRule, EvaluateError, RuleSet};
+use crate::rules::{BindError, BoundRule, RuleSet};
 
 /// A row that a rule selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,8 +133,9 @@ impl Detector {
         table: usize,
         batch: &RecordBatch,
         verdicts: &[Verdict],
-        failures: &mut Vec<RuleFailure>,
+        guard: &mut Guard,
     ) -> Vec<Hit> {
+        guard.next_batch();
         let Some(rules) = self.tables.get(table) else { return Vec::new() };
         let (mut hits, mut open) = (Vec::new(), Vec::new());
         let number = |rule: u32| rules.rules.get(rule as usize).map_or(usize::MAX, |(rule, _)| *rule);
@@ -148,24 +150,32 @@ impl Detector {
                 continue;
             };
             let rows: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
-            narrowed(0..rows.len(), &mut |range| {
-                let part = &rows[range];
-                match attempt(|| bound.matches_among(batch, part)) {
-                    Ok(found) => {
-                        hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row }));
-                        true
-                    }
-                    Err(why) => {
-                        if let [row] = part {
-                            failures.push(RuleFailure { rule: *rule, row: *row, why });
-                        }
-                        false
-                    }
-                }
-            });
+            let mut turn = guard.turn(*rule, batch, rows.len(), bound.condition_weight());
+            while let Some(piece) = turn.piece() {
+                narrowed(piece, &mut |range| {
+                    let part = &rows[range];
+                    let found = turn.attempt(part, || bound.matches_among(batch, part));
+                    found
+                        .map(|found| hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row })))
+                        .is_some()
+                });
+            }
         }
         hits.sort_unstable_by_key(|hit| (hit.rule, hit.row));
+        guard.found(&mut hits);
         hits
+    }
+
+    /// What [`Self::outputs`] of a row can take of memory, in bytes.
+    pub fn output_bytes(&self, table: usize, rule: usize, batch: &RecordBatch, row: u32) -> u64 {
+        let bound = self.bound(table, rule);
+        bound.map_or(0, |bound| estimate(bound.output_weight(), batch, &[row]))
+    }
+
+    fn bound(&self, table: usize, rule: usize) -> Option<&BoundRule> {
+        let rules = &self.tables.get(table)?.rules;
+        let at = rules.binary_search_by_key(&rule, |(rule, _)| *rule).ok()?;
+        rules.get(at).map(|(_, bound)| bound)
     }
 
     /// What a rule's SELECT returns for these rows of a batch, one for each; nothing for a row it fails on.
@@ -175,38 +185,30 @@ impl Detector {
         rule: usize,
         batch: &RecordBatch,
         rows: &[u32],
-        failures: &mut Vec<RuleFailure>,
+        guard: &mut Guard,
     ) -> Vec<Option<Map<String, Value>>> {
         let mut outputs = Vec::with_capacity(rows.len());
-        let rules = self.tables.get(table).map(|table| table.rules.as_slice()).unwrap_or_default();
-        let Ok(bound) = rules.binary_search_by_key(&rule, |(rule, _)| *rule).map(|at| &rules[at].1) else {
-            return vec![None; rows.len()];
-        };
-        narrowed(0..rows.len(), &mut |range| {
-            let part = &rows[range];
-            match attempt(|| bound.output(batch, part)) {
-                Ok(output) => {
-                    outputs.extend((0..part.len()).map(|at| Some(object(&output, at))));
-                    true
-                }
-                Err(why) => {
-                    if let [row] = part {
-                        failures.push(RuleFailure { rule, row: *row, why });
-                        outputs.push(None);
+        let Some(bound) = self.bound(table, rule) else { return vec![None; rows.len()] };
+        let mut turn = guard.turn(rule, batch, rows.len(), bound.output_weight());
+        while let Some(piece) = turn.piece() {
+            narrowed(piece, &mut |range| {
+                let part = &rows[range];
+                match turn.attempt(part, || bound.output(batch, part)) {
+                    Some(output) => {
+                        outputs.extend((0..part.len()).map(|at| Some(object(&output, at))));
+                        true
                     }
-                    false
+                    None => {
+                        if part.len() == 1 {
+                            outputs.push(None);
+                        }
+                        false
+                    }
                 }
-            }
-        });
+            });
+        }
+        outputs.resize(rows.len(), None);
         outputs
-    }
-}
-
-/// Evaluation leaves nothing behind in the rule, so it is as good as new after a panic.
-fn attempt<T>(run: impl FnOnce() -> Result<T, EvaluateError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(_) => Err("the rule's evaluation panicked".to_owned()),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::normalise::given::{self, Fault};
 use crate::normalise::projection::{Projection, column_path};
 use crate::normalise::schema::ColumnType;
 use crate::normalise::time::ZoneOffset;
+use crate::observe::panics::caught;
 use crate::rules::Rule;
 
 /// Why sample rows cannot be run.
@@ -43,7 +44,8 @@ pub fn run(rule: &Rule, rows: &[Map<String, Json>]) -> Result<Vec<Map<String, Js
     let batch =
         RecordBatch::try_new_with_options(schema, columns, &options).map_err(|error| failed(&error))?;
     let bound = rule.bind(&projection.schema).map_err(|error| failed(&error))?;
-    let Some(hits) = bound.evaluate(&batch).map_err(|error| failed(&error))? else { return Ok(Vec::new()) };
+    let hits = caught(|| bound.evaluate(&batch)).map_err(|panicked| failed(&panicked))?;
+    let Some(hits) = hits.map_err(|error| failed(&error))? else { return Ok(Vec::new()) };
     Ok((0..hits.rows.len()).map(|row| run::object(&hits.output, row)).collect())
 }
 

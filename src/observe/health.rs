@@ -117,8 +117,25 @@ pub struct RuleSetStatus {
     pub loaded_ms: i64,
     /// Rules in it.
     pub rules: u64,
-    /// The ids of those that are parked after a failure: none in this version.
-    pub parked: Vec<String>,
+    /// Those of them that are parked.
+    pub parked: Vec<ParkedRuleStatus>,
+}
+
+/// A rule that is parked: it is not evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParkedRuleStatus {
+    /// Its id.
+    pub rule: String,
+    /// Its version.
+    pub version: String,
+    /// The table that it reads.
+    pub table: String,
+    /// `errors`, `panics`, `time`, `memory` or `rows`.
+    pub reason: &'static str,
+    /// The same in numbers: one printable line.
+    pub why: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
 }
 
 /// The last time that changed files were looked into.
@@ -279,6 +296,16 @@ impl Health {
             state.rule_set = Some(status);
         }
         newer
+    }
+
+    /// The rules of a generation that are parked; it replaces what was said before, unless a newer one is active.
+    pub fn rules_parked(&self, generation: u64, mut parked: Vec<ParkedRuleStatus>) {
+        for status in &mut parked {
+            status.why = printable::line(&status.why, MESSAGE_COLUMNS_MAX);
+        }
+        if let Some(known) = self.state().rule_set.as_mut().filter(|known| known.generation == generation) {
+            known.parked = parked;
+        }
     }
 
     /// What came of the last look into changed files.

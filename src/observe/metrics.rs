@@ -267,6 +267,27 @@ impl Metrics {
         self.bounded(&self.0.all.rule_errors, label("rule", rule)).inc_by(count);
     }
 
+    /// Whether a rule is parked.
+    pub fn rule_parked(&self, rule: &str, parked: bool) {
+        self.bounded(&self.0.all.rule_parked, label("rule", rule)).set(i64::from(parked));
+    }
+
+    /// A rule was parked.
+    pub fn rule_parks(&self, rule: &str, reason: &'static str) {
+        let labels = vec![("rule", Arc::from(rule)), ("reason", Arc::from(reason))];
+        self.bounded(&self.0.all.rule_parks, labels).inc();
+    }
+
+    /// Rows that a rule did not judge because it is parked.
+    pub fn rule_rows_unjudged(&self, rule: &str, count: u64) {
+        self.bounded(&self.0.all.rule_rows_unjudged, label("rule", rule)).inc_by(count);
+    }
+
+    /// How many rules of the active set are parked.
+    pub fn rules_parked(&self, count: u64) {
+        self.0.all.rules.get_or_create(&label("state", "parked")).set(signed(count));
+    }
+
     /// Something was cut to its limit.
     pub fn cut(&self, what: Cut, count: u64) {
         self.0.all.cuts.get_or_create(&label("what", what.as_str())).inc_by(count);

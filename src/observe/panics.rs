@@ -2,7 +2,7 @@
 //!
 //! Owns [`caught`] and the process's panic hook. A panic's message may quote what it stumbled over, and that may be
 //! telemetry; so of a panic that is caught only its place in the program is kept, and nothing is printed. All other
-//! panics are told as ever. Called by `pipeline::engine`.
+//! panics are told as ever. Called by `pipeline::engine` and `detect`.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};

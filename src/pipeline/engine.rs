@@ -9,6 +9,7 @@ mod tally;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
@@ -21,6 +22,9 @@ use super::definition::Pipeline;
 use crate::config::Limits;
 use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
 use crate::detect::alert::{Alert, AlertLimits};
+use crate::detect::guard::GuardLimits;
+use crate::detect::guard::parks::Parks;
+use crate::detect::guard::turn::Guard;
 use crate::detect::run::{Detector, Memory, Verdict};
 use crate::normalise::layout::{EventContext, Layout, RowCells, TableBuilder, Watch};
 use crate::normalise::projection::Projection;
@@ -50,6 +54,8 @@ pub struct EngineLimits {
     pub record_alert_bytes_max: usize,
     /// Bytes that are remembered of values that rules have looked at.
     pub match_memory_bytes_max: usize,
+    /// What a rule may take.
+    pub guard: GuardLimits,
 }
 
 impl From<&Limits> for EngineLimits {
@@ -66,6 +72,14 @@ impl From<&Limits> for EngineLimits {
             batch_bytes_max: BATCH_BYTES_MAX,
             record_alert_bytes_max: RECORD_ALERT_BYTES_MAX,
             match_memory_bytes_max: bytes(limits.match_memory_bytes_max),
+            guard: GuardLimits {
+                batch_time_max: Duration::from_millis(limits.rule_batch_ms_max),
+                bytes_max: limits.rule_evaluation_bytes_max,
+                rows_max: Some(limits.rule_rows_max),
+                failed_rows_max: limits.rule_failed_rows_max,
+                panics_max: limits.rule_panics_max,
+                stretch: i64::try_from(limits.rule_window_ms).map_or(i64::MAX, |ms| ms.saturating_mul(1_000)),
+            },
         }
     }
 }
@@ -81,6 +95,8 @@ pub struct Compiled {
     /// All columns of the same tables, for evidence.
     evidence: Projection,
     detector: Detector,
+    /// The rules that are parked: one list for all lanes, as a rule that one lane cannot afford no other can.
+    pub parks: Arc<Parks>,
 }
 
 impl Compiled {
@@ -101,7 +117,21 @@ impl Compiled {
         let full = all.iter().map(|(table, columns)| (table.as_str(), columns.as_slice()));
         let evidence = Projection::new(&pipeline.catalog, full);
         let detector = Detector::new(&rules, &projection)?;
-        Ok(Self { pipeline, rules, projection, evidence, detector })
+        let parks = Arc::new(Parks::new(rules.rules().len()));
+        Ok(Self { pipeline, rules, projection, evidence, detector, parks })
+    }
+
+    /// Rules that are parked in a set that went before stay so, unless they have changed: their file, their version or
+    /// their table.
+    pub fn inherit(&self, former: &Self) {
+        let (before, after) = (former.rules.rules(), self.rules.rules());
+        self.parks.inherit(&former.parks, |at| {
+            let old = before.get(at)?;
+            after.iter().position(|new| {
+                let same = new.meta.id == old.meta.id && new.version == old.version;
+                same && new.table.name == old.table.name && new.file.text == old.file.text
+            })
+        });
     }
 }
 
@@ -212,6 +242,7 @@ pub struct Engine {
     through: usize,
     matched: Option<Matched>,
     memory: Memory,
+    guard: Guard,
     tally: Tally,
 }
 
@@ -223,6 +254,7 @@ impl Engine {
             .collect();
         let tables: Vec<TableBuilder> = compiled.projection.tables().iter().map(TableBuilder::new).collect();
         let memory = compiled.detector.memory(limits.match_memory_bytes_max);
+        let guard = Guard::new(limits.guard, Arc::clone(&compiled.parks));
         let mut engine = Self {
             compiled,
             limits,
@@ -240,6 +272,7 @@ impl Engine {
             through: 0,
             matched: None,
             memory,
+            guard,
             tally: Tally::default(),
         };
         engine.take_tally();
@@ -406,6 +439,11 @@ impl Engine {
     /// An alert about a flood of a source's rejects leaves with the epoch.
     pub(super) fn note_flood(&mut self, source: usize) {
         *self.tally.floods.entry(source).or_default() += 1;
+    }
+
+    /// An alert about a rule that is parked leaves with the epoch.
+    pub(super) fn note_parked(&mut self, source: usize) {
+        *self.tally.parked_told.entry(source).or_default() += 1;
     }
 
     /// What happened since the last call.

@@ -308,7 +308,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         let flight = self.flight.take()?;
         if ended.end == EpochEnd::Committed {
             self.source.committed(&ended.offsets);
-            self.open.floods().committed();
+            self.open.committed();
         }
         self.unknown = matches!(ended.end, EpochEnd::Unknown(_));
         let age = flight.since.map(|since| Duration::from_millis(self.now().saturating_sub(since)));
@@ -351,7 +351,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
                     Ok(())
                 }
                 Action::Rewind => {
-                    self.open.floods().rewind();
+                    self.open.rewind();
                     let (last, unknown) = (self.last, self.unknown);
                     let done = self.with_patience(|source| source.rewind(last, unknown));
                     self.refusals.through(&self.source.status());
@@ -448,6 +448,8 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         let pipeline = Arc::clone(&newest.compiled.pipeline);
         self.with_patience(|source| source.hold(&BTreeSet::new()))?;
         self.with_patience(|source| source.declare(&pipeline))?;
+        // What was parked after the newer set was offered.
+        newest.compiled.inherit(self.engine.compiled());
         let engine = ready.unwrap_or_else(|| self.engine.renewed(Arc::clone(&newest.compiled)));
         let old = std::mem::replace(&mut self.engine, engine);
         self.outlets = Outlets::new(&newest.compiled, &self.limits);

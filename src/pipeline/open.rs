@@ -12,6 +12,7 @@ use super::engine::{Finding, Searched};
 use super::flood::{Began, FloodLimits, Flooded, Floods};
 use super::lane::{FindingNote, FloodNote};
 use crate::detect::alert::Alert;
+use crate::detect::guard::parks::Tickets;
 use crate::record::Position;
 use crate::sink::Output;
 use crate::sink::dead_letter::DeadLetter;
@@ -56,7 +57,14 @@ pub(super) struct Open {
     floods: Floods,
     /// Which partition a slot is.
     places: BTreeMap<usize, (Arc<str>, i32)>,
+    /// By source: the first record that the last search brought through; where somebody asked for it.
+    firsts: Option<BTreeMap<usize, First>>,
+    /// What is told of rules that are parked.
+    tickets: Tickets,
 }
+
+/// A record that is through, and Kafka's timestamp of it in milliseconds.
+pub(super) type First = (Position, Option<i64>);
 
 /// What leaves.
 pub(super) struct Leaving {
@@ -129,9 +137,12 @@ impl Open {
             let read = self.read.entry(source).or_default();
             *read = (read.0 + 1, read.1 + bytes);
             self.places.entry(slot).or_insert_with(|| (Arc::clone(&topic), partition));
+            let position = || Position { topic: Arc::clone(&topic), partition, offset: next - 1, index: 0 };
+            if let Some(firsts) = &mut self.firsts {
+                firsts.entry(source).or_insert_with(|| (position(), timestamp_ms));
+            }
             if let Some(began) = self.floods.count(slot, source, timestamp_ms, reject.is_some(), now) {
-                let position = Position { topic: Arc::clone(&topic), partition, offset: next - 1, index: 0 };
-                noticed.push(Noticed { source, position, timestamp_ms, began });
+                noticed.push(Noticed { source, position: position(), timestamp_ms, began });
             }
             self.outputs.extend(reject);
             self.offsets.insert(slot, (topic, partition, next));
@@ -152,11 +163,40 @@ impl Open {
         });
     }
 
+    /// The next search keeps of each source the first record that it brings through.
+    pub(super) fn want_firsts(&mut self) {
+        self.firsts = Some(BTreeMap::new());
+    }
+
+    /// Those records.
+    pub(super) fn take_firsts(&mut self) -> BTreeMap<usize, First> {
+        self.firsts.take().unwrap_or_default()
+    }
+
+    /// What this lane tells of rules that are parked.
+    pub(super) fn tickets(&mut self) -> &mut Tickets {
+        &mut self.tickets
+    }
+
+    /// The epoch in flight is committed.
+    pub(super) fn committed(&mut self) {
+        self.floods.committed();
+        self.tickets.committed();
+    }
+
+    /// All that is not committed is thrown away.
+    pub(super) fn rewind(&mut self) {
+        self.floods.rewind();
+        self.tickets.rewind();
+    }
+
     /// Throws everything away that was read and has not left.
     pub(super) fn discard(&mut self) {
         let (mut floods, places) = (std::mem::take(&mut self.floods), std::mem::take(&mut self.places));
+        let mut tickets = std::mem::take(&mut self.tickets);
         floods.discard();
-        *self = Self { floods, places, ..Self::default() };
+        tickets.discard();
+        *self = Self { floods, places, tickets, ..Self::default() };
     }
 
     /// Partitions were given back: others count their rejects from now on.
@@ -175,11 +215,6 @@ impl Open {
             Some(FloodNote { source: flooded.source, topic: Arc::clone(topic), partition: *partition })
         };
         self.floods.flooded(now).into_iter().filter_map(note).collect()
-    }
-
-    /// What is counted over epochs.
-    pub(super) fn floods(&mut self) -> &mut Floods {
-        &mut self.floods
     }
 
     fn grow(&mut self, bytes: usize) {
@@ -214,6 +249,7 @@ impl Open {
         self.output_bytes = rejects.filter_map(|output| output.value.as_ref()).map(|v| v.len() as u64).sum();
         self.unreported_bytes = 0;
         self.floods.seal();
+        self.tickets.seal();
         let since = self.since;
         if self.waiting.is_empty() {
             self.since = None;

@@ -14,6 +14,7 @@ use super::refusals::{Refusals, Sentence};
 use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::Alert;
 use crate::detect::flood::{FloodInput, reject_flood};
+use crate::detect::parked::{ParkedInput, rule_parked};
 use crate::record::{Position, TimeMicros};
 use crate::sink::dead_letter::{self, DeadLetter, Room};
 use crate::sink::route::TopicTemplate;
@@ -88,6 +89,10 @@ impl Outlets {
             let letter = self.dead_letter(compiled, &spoilt.record(), &spoilt.reject, self.reject_room);
             open.spoil(spoilt.at, letter);
         }
+        let parked = compiled.parks.count() > 0;
+        if parked {
+            open.want_firsts();
+        }
         for noticed in open.add(searched, &self.alerts, self.notes_max, clock.now()) {
             // Of a record that was refused nothing goes out but its dead letter.
             let Position { topic, partition, offset, .. } = &noticed.position;
@@ -99,6 +104,49 @@ impl Outlets {
                 open.publish(topic, alert);
             }
             engine.note_flood(noticed.source);
+        }
+        if parked {
+            self.tell_parked(engine, open, refusals, clock.wall());
+        }
+    }
+
+    /// Tells each organisation of the rules that are parked, once, with a record of its own.
+    fn tell_parked(&self, engine: &mut Engine, open: &mut Open, refusals: &Refusals, now: TimeMicros) {
+        let compiled = Arc::clone(engine.compiled());
+        let all = compiled.parks.all();
+        for (at, (position, timestamp_ms)) in open.take_firsts() {
+            let (Some(source), Some(topic)) = (compiled.pipeline.sources.get(at), self.alerts.get(at)) else {
+                continue;
+            };
+            if refusals.sentence(&position.topic, position.partition, position.offset).is_some() {
+                continue;
+            }
+            let organisation = compiled.pipeline.organisation_of(at);
+            for parked in &all {
+                let Some(rule) = compiled.rules.rules().get(parked.rule) else { continue };
+                // What there is no room for is told with the next epoch.
+                if !rule.table.is_fed_by(source.format.name())
+                    || open.room(self.epoch_bytes_max) == 0
+                    || !open.tickets().take(&compiled.parks, parked.rule, &organisation.id)
+                {
+                    continue;
+                }
+                let alert = rule_parked(&ParkedInput {
+                    org_id: &organisation.id,
+                    org_name: &organisation.name,
+                    source: &source.id,
+                    tlp: organisation.tlp,
+                    position: &position,
+                    ingest_time: timestamp_ms.and_then(|ms| ms.checked_mul(1_000)),
+                    now,
+                    rule,
+                    parked,
+                    limits: &engine.limits().alert,
+                    headers: &compiled.pipeline.alert_headers,
+                });
+                open.publish(topic, alert);
+                engine.note_parked(at);
+            }
         }
     }
 

@@ -66,6 +66,7 @@ impl Slot {
         let engine = |limits| Engine::new(Arc::clone(&compiled), limits);
         let mut ready: Vec<Engine> = followers.into_iter().map(engine).collect();
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.inherit(&newest.generation.compiled);
         let number = newest.generation.number + 1;
         let mut generation = Generation { number, content: Arc::from(content), loaded, compiled };
         let offered = generation.clone();

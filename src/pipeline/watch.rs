@@ -7,6 +7,7 @@ mod blocked;
 mod oddities;
 mod outage;
 mod parked;
+mod rules;
 mod troubles;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,13 +19,14 @@ use self::blocked::Blocked;
 use self::oddities::Oddities;
 use self::outage::{AGAIN_AFTER, Outage, is_connection};
 use self::parked::Parked;
+use self::rules::ParkedRules;
 use super::cycle::Exit;
 use super::engine::{Compiled, Tally};
 use super::lane::{FindingNote, FloodNote, LaneEvents, Over, ParkNote};
 use super::slot::Generation;
 use crate::config::Config;
 use crate::decode::RejectCode;
-use crate::detect::flood;
+use crate::detect::{flood, parked as rule_parked};
 use crate::observe::health::{
     Clock, Health, HealthSettings, LaneState, LaneStatus, PartitionStatus as Shown, RuleSetStatus,
 };
@@ -156,6 +158,8 @@ pub struct Watch {
     flooded: BTreeSet<usize>,
     /// Organisations that are parked.
     parked: Parked,
+    /// Rules that are parked.
+    parked_rules: ParkedRules,
     /// The last trouble that was told, and when.
     trouble: Option<(String, Instant)>,
     /// Whether and since when no broker answers.
@@ -182,6 +186,7 @@ impl Watch {
             oddities: Oddities::default(),
             flooded: BTreeSet::new(),
             parked: Parked::default(),
+            parked_rules: ParkedRules::default(),
             trouble: None,
             outage: Outage::default(),
             blocked: Blocked::default(),
@@ -226,6 +231,13 @@ impl Watch {
             let organisation = pipeline.organisation_of(*source).id.as_str();
             metrics.alerts(flood::RULE_ID, Some(*source), organisation, *count);
         }
+        for (source, count) in &tally.parked_told {
+            let organisation = pipeline.organisation_of(*source).id.as_str();
+            metrics.alerts(rule_parked::RULE_ID, Some(*source), organisation, *count);
+        }
+        for (rule, count) in &tally.rows_unjudged {
+            metrics.rule_rows_unjudged(&rules[*rule].meta.id, *count);
+        }
         metrics.cut(Cut::Alert, tally.alerts_cut);
         metrics.cut(Cut::Raw, tally.alerts_raw_cut);
         metrics.cut(Cut::Reject, tally.rejects_cut);
@@ -240,6 +252,7 @@ impl Watch {
 
     fn show(&mut self, partitions: Vec<PartitionStatus>, open_bytes: u64) {
         self.blocked.tell(self.lane, &self.observed, &partitions);
+        self.parked_rules.tell(self.lane, &self.observed, &self.compiled, self.generation);
         let metrics = &self.observed.metrics;
         let held = partitions.iter().filter(|partition| partition.held).count() as u64;
         let shown: Vec<Shown> = partitions

@@ -17,8 +17,8 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
-use super::Rule;
 use super::plan::{Planned, options};
+use super::{Rule, Weight};
 
 /// Why a rule cannot run on batches of a layout.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum BindError {
     },
 }
 
-/// A rule failed on a batch; it has to be parked, as the same batch would fail again.
+/// A rule failed on a batch; the same batch would fail again.
 #[derive(Debug, thiserror::Error)]
 #[error("rule {rule} failed on a batch of {rows} rows: {source}")]
 pub struct EvaluateError {
@@ -75,6 +75,8 @@ pub struct BoundRule {
     taken_schema: SchemaRef,
     outputs: Vec<Arc<dyn PhysicalExpr>>,
     output_schema: SchemaRef,
+    condition_weight: Weight,
+    output_weight: Weight,
 }
 
 /// One for all rules: it holds options and no variables.
@@ -132,13 +134,35 @@ pub(super) fn bind(rule: &str, planned: &Planned, schema: &SchemaRef) -> Result<
         outputs.push(output);
     }
     let output_schema = Arc::new(Schema::new(fields));
-    Ok(BoundRule { rule: rule.to_owned(), condition, taken, taken_schema, outputs, output_schema })
+    let condition_weight = Weight::of([&planned.condition]);
+    let output_weight = Weight::of(planned.outputs.iter().map(|(_, expr)| expr));
+    let rule = rule.to_owned();
+    Ok(BoundRule {
+        rule,
+        condition,
+        taken,
+        taken_schema,
+        outputs,
+        output_schema,
+        condition_weight,
+        output_weight,
+    })
 }
 
 impl BoundRule {
     /// The id of the rule.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// What the condition takes of memory.
+    pub fn condition_weight(&self) -> Weight {
+        self.condition_weight
+    }
+
+    /// What the SELECT takes of memory.
+    pub fn output_weight(&self) -> Weight {
+        self.output_weight
     }
 
     /// Names and types of the output columns.

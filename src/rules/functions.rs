@@ -10,6 +10,8 @@ mod any_value;
 mod casefold;
 mod cidr_match;
 mod json_get;
+#[cfg(test)]
+pub(crate) mod stumble;
 
 use std::sync::{Arc, LazyLock};
 
@@ -85,8 +87,8 @@ pub(crate) const FIELD: FunctionDoc = FunctionDoc {
 };
 
 macro_rules! functions {
-    ($($name:literal $signature:literal $text:literal $arguments:expr, $udf:expr;)*) => {
-        static ALLOWED: &[Function] = &[$(Function {
+    ($($(#[$only:meta])? $name:literal $signature:literal $text:literal $arguments:expr, $udf:expr;)*) => {
+        static ALLOWED: &[Function] = &[$($(#[$only])? Function {
             name: $name,
             signature: $signature,
             text: $text,
@@ -162,6 +164,7 @@ functions! {
     "substr" "substr(text, start [, count]) → string" "So many characters from a position, which counts from 1. Both must be literals." Substring, unicode::substr();
     "substr_index" "substr_index(text, separator, count) → string" "The text before so many separators; from the end when the count is negative." Literals(&[1, 2]), unicode::substr_index();
     "substring" "substring(text FROM start [FOR count]) → string" "So many characters from a position, which counts from 1. Both must be literals." Substring, unicode::substring();
+    #[cfg(test)] "test_stumble" "" "" Any, stumble::udf();
     "to_hex" "to_hex(int) → string" "The number in hexadecimal." Any, string::to_hex();
     "translate" "translate(text, from, to) → string" "Replaces each character of `from` by the one at its place in `to`, or removes it." Literals(&[1, 2]), unicode::translate();
     "trim" "trim([BOTH | LEADING | TRAILING] [characters FROM] text) → string" "Removes characters (spaces) from the ends." Any, string::btrim();

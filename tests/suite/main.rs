@@ -9,6 +9,7 @@ mod dlq;
 mod faults;
 mod formats;
 mod fuzz;
+mod guards;
 mod kafka;
 mod limits;
 mod mock;

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["decode::DecodeLimits", "diagnostic", "document", "record::wall_clock"]),
     ("normalise", &["decode", "diagnostic", "document", "record"]),
     ("rules", &["config::Limits", "diagnostic", "document", "normalise", "printable"]),
-    ("detect", &["decode", "diagnostic", "normalise", "record", "rules"]),
+    ("detect", &["decode", "diagnostic", "normalise", "observe::panics", "record", "rules"]),
     // The consumer subscribes to what the pipeline declares.
     ("source", &["config::kafka", "pipeline::definition"]),
     ("sink", &["config::kafka", "decode::Reject", "record", "source::RecordRef"]),

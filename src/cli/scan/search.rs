@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::chunk::Chunk;
 use super::workers::{Unheard, Work};
-use super::{Output, unlike};
+use super::{Output, parked, unlike};
 use crate::cli::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::decode::{Hint, Reject};
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
@@ -130,6 +130,8 @@ pub struct Found {
     rejected: u64,
     /// Rows that a rule could not judge, by rule, with the last reason.
     failures: BTreeMap<usize, (u64, String)>,
+    /// Rows that were not shown to a rule because it is parked.
+    unjudged: BTreeMap<usize, u64>,
 }
 
 impl Found {
@@ -150,6 +152,7 @@ impl Found {
             *self.unlike.entry(*hint).or_default() += unlike.count;
         }
         self.failures = tally.rule_failures;
+        self.unjudged = tally.rows_unjudged;
     }
 
     /// Adds what was found in the chunk that follows.
@@ -169,6 +172,9 @@ impl Found {
             let failures = self.failures.entry(rule).or_default();
             failures.0 += rows;
             failures.1 = why;
+        }
+        for (rule, rows) in next.unjudged {
+            *self.unjudged.entry(rule).or_default() += rows;
         }
     }
 
@@ -210,6 +216,8 @@ impl Found {
             let why = printable::line(why, MESSAGE_COLUMNS_MAX);
             lines.push(format!("the rule {} could not judge {rows} rows: {why}", rule.meta.id));
         }
+        let parked = parked(compiled, &self.unjudged);
+        lines.extend(parked.iter().map(|told| printable::line(told, MESSAGE_COLUMNS_MAX)));
         lines
     }
 }

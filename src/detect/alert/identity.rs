@@ -39,6 +39,17 @@ pub(crate) fn partition_alert_id(
     id([rule_id, rule_version, org_id.as_str(), source, topic, &partition, &window].into_iter())
 }
 
+/// The id of the alert that a built-in rule raises about a rule, its version and its table in a window.
+pub(crate) fn rule_alert_id(
+    (rule_id, rule_version): (&str, &str),
+    org_id: &OrgId,
+    (its_id, its_version, table): (&str, &str, &str),
+    window_start_ms: i64,
+) -> Uuid {
+    let window = window_start_ms.to_string();
+    id([rule_id, rule_version, org_id.as_str(), its_id, its_version, table, &window].into_iter())
+}
+
 fn id<'f>(fields: impl Iterator<Item = &'f str>) -> Uuid {
     let mut name = Vec::new();
     for field in fields {

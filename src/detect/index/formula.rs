@@ -12,7 +12,7 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::split_binary;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
 
-use crate::rules::casefold;
+use crate::rules::{casefold, is_heavy};
 
 /// A condition over atoms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,6 +252,10 @@ impl Atoms {
 
     /// What has no form of its own: an atom when it looks at one column.
     fn expression(&mut self, expr: &Expr, wanted: bool, schema: &Schema) -> Formula {
+        // What a rule alone must answer for is evaluated for it alone, under its guard.
+        if is_heavy(expr) {
+            return Formula::Rest;
+        }
         let columns = expr.column_refs();
         let mut columns = columns.iter();
         let (Some(only), None) = (columns.next(), columns.next()) else { return Formula::Rest };

@@ -5,7 +5,6 @@
 //! left open. Called by the parent for each cell that a rule may depend on.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -17,6 +16,7 @@ use super::column::{ColumnIndex, Scratch};
 use super::memory::{Budget, Sets, UNKNOWN, Values};
 use crate::decode::unescaped;
 use crate::normalise::columns::Cell;
+use crate::observe::panics::caught;
 
 /// Values of a column that DataFusion is asked of together.
 const TOGETHER: usize = 256;
@@ -202,7 +202,7 @@ fn complete_numbers(
 
 /// The atoms of a column that are DataFusion's, and where each holds; `None` where it fails.
 fn said(column: &ColumnIndex, values: &ArrayRef) -> Option<Vec<(u32, BooleanArray)>> {
-    catch_unwind(AssertUnwindSafe(|| column.expressions(values))).ok()?.ok()
+    caught(|| column.expressions(values)).ok()?.ok()
 }
 
 fn of_row(said: &[(u32, BooleanArray)], row: usize) -> impl Iterator<Item = u32> {

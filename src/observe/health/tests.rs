@@ -25,7 +25,7 @@ fn rules() -> RuleSetStatus {
         content: "c2".into(),
         loaded_ms: 7,
         rules: 5,
-        parked: vec!["r3".into()],
+        parked: Vec::new(),
     }
 }
 
@@ -121,7 +121,7 @@ fn the_status_has_lanes_rules_and_the_last_errors() {
         (
             "/rule_set",
             serde_json::json!({
-                "generation": 2, "version": "v1", "content": "c2", "loaded_ms": 7, "rules": 5, "parked": ["r3"],
+                "generation": 2, "version": "v1", "content": "c2", "loaded_ms": 7, "rules": 5, "parked": [],
             }),
         ),
         ("/lanes/0/state", "running".into()),
@@ -215,4 +215,37 @@ fn parked_organisations_are_shown_and_only_all_of_them_make_it_unready() {
             "retry_at_ms": 9},
     ]);
     assert_eq!(health.status()["parked"], expect);
+}
+
+#[test]
+fn parked_rules_are_those_of_the_active_generation() {
+    let (health, _) = health();
+    health.rule_set(rules());
+    let parked = |rule: &str| ParkedRuleStatus {
+        rule: rule.into(),
+        version: "1".into(),
+        table: "t".into(),
+        reason: "time",
+        why: "slow".into(),
+        since_ms: 3,
+    };
+    for (what, generation, parked, expect) in [
+        ("one", 2, vec![parked("a")], serde_json::json!(["a"])),
+        ("two", 2, vec![parked("a"), parked("b")], serde_json::json!(["a", "b"])),
+        ("a lane that still runs the former one", 1, vec![parked("c")], serde_json::json!(["a", "b"])),
+        ("none", 2, vec![], serde_json::json!([])),
+    ] {
+        health.rules_parked(generation, parked);
+        let status = health.status();
+        let shown = status["rule_set"]["parked"].as_array().expect("a list");
+        let ids: serde_json::Value = shown.iter().map(|rule| rule["rule"].clone()).collect();
+        assert_eq!(ids, expect, "{what}");
+    }
+    health.rules_parked(2, vec![parked("a")]);
+    let expect = serde_json::json!([{"rule": "a", "version": "1", "table": "t", "reason": "time", "why": "slow", "since_ms": 3}]);
+    assert_eq!(health.status()["rule_set"]["parked"], expect);
+    assert_eq!(
+        health.ready().map_err(|reasons| reasons.iter().any(|reason| reason.contains("rule"))),
+        Err(false)
+    );
 }

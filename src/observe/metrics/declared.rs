@@ -146,7 +146,10 @@ metrics! {
     match_memory_emptied Counter [lane] "" "Times that it was emptied because it was full";
     cuts Counter [what] "" "Alerts, rejects and original events that were cut to their limit";
     rule_errors Counter [rule] "" "Failures of a rule";
-    rules Gauge [state] "" "Rules by state: active; parked is 0, as no rule is parked after failures in this version";
+    rule_parked Gauge [rule] "" "1 while the rule is parked: it is not evaluated, as it failed or took too much";
+    rule_parks Counter [rule reason] "" "Times that a rule was parked, by reason: errors, panics, time, memory, rows";
+    rule_rows_unjudged Counter [rule] "" "Rows that a parked rule would have looked at or alerted on; whether it would have alerted on them nobody knows";
+    rules Gauge [state] "" "Rules by state: active, and those of them that are parked after failures";
     rule_set_info Gauge [version] "" "The version of the active rule set, as a label; always 1";
     rule_set_loaded Single<Gauge> [] "seconds" "When the active rule set was read, in seconds since 1970";
     reloads Counter [outcome] "" "Changed files that were taken (loaded) or refused; and looks asked for that found no change (unchanged)";

@@ -33,6 +33,10 @@ fn touch_all(metrics: &Metrics) {
     metrics.cut(Cut::Raw, 3);
     metrics.rule_set("v1", 10, 1);
     metrics.rule_set("v2", 11, 0);
+    metrics.rules_parked(1);
+    metrics.rule_parked("r1", true);
+    metrics.rule_parks("r1", "time");
+    metrics.rule_rows_unjudged("r1", 12);
     metrics.rule_set_loaded(NOW);
     metrics.reload(Reload::Loaded);
     metrics.reload(Reload::Refused);
@@ -76,6 +80,9 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_alerts_total{rule="r1",source="rail",organisation="rail-co"}"#, 9.0),
         (r#"noroshi_alerts_total{rule="r2",source="",organisation=""}"#, 1.0),
         (r#"noroshi_rule_errors_total{rule="r1"}"#, 1.0),
+        (r#"noroshi_rule_parked{rule="r1"}"#, 1.0),
+        (r#"noroshi_rule_parks_total{rule="r1",reason="time"}"#, 1.0),
+        (r#"noroshi_rule_rows_unjudged_total{rule="r1"}"#, 12.0),
         (r#"noroshi_cuts_total{what="reject"}"#, 2.0),
         (r#"noroshi_rules{state="active"}"#, 11.0),
         (r#"noroshi_rule_set_info{version="v2"}"#, 1.0),

@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json};
 use super::{Compiled, Engine, Finding};
 use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::{self, AlertInput};
-use crate::detect::run::RuleFailure;
+use crate::detect::guard::turn::Guard;
 use crate::normalise::layout::Layout;
 use crate::observe::panics::{Panicked, caught};
 use crate::record::{Position, TimeMicros};
@@ -30,7 +30,7 @@ pub struct Searched {
     pub findings: Vec<Finding>,
     /// So many more records of the batch are through: all their findings are out.
     pub records: usize,
-    /// Bytes of the alerts.
+    /// Bytes of the alerts, or of outputs that they do not show in full.
     pub bytes: usize,
     /// Records among those that turned out to be none to alert on; none of their findings is above.
     pub spoilt: Vec<Spoilt>,
@@ -125,17 +125,17 @@ impl Engine {
     /// alerts.
     pub fn search(&mut self, now: TimeMicros, bytes_max: usize) -> Searched {
         let compiled = Arc::clone(&self.compiled);
-        let mut failures = Vec::new();
+        self.guard.at(now);
         let mut matched = match self.matched.take() {
             Some(matched) => matched,
-            None => self.matched(&compiled, &mut failures),
+            None => self.matched(&compiled),
         };
         let mut searched = Searched::default();
         loop {
             while matched.next < matched.pending.len()
                 && (searched.bytes < bytes_max || !self.begins_record(&matched, matched.next))
             {
-                self.alerts(&compiled, &mut matched, now, bytes_max, &mut searched, &mut failures);
+                self.alerts(&compiled, &mut matched, now, bytes_max, &mut searched);
             }
             // Records that were pushed while the rest waited.
             let more =
@@ -143,12 +143,15 @@ impl Engine {
             if !more {
                 break;
             }
-            matched = self.matched(&compiled, &mut failures);
+            matched = self.matched(&compiled);
         }
-        for failure in failures {
+        for failure in self.guard.take_failures() {
             let entry = self.tally.rule_failures.entry(failure.rule).or_default();
             entry.0 += 1;
             entry.1 = failure.why;
+        }
+        for (rule, rows) in self.guard.take_unjudged() {
+            *self.tally.rows_unjudged.entry(rule).or_default() += rows;
         }
         let through = match matched.pending.get(matched.next) {
             Some(hit) => self.record_of(hit).unwrap_or(self.through),
@@ -169,7 +172,7 @@ impl Engine {
     pub fn matches_only(&mut self) -> usize {
         let compiled = Arc::clone(&self.compiled);
         let waiting = self.matched.take().map_or(0, |matched| matched.pending.len() - matched.next);
-        let pairs = waiting + self.matched(&compiled, &mut Vec::new()).pending.len();
+        let pairs = waiting + self.matched(&compiled).pending.len();
         self.clear();
         pairs
     }
@@ -182,11 +185,10 @@ impl Engine {
         now: TimeMicros,
         bytes_max: usize,
         searched: &mut Searched,
-        failures: &mut Vec<RuleFailure>,
     ) {
-        let end = (matched.next + HITS_TOGETHER).min(matched.pending.len());
+        let end = self.together(compiled, matched);
         let hits = matched.pending.get(matched.next..end).unwrap_or_default().to_vec();
-        let outputs = outputs(compiled, &matched.batches, &hits, failures);
+        let outputs = outputs(compiled, &matched.batches, &hits, &mut self.guard);
         for (hit, output) in hits.into_iter().zip(outputs) {
             // What is over the limit waits, from the beginning of its record on.
             if searched.bytes >= bytes_max && self.begins_record(matched, matched.next) {
@@ -203,7 +205,7 @@ impl Engine {
             match caught(|| self.finding(compiled, &matched.shown, hit, output, now)) {
                 Ok(None) => {}
                 Ok(Some(finding)) => {
-                    let bytes = finding.alert.value.len();
+                    let bytes = weight(&finding);
                     searched.bytes += bytes;
                     matched.shown.bytes += bytes;
                     self.tally.note(&finding);
@@ -215,6 +217,22 @@ impl Engine {
                 Err(panicked) => self.spoil(matched, &panicked, searched),
             }
         }
+    }
+
+    /// Behind the last of the hits whose outputs are made together: no more than fit into the memory of an evaluation.
+    fn together(&self, compiled: &Compiled, matched: &Matched) -> usize {
+        let most = self.limits.guard.bytes_max;
+        let mut bytes = 0u64;
+        let hits = matched.pending.iter().skip(matched.next).take(HITS_TOGETHER);
+        let fitting = hits.take_while(|hit| {
+            let (table, rule) = (usize::from(hit.table), hit.rule as usize);
+            let Some(Some(batch)) = matched.batches.get(table) else { return true };
+            let own = compiled.detector.output_bytes(table, rule, batch, hit.row);
+            // What does not fit alone is not made.
+            bytes = bytes.saturating_add(if own > most { 0 } else { own });
+            bytes <= most
+        });
+        matched.next + fitting.count()
     }
 
     /// A record has more alerts than an epoch holds: the first are out, and the record goes to the dead letters, where
@@ -237,7 +255,7 @@ impl Engine {
                 && position.topic == record.topic
         };
         while let Some(finding) = searched.findings.pop_if(|finding| of_it(&finding.position)) {
-            searched.bytes -= finding.alert.value.len();
+            searched.bytes -= weight(&finding);
             self.tally.withdraw(&finding);
         }
         if let Some(feed) = self.feeds.get_mut(record.source) {
@@ -268,7 +286,7 @@ impl Engine {
     }
 
     /// The conditions, over all tables of the batch.
-    fn matched(&mut self, compiled: &Compiled, failures: &mut Vec<RuleFailure>) -> Matched {
+    fn matched(&mut self, compiled: &Compiled) -> Matched {
         let mut pending = Vec::new();
         let mut batches = Vec::with_capacity(self.tables.len());
         for (table, builder) in self.tables.iter_mut().enumerate() {
@@ -278,7 +296,7 @@ impl Engine {
                 continue;
             };
             let verdicts = std::mem::take(&mut self.verdicts[table]);
-            for hit in compiled.detector.hits(table, &batch, &verdicts, failures) {
+            for hit in compiled.detector.hits(table, &batch, &verdicts, &mut self.guard) {
                 let Some(origin) = origins.get(hit.row as usize) else { continue };
                 pending.push(Pending {
                     event: origin.event,
@@ -392,12 +410,18 @@ impl Engine {
     }
 }
 
+/// Bytes of a finding: those of its alert, or of its output where that is longer, as the alert does not show all of it.
+fn weight(finding: &Finding) -> usize {
+    let texts = finding.output.values().filter_map(Json::as_str);
+    finding.alert.value.len().max(texts.map(str::len).sum())
+}
+
 /// The outputs of some hits, in their order; those of one rule are made in one go.
 fn outputs(
     compiled: &Compiled,
     batches: &[Option<RecordBatch>],
     hits: &[Pending],
-    failures: &mut Vec<RuleFailure>,
+    guard: &mut Guard,
 ) -> Vec<Option<Map<String, Json>>> {
     let mut by_rule: HashMap<(u16, u32), Vec<usize>> = HashMap::new();
     for (at, hit) in hits.iter().enumerate() {
@@ -408,7 +432,7 @@ fn outputs(
         let (table, rule) = (usize::from(table), rule as usize);
         let Some(Some(batch)) = batches.get(table) else { continue };
         let rows: Vec<u32> = places.iter().map(|at| hits[*at].row).collect();
-        let made = compiled.detector.outputs(table, rule, batch, &rows, failures);
+        let made = compiled.detector.outputs(table, rule, batch, &rows, guard);
         for (at, output) in places.into_iter().zip(made) {
             outputs[at] = output;
         }

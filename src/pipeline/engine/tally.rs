@@ -70,6 +70,10 @@ pub struct Tally {
     pub match_memory_emptied: u64,
     /// Rows that a rule could not judge, by rule, with the last reason.
     pub rule_failures: BTreeMap<usize, (u64, String)>,
+    /// Rows that a rule did not judge, or not alert on, because it is parked, by rule.
+    pub rows_unjudged: BTreeMap<usize, u64>,
+    /// Alerts about rules that are parked, by source.
+    pub parked_told: BTreeMap<usize, u64>,
 }
 
 impl Tally {

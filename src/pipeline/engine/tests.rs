@@ -1,5 +1,6 @@
 //! The engine: findings and tallies, whatever the batching.
 
+mod guard;
 mod routes;
 
 use std::path::Path;

@@ -8,6 +8,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::config::Config;
+use crate::detect::guard::Reason;
+use crate::detect::guard::parks::ParkedRule;
 use crate::diagnostic::SourceFile;
 use crate::pipeline::clock::SystemClock;
 use crate::pipeline::definition::Pipeline;
@@ -277,7 +279,10 @@ fn lane_limits(bytes_max: u64) -> LaneLimits {
 }
 
 fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
-    let sets: Vec<Arc<Compiled>> = (1..=offers.len() as u64 + 1).map(compiled).collect();
+    run_sets((1..=offers.len() as u64 + 1).map(compiled).collect(), offers, aborts, bytes_max)
+}
+
+fn run_sets(sets: Vec<Arc<Compiled>>, offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
     let slot = Slot::new(Arc::clone(&sets[0]), "", 0);
     let script = Arc::new(Mutex::new(Script {
         slot: Arc::clone(&slot),
@@ -398,5 +403,34 @@ fn no_epoch_has_two_rule_sets_and_no_record_is_judged_twice_or_not_at_all() {
             used.len() as u64 <= generations && (offers.is_empty() || used.len() > 1),
             "{what}: {used:?}"
         );
+    }
+}
+
+/// I-1, I-2: whoever was looked at by a rule that is parked is told in an epoch that is committed, once.
+#[test]
+fn a_rule_that_is_parked_is_told_once_to_each_organisation() {
+    let large = 64 << 20;
+    for (what, aborts, bytes_max) in [
+        ("no epoch is aborted", &[][..], large),
+        ("the first ones are aborted", &[1, 2, 3], large),
+        ("epochs have room for a few alerts", &[], 4_000),
+        ("with both", &[1, 3, 4], 4_000),
+    ] {
+        let set = compiled(1);
+        set.parks.park(ParkedRule { rule: 0, reason: Reason::Time, why: "slow".into(), since: 7 });
+        let ran = run_sets(vec![set], &[], aborts, bytes_max);
+        let mut told: Vec<(&str, &str)> = Vec::new();
+        let mut records = BTreeSet::new();
+        for (topic, from, offset) in ran.epochs.iter().flatten() {
+            if topic.starts_with("alerts") {
+                told.push((topic, from));
+            } else {
+                assert!(records.insert((from, offset)), "{what}: {from}/{offset} twice");
+            }
+        }
+        told.sort_unstable();
+        assert_eq!(told, [("alerts.1.power", "in.power"), ("alerts.1.rail", "in.rail")], "{what}");
+        assert_eq!(records.len(), 2 * usize::try_from(RECORDS / 7).expect("small"), "{what}");
+        assert!(ran.alerts.is_empty(), "{what}: {:?}", ran.alerts);
     }
 }

@@ -151,14 +151,14 @@ fn a_flood_is_noticed_where_its_record_leaves() {
     assert_eq!(open.flooded(0).len(), 1);
     // The epoch is aborted; everything comes again.
     open.discard();
-    open.floods().rewind();
+    open.rewind();
     assert_eq!(open.flooded(0), []);
     for offset in 10..14 {
         record(&mut open, 4, offset, Some(1));
     }
     assert_eq!(add(&mut open, 4), [12], "the same record, however many are through at once");
     open.leave();
-    open.floods().committed();
+    open.committed();
     record(&mut open, 4, 14, Some(1));
     assert_eq!(add(&mut open, 1), [0; 0]);
     let note = FloodNote { source: 0, topic: Arc::from("in"), partition: 4 };

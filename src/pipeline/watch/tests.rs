@@ -1,12 +1,14 @@
 //! What a lane's events become: metrics, states and lines.
 
 use super::*;
-use crate::demo::PIPELINE;
+use crate::demo::{PIPELINE, RULES};
+use crate::detect::guard::Reason;
+use crate::detect::guard::parks::ParkedRule;
 use crate::diagnostic::SourceFile;
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Engine, EngineLimits, Pushed};
 use crate::pipeline::slot::Slot;
-use crate::rules::RuleSet;
+use crate::rules::{self, RuleLimits, RuleSet};
 use crate::source::{NoEnvelope, RecordRef};
 
 pub(super) fn watch() -> Watch {
@@ -121,4 +123,63 @@ fn partitions_that_move_are_named_and_bounded() {
     ] {
         assert_eq!(listed(&partitions(count)), expect);
     }
+}
+
+#[test]
+fn a_parked_rule_is_counted_once_by_all_lanes_and_shown_until_it_runs_again() {
+    let compiled = || {
+        let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
+        let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
+        let files: Vec<_> = RULES.iter().map(|(path, text)| SourceFile::new(*path, *text)).collect();
+        let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
+        Arc::new(Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(loaded.rules))).expect("compiles"))
+    };
+    let slot = Slot::new(compiled(), "", 0);
+    let first = slot.newest();
+    let observed = Observed::new(&Config::default(), &first, "a");
+    let mut lanes = [0, 1].map(|lane| Watch::new(lane, observed.clone(), &first));
+    let id = first.compiled.rules.rules()[1].meta.id.clone();
+    let shown = |what: &str, gauge: u64, listed: usize| {
+        let text = observed.metrics.encode();
+        for line in [
+            format!("noroshi_rule_parked{{rule=\"{id}\"}} {gauge}"),
+            format!("noroshi_rule_parks_total{{rule=\"{id}\",reason=\"memory\"}} 1"),
+            format!("noroshi_rules{{state=\"parked\"}} {listed}"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{what}: {line} is not in\n{text}");
+        }
+        let status = observed.health.status();
+        let parked = status["rule_set"]["parked"].as_array().expect("a list");
+        assert_eq!(parked.len(), listed, "{what}");
+        assert!(parked.iter().all(|parked| parked["rule"] == id.as_str()), "{what}: {parked:?}");
+        assert_eq!(status["errors_total"], 1, "{what}");
+    };
+    let parked = ParkedRule { rule: 1, reason: Reason::Memory, why: "too large".into(), since: 7 };
+    first.compiled.parks.park(parked);
+    for _ in 0..2 {
+        lanes.iter_mut().for_each(|lane| lane.show(Vec::new(), 0));
+        shown("parked", 1, 1);
+    }
+    // A set in which it is the same, and one in which it is not.
+    let same = slot.offer(compiled(), "", 0);
+    lanes.iter_mut().for_each(|lane| lane.adopted(&same));
+    lanes.iter_mut().for_each(|lane| lane.show(Vec::new(), 0));
+    shown("in the next set", 1, 1);
+    let pipeline = Arc::clone(&same.compiled.pipeline);
+    let empty = Compiled::new(pipeline, Arc::new(RuleSet::new(Vec::new()))).expect("compiles");
+    let changed = slot.offer(Arc::new(empty), "", 0);
+    lanes.iter_mut().for_each(|lane| lane.adopted(&changed));
+    lanes.iter_mut().for_each(|lane| lane.show(Vec::new(), 0));
+    shown("it has gone", 0, 0);
+
+    let tally = Tally { rows_unjudged: [(1, 5)].into(), parked_told: [(0, 1)].into(), ..Tally::default() };
+    let mut lane = Watch::new(0, observed.clone(), &same);
+    lane.ended(&ended(EpochEnd::Rewound("again".into())), &tally, &[], Duration::ZERO);
+    lane.ended(&ended(EpochEnd::Committed), &tally, &[], Duration::ZERO);
+    let text = observed.metrics.encode();
+    let unjudged = format!("noroshi_rule_rows_unjudged_total{{rule=\"{id}\"}} 5");
+    assert!(text.lines().any(|found| found == unjudged), "{text}");
+    let told = |line: &&str| line.starts_with("noroshi_alerts_total{rule=\"noroshi.rule-parked\"");
+    assert!(text.lines().filter(told).all(|line| line.ends_with(" 1")), "{text}");
+    assert_eq!(text.lines().filter(told).count(), 1, "{text}");
 }

@@ -64,6 +64,7 @@ const CALLS: &[(&str, &str)] = &[
     ("substr", "substr(Image, -4294967295, 4294967295)"),
     ("substr_index", "substr_index(Image, 'a', -9223372036854775807)"),
     ("substring", "SUBSTRING(Image FROM 2 FOR 3)"),
+    ("test_stumble", "test_stumble(Image)"),
     ("to_hex", "to_hex(ProcessId)"),
     ("translate", "translate(Image, 'abc', 'x')"),
     ("trim", "TRIM(LEADING 'a' FROM Image)"),

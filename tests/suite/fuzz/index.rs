@@ -6,13 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use noroshi::config::Limits;
 use noroshi::decode::{self, DecodeLimits};
+use noroshi::detect::guard::GuardLimits;
+use noroshi::detect::guard::parks::Parks;
+use noroshi::detect::guard::turn::Guard;
 use noroshi::detect::run::{Detector, Verdict};
 use noroshi::normalise::layout::{EventContext, Everything, Layout, RowCells, TableBuilder, Watch};
 use noroshi::normalise::projection::Projection;
 use noroshi::normalise::time::ZoneOffset;
+use noroshi::pipeline::engine::EngineLimits;
 use noroshi::rules::{RuleLimits, RuleSet, load};
 
 use super::rules::CATALOG;
@@ -81,11 +87,14 @@ pub fn check(data: &[u8]) {
             let (batch, origins) = builder.finish().expect("a batch");
             let verdicts = judge.verdicts.remove(&table).unwrap_or_default();
             assert_eq!(verdicts.len(), batch.num_rows(), "a verdict for each row that is built");
-            let mut failures = Vec::new();
-            for hit in BENCH.detector.hits(table, &batch, &verdicts, &mut failures) {
+            // A fuzzer is slow; only failures are of interest.
+            let limits = EngineLimits::from(&Limits::default()).guard;
+            let limits = GuardLimits { batch_time_max: Duration::MAX, rows_max: None, ..limits };
+            let mut guard = Guard::new(limits, Arc::new(Parks::new(BENCH.rules.rules().len())));
+            for hit in BENCH.detector.hits(table, &batch, &verdicts, &mut guard) {
                 found.insert((table, origins[hit.row as usize].event, hit.rule));
             }
-            assert_eq!(failures, [], "on table {table}");
+            assert_eq!(guard.take_failures(), [], "on table {table}");
         }
         assert_eq!(found, expect, "with {bytes_max} bytes");
     }

@@ -1,7 +1,7 @@
 //! The whole way: random rules as YAML and random events as bytes, loaded, decoded and run as the program does it,
 //! against the second reading of the specification.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
@@ -12,12 +12,15 @@ use super::interpreter::Case;
 use super::property::{detection, event, yaml};
 use super::{TABLE, placeholders};
 use crate::decode::{self, DecodeLimits};
+use crate::detect::guard::parks::Parks;
+use crate::detect::guard::turn::Guard;
 use crate::detect::run::{Detector, Memory, Verdict};
 use crate::diagnostic::SourceFile;
 use crate::normalise::layout::{EventContext, Everything, Layout, RowCells, TableBuilder, Watch};
 use crate::normalise::projection::Projection;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
+use crate::pipeline::engine::EngineLimits;
 use crate::rules::bind::bind;
 use crate::rules::plan::Tables;
 use crate::rules::{Fate, Loaded, RuleLimits, RuleSet, Selection, load_here};
@@ -113,12 +116,14 @@ impl Watch for Judge<'_> {
 /// The index finds the same, with nothing remembered, and with all remembered that there is.
 fn indexed(rules: &RuleSet, projection: &Projection, events: &[Json], expect: &[u32]) -> Result<(), String> {
     let detector = Detector::new(rules, projection).map_err(|error| error.to_string())?;
+    let limits = EngineLimits::from(&crate::config::Limits::default()).guard;
+    let mut guard = Guard::new(limits, Arc::new(Parks::new(rules.rules().len())));
     for bytes_max in [0, 1 << 20] {
         let mut judge = Judge(&detector, detector.memory(bytes_max), Vec::new());
         for _ in 0..2 {
             judge.2.clear();
             let (batch, rows) = built(projection, events, &mut judge)?;
-            let hits = detector.hits(0, &batch, &judge.2, &mut Vec::new());
+            let hits = detector.hits(0, &batch, &judge.2, &mut guard);
             let found: Vec<u32> = hits.iter().map(|hit| rows[hit.row as usize]).collect();
             if found != expect {
                 return Err(format!("the index finds {found:?}, not {expect:?}"));
