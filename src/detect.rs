@@ -11,3 +11,5 @@ pub mod flood;
 mod index;
 pub mod run;
 pub mod sample;
+
+pub use index::{cost, explain, trace};

@@ -6,9 +6,12 @@
 //! the index does not know it leaves open. Called by `detect::run`.
 
 mod column;
+pub mod cost;
+pub mod explain;
 mod formula;
 mod literal;
 mod memory;
+pub mod trace;
 
 use std::sync::Arc;
 
