@@ -6,6 +6,7 @@
 mod cases;
 mod check;
 mod completions;
+mod costs;
 mod demo;
 mod dlq;
 mod exit;

@@ -76,5 +76,27 @@ fn explanations_of_the_demo_s_case_say_what_the_engine_finds() {
         fired += found.len();
         pairs += looked;
     }
-    assert!(fired > 10 && pairs > 500, "{fired} of {pairs}");
+    assert!(fired > 10 && pairs > 250, "{fired} of {pairs}");
+}
+
+#[test]
+fn explanations_of_all_formats_say_what_the_engine_finds() {
+    let catalog = Arc::new(Catalog::stock().expect("tables"));
+    let (mut files, mut fired) = (0, 0);
+    for format in decode::FORMATS {
+        let folder = root().join("tests/formats").join(format.name());
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        for folder in entries.map(|entry| entry.expect("an entry").path()) {
+            let input = folder.join("input.ndjson");
+            if !input.is_file() {
+                continue;
+            }
+            let rules = vec![root().join("rules")];
+            let pipeline =
+                Pipeline::of_one_source(*format, "local", ZoneOffset::UTC, rules, Arc::clone(&catalog));
+            fired += compared(pipeline.expect("a pipeline"), 0, &input).0.len();
+            files += 1;
+        }
+    }
+    assert!(files > 10 && fired > 5, "{fired} in {files} files");
 }

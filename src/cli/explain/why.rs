@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::TracedEvent;
+use crate::detect::cost::Lookup;
 use crate::detect::explain::Explained;
 use crate::detect::trace::{Leaf, Trace};
 use crate::printable;
@@ -50,9 +51,21 @@ fn elsewhere(event: &TracedEvent, tables: &[Explained]) -> String {
 }
 
 fn parts(explained: &Explained, trace: &Trace) -> String {
+    // That there is a value says nothing beside what is said of it.
+    let column = |leaf: &Leaf| match leaf {
+        Leaf::Atom(at) => explained.atoms.get(*at).map(|atom| (&atom.column, atom.lookup == Lookup::Presence)),
+        Leaf::Residual(_) => None,
+    };
+    let told = |leaf: &&Leaf| match column(leaf) {
+        Some((name, true)) if trace.holds(**leaf) => {
+            !trace.decisive.iter().any(|other| column(other) == Some((name, false)))
+        }
+        _ => true,
+    };
+    let decisive: Vec<&Leaf> = trace.decisive.iter().filter(told).collect();
     let named: Vec<String> =
-        trace.decisive.iter().take(PARTS_NAMED_MAX).map(|leaf| part(explained, trace, *leaf)).collect();
-    let more = trace.decisive.len().saturating_sub(PARTS_NAMED_MAX);
+        decisive.iter().take(PARTS_NAMED_MAX).map(|leaf| part(explained, trace, **leaf)).collect();
+    let more = decisive.len().saturating_sub(PARTS_NAMED_MAX);
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }

@@ -17,7 +17,7 @@ use crate::detect::run;
 use crate::rules::physical;
 
 /// What can be true or false of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaf {
     /// An atom, by its place.
     Atom(usize),
@@ -36,7 +36,8 @@ pub struct Trace {
     pub residuals: Vec<Option<bool>>,
     /// Whether the rule selects the row.
     pub fired: bool,
-    /// The fewest parts that decide: those that are enough for it to fire, or those that would have to be otherwise.
+    /// The fewest parts that decide, in the order of the condition: those that are enough for it to fire, or those that
+    /// would have to be otherwise.
     pub decisive: Vec<Leaf>,
 }
 
@@ -121,11 +122,14 @@ impl Trace {
 
     fn deciding(&self, condition: &Part) -> Vec<Leaf> {
         let truth = self.truth(condition);
-        let mut leaves =
-            if truth { self.support(condition, true) } else { self.change(condition, true) };
-        leaves.sort_unstable();
-        leaves.dedup();
-        leaves
+        let leaves = if truth { self.support(condition, true) } else { self.change(condition, true) };
+        let mut once = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            if !once.contains(&leaf) {
+                once.push(leaf);
+            }
+        }
+        once
     }
 
     /// The fewest leaves that are enough for a part to be `wanted`, which it is.
