@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use noroshi::config::Config;
 use noroshi::decode::{self, FieldSet};
-use noroshi::normalise::layout::{EventContext, Layout, TableBuilder};
+use noroshi::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use noroshi::normalise::projection::Projection;
 use noroshi::normalise::schema::Catalog;
 use noroshi::normalise::time::ZoneOffset;
@@ -113,7 +113,8 @@ fn normalise(records: &[Vec<u8>], projection: &Projection) -> u64 {
                 offset: 0,
                 index: 0,
             };
-            rows += u64::from(layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables).rows);
+            rows +=
+                u64::from(layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables, &mut Everything).rows);
         });
         decoded.expect("an event");
         for table in &mut tables {

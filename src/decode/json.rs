@@ -1,19 +1,21 @@
 //! JSON records: one object, a list of objects, or several objects one after the other.
 //!
-//! Owns parsing with simd-json's tape and the walk that picks the wanted fields; nothing else of the
-//! document is built. A key given twice: the last one counts, as in most parsers. Used by all formats
-//! whose records are JSON.
+//! Owns the walk over the record's nodes that picks the wanted fields; nothing else of the document is built. Reading the
+//! text is `scan`'s and `tape`'s. A key given twice: the last one counts, as in most parsers. Used by all formats whose
+//! records are JSON.
 
 mod listed;
 mod parts;
+mod scan;
 mod spread;
+mod tape;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use simd_json::{Buffers, Node, StaticNode, Tape};
+use tape::{Buffers, Fault, FaultKind, Node, Number};
 
 use super::bounds::{self, DecodeLimits};
 use super::fields::Listed;
@@ -24,7 +26,7 @@ pub struct JsonDecoder {
     fields: Arc<FieldSet>,
     limits: DecodeLimits,
     buffers: Buffers,
-    scratch: Vec<u8>,
+    nodes: Vec<Node<'static>>,
     spots: Vec<Value<'static>>,
     /// Slots, where they are not the spots.
     slots: Vec<Value<'static>>,
@@ -37,7 +39,7 @@ impl JsonDecoder {
             fields: Arc::new(fields.clone()),
             limits,
             buffers: Buffers::default(),
-            scratch: Vec::new(),
+            nodes: Vec::new(),
             spots: Vec::new(),
             slots: Vec::new(),
         }
@@ -73,23 +75,23 @@ impl JsonDecoder {
 
     fn record(&mut self, payload: &[u8], emit: &mut dyn FnMut(&[Value<'_>])) -> Result<u32, Reject> {
         let text = bounds::text(payload, &self.limits)?;
-        self.scratch.clear();
-        self.scratch.extend_from_slice(text.as_bytes());
-        // Parsing unescapes strings in place, so it works on a copy; the original stays evidence.
-        match parse(&mut self.scratch, &mut self.buffers) {
-            Ok(tape) => {
+        let mut nodes = reused(std::mem::take(&mut self.nodes));
+        let result = match tape::read(text, self.limits.depth_max, &mut self.buffers, &mut nodes) {
+            Ok(()) => {
                 let mut spots = recycle(std::mem::take(&mut self.spots));
-                let result = events(&tape, &self.fields, &self.limits, text, &mut spots, emit);
+                let result = events(&nodes, &self.fields, &self.limits, text, &mut spots, emit);
                 self.spots = recycle(spots);
                 result
             }
-            Err(error) if text.contains('\n') => self.lines(text, emit).map_err(|lines| {
+            Err(fault) if text.contains('\n') => self.lines(text, emit).map_err(|lines| {
                 // One object on several lines is as common as several objects: report the likelier one.
                 let one = text.starts_with('{') && lines.detail.starts_with("line 1");
-                if one { located(error, text) } else { lines }
+                if one { located(fault, text, &self.limits) } else { lines }
             }),
-            Err(error) => Err(located(error, text)),
-        }
+            Err(fault) => Err(located(fault, text, &self.limits)),
+        };
+        self.nodes = reused(nodes);
+        result
     }
 
     /// Objects one to a line. Two passes, because a record is taken whole or not at all.
@@ -106,9 +108,9 @@ impl JsonDecoder {
                     reject.detail = format!("line {}: {}", number + 1, reject.detail);
                     reject
                 };
-                self.scratch.clear();
-                self.scratch.extend_from_slice(line.as_bytes());
-                let tape = parse(&mut self.scratch, &mut self.buffers).map_err(|mut reject| {
+                let mut nodes = reused(std::mem::take(&mut self.nodes));
+                tape::read(line, self.limits.depth_max, &mut self.buffers, &mut nodes).map_err(|fault| {
+                    let mut reject = rejected(fault, &self.limits);
                     if let Some(error) = syntax_error(&reject, line) {
                         cut_off(&mut reject, &error);
                     }
@@ -117,13 +119,14 @@ impl JsonDecoder {
                 let mut spots = recycle(std::mem::take(&mut self.spots));
                 let result = match pass {
                     // All that could reject a line, before any event is emitted.
-                    0 => check_depth(&tape.0, self.limits.depth_max).and_then(|()| match tape.0.first() {
+                    0 => match nodes.first() {
                         Some(Node::Object { .. }) => Ok(1),
                         other => Err(no_event(other)),
-                    }),
-                    _ => events(&tape, &self.fields, &self.limits, line, &mut spots, emit),
+                    },
+                    _ => events(&nodes, &self.fields, &self.limits, line, &mut spots, emit),
                 };
                 self.spots = recycle(spots);
+                self.nodes = reused(nodes);
                 index += result.map_err(at)?;
             }
             check_count(index as usize, &self.limits)?;
@@ -132,8 +135,9 @@ impl JsonDecoder {
     }
 }
 
-/// Adds where the syntax is wrong. The fast parser does not say, so the rare bad record is read once more.
-fn located(mut reject: Reject, text: &str) -> Reject {
+/// A fault with its line and column: the rare bad record is read once more, by a parser that counts them.
+fn located(fault: Fault, text: &str, limits: &DecodeLimits) -> Reject {
+    let mut reject = rejected(fault, limits);
     if let Some(error) = syntax_error(&reject, text) {
         let _ = write!(reject.detail, " at line {}, column {}", error.line(), error.column());
         cut_off(&mut reject, &error);
@@ -159,37 +163,36 @@ fn recycle<'b>(mut slots: Vec<Value<'_>>) -> Vec<Value<'b>> {
     slots.into_iter().map(|_| Value::Missing).collect()
 }
 
-fn parse<'t>(scratch: &'t mut [u8], buffers: &mut Buffers) -> Result<Tape<'t>, Reject> {
-    simd_json::to_tape_with_buffers(scratch, buffers).map_err(|error| {
-        // The parser has a bound of its own, far above any that configuration allows.
-        if matches!(error.error(), simd_json::ErrorType::DepthLimitExceeded) {
-            return Reject { code: RejectCode::TooDeep, detail: "nested too deeply to be parsed".into() };
-        }
-        // Only the kind: the error's own text can hold a character of the record.
-        Reject { code: RejectCode::Syntax, detail: format!("invalid JSON: {}", kind(&error)) }
-    })
+/// The same for nodes.
+fn reused<'b>(mut nodes: Vec<Node<'_>>) -> Vec<Node<'b>> {
+    nodes.clear();
+    nodes.into_iter().map(|_| Node::Null).collect()
 }
 
-fn kind(error: &simd_json::Error) -> &'static str {
-    use simd_json::ErrorType as E;
-    match error.error() {
-        E::Eof => "the text ends early",
-        E::InvalidNumber | E::Overflow | E::ExpectedFloat | E::ExpectedInteger => "bad number",
-        E::InvalidEscape | E::InvalidUnicodeCodepoint | E::InvalidUnicodeEscape => "bad escape",
-        E::UnterminatedString => "unterminated string",
-        E::InvalidUtf8 => "not UTF-8",
-        E::TrailingData => "data after the value",
-        _ => "syntax",
-    }
+fn rejected(fault: Fault, limits: &DecodeLimits) -> Reject {
+    // Only the kind: the text beside it can hold what the record does.
+    let what = match fault.kind {
+        FaultKind::Deep => {
+            let detail = format!("nested deeper than {}", limits.depth_max);
+            return Reject { code: RejectCode::TooDeep, detail };
+        }
+        FaultKind::Eof => "the text ends early",
+        FaultKind::Number => "bad number",
+        FaultKind::Escape => "bad escape",
+        FaultKind::Unterminated => "unterminated string",
+        FaultKind::Trailing => "data after the value",
+        FaultKind::Syntax | FaultKind::Control => "syntax",
+    };
+    Reject { code: RejectCode::Syntax, detail: format!("invalid JSON: {what}") }
 }
 
 fn no_event(node: Option<&Node<'_>>) -> Reject {
     let what = match node {
         Some(Node::Array { .. }) => "a list",
-        Some(Node::String(_)) => "a string",
-        Some(Node::Static(StaticNode::Null)) => "null",
-        Some(Node::Static(StaticNode::Bool(_))) => "a boolean",
-        Some(Node::Static(_)) => "a number",
+        Some(Node::Text(_)) => "a string",
+        Some(Node::Null) => "null",
+        Some(Node::Bool(_)) => "a boolean",
+        Some(Node::Number(_)) => "a number",
         Some(Node::Object { .. }) => "an object",
         None => "nothing",
     };
@@ -205,15 +208,13 @@ fn check_count(count: usize, limits: &DecodeLimits) -> Result<(), Reject> {
 }
 
 fn events<'t>(
-    tape: &Tape<'t>,
+    nodes: &[Node<'t>],
     fields: &FieldSet,
     limits: &DecodeLimits,
     text: &str,
     spots: &mut Vec<Value<'t>>,
     emit: &mut dyn FnMut(&[Value<'_>]),
 ) -> Result<u32, Reject> {
-    let nodes = &tape.0;
-    check_depth(nodes, limits.depth_max)?;
     match nodes.first() {
         Some(Node::Object { .. }) => {
             event(nodes, 0, fields, spots);
@@ -255,23 +256,6 @@ fn span(nodes: &[Node<'_>], at: usize) -> usize {
     }
 }
 
-fn check_depth(nodes: &[Node<'_>], depth_max: usize) -> Result<(), Reject> {
-    let mut ends: Vec<usize> = Vec::with_capacity(8);
-    for (at, node) in nodes.iter().enumerate() {
-        while ends.last().is_some_and(|end| *end <= at) {
-            ends.pop();
-        }
-        if let Node::Object { count, .. } | Node::Array { count, .. } = node {
-            ends.push(at + count + 1);
-            if ends.len() > depth_max {
-                let detail = format!("nested deeper than {depth_max}");
-                return Err(Reject { code: RejectCode::TooDeep, detail });
-            }
-        }
-    }
-    Ok(())
-}
-
 fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, spots: &mut Vec<Value<'t>>) {
     spots.clear();
     spots.resize(fields.spots(), Value::Missing);
@@ -284,7 +268,7 @@ fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, spots: &mut Vec<V
     }
 }
 
-/// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by `check_depth`.
+/// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by that of the text.
 fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, spots: &mut [Value<'t>]) {
     let wanted = fields.node(level);
     if let Some(listed) = &wanted.listed {
@@ -297,8 +281,9 @@ fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, sp
             // Which of the wanted tables have been met: a bit may stand for several.
             let mut met = 0u64;
             for _ in 0..*len {
-                let Some(Node::String(key)) = nodes.get(at) else { return };
-                if let Some((spot, below)) = wanted.children.get(*key) {
+                let Some(Node::Text(key)) = nodes.get(at) else { return };
+                let key = &*key.get();
+                if let Some((spot, below)) = wanted.children.get(key) {
                     if let Some(spot) = spot {
                         spots[*spot] = scalar(nodes, at + 1);
                     }
@@ -343,7 +328,7 @@ fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, sp
 fn is_repeated(nodes: &[Node<'_>], first: usize, end: usize, key: &str) -> bool {
     let mut at = first;
     while at < end {
-        if matches!(nodes.get(at), Some(Node::String(other)) if *other == key) {
+        if matches!(nodes.get(at), Some(Node::Text(other)) if other.get() == key) {
             return true;
         }
         at += 1 + span(nodes, at + 1);
@@ -372,15 +357,14 @@ fn forget(fields: &FieldSet, level: usize, spots: &mut [Value<'_>]) {
 
 fn scalar<'t>(nodes: &[Node<'t>], at: usize) -> Value<'t> {
     match nodes.get(at) {
-        Some(Node::String(text)) => Value::Text(Cow::Borrowed(text)),
-        Some(Node::Static(StaticNode::Null)) | None => Value::Null,
-        Some(Node::Static(StaticNode::Bool(flag))) => Value::Bool(*flag),
-        Some(Node::Static(StaticNode::I64(number))) => Value::Int(*number),
-        Some(Node::Static(StaticNode::U64(number))) => match i64::try_from(*number) {
-            Ok(number) => Value::Int(number),
-            Err(_) => Value::Text(Cow::Owned(number.to_string())),
+        Some(Node::Text(text)) => Value::Text(text.get()),
+        Some(Node::Null) | None => Value::Null,
+        Some(Node::Bool(flag)) => Value::Bool(*flag),
+        Some(Node::Number(written)) => match tape::number(written) {
+            Number::Int(number) => Value::Int(number),
+            Number::Large(number) => Value::Text(Cow::Owned(number.to_string())),
+            Number::Double(number) => Value::Double(number),
         },
-        Some(Node::Static(StaticNode::F64(number))) => Value::Double(*number),
         Some(_) => Value::Text(Cow::Owned(render(nodes, at))),
     }
 }
@@ -394,20 +378,18 @@ fn render(nodes: &[Node<'_>], at: usize) -> String {
 
 fn write_value(nodes: &[Node<'_>], at: usize, out: &mut String) {
     match nodes.get(at) {
-        None | Some(Node::Static(StaticNode::Null)) => out.push_str("null"),
-        Some(Node::Static(StaticNode::Bool(flag))) => {
+        None | Some(Node::Null) => out.push_str("null"),
+        Some(Node::Bool(flag)) => {
             let _ = write!(out, "{flag}");
         }
-        Some(Node::Static(StaticNode::I64(number))) => {
-            let _ = write!(out, "{number}");
+        Some(Node::Number(written)) => {
+            let _ = match tape::number(written) {
+                Number::Int(number) => write!(out, "{number}"),
+                Number::Large(number) => write!(out, "{number}"),
+                Number::Double(number) => write!(out, "{number:?}"),
+            };
         }
-        Some(Node::Static(StaticNode::U64(number))) => {
-            let _ = write!(out, "{number}");
-        }
-        Some(Node::Static(StaticNode::F64(number))) => {
-            let _ = write!(out, "{number:?}");
-        }
-        Some(Node::String(text)) => write_text(text, out),
+        Some(Node::Text(text)) => write_text(&text.get(), out),
         Some(Node::Array { len, .. }) => {
             out.push('[');
             let mut at = at + 1;
@@ -437,12 +419,12 @@ fn write_value(nodes: &[Node<'_>], at: usize, out: &mut String) {
     }
 }
 
-/// All strings, numbers and booleans of a value, each on a line, in the order of the document. `check_depth` bounds the
-/// recursion.
+/// All strings, numbers and booleans of a value, each on a line, in the order of the document. The text's depth
+/// bounds the recursion.
 fn write_values(nodes: &[Node<'_>], at: usize, out: &mut String) {
     match nodes.get(at) {
-        None | Some(Node::Static(StaticNode::Null)) => {}
-        Some(Node::String(_) | Node::Static(_)) => {
+        None | Some(Node::Null) => {}
+        Some(Node::Text(_) | Node::Number(_) | Node::Bool(_)) => {
             write_plain(nodes, at, out);
             out.push('\n');
         }
@@ -466,7 +448,7 @@ fn write_values(nodes: &[Node<'_>], at: usize, out: &mut String) {
 /// A text as it is, anything else as JSON.
 fn write_plain(nodes: &[Node<'_>], at: usize, out: &mut String) {
     match nodes.get(at) {
-        Some(Node::String(text)) => out.push_str(text),
+        Some(Node::Text(text)) => out.push_str(&text.get()),
         _ => write_value(nodes, at, out),
     }
 }

@@ -5,69 +5,40 @@
 //! do without. What the atoms leave open DataFusion judges, on those rows alone. The answer is DataFusion's, always: what
 //! the index does not know it leaves open. Called by `detect::run`.
 
+mod choice;
 mod column;
 pub mod cost;
 pub mod explain;
 mod formula;
 mod literal;
+mod lookup;
 mod memory;
 pub mod trace;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, Int64Type, Schema};
-use datafusion::common::DataFusionError;
+use arrow::datatypes::Schema;
 use datafusion::logical_expr::Expr;
 
 use column::{BuildError, ColumnIndex};
 use formula::{Atoms, Formula, Test, Truth};
-use memory::{Answer, TableMemory};
+pub(super) use memory::{Answer, Budget, Memory, make_room};
+use memory::{Class, UNKNOWN};
 
-/// Rows that are looked at together: what they need stays in the processor's caches.
-const CHUNK_ROWS: usize = 512;
+use crate::normalise::columns::Cells;
 
 /// The index of a table's rules.
 pub(super) struct TableIndex {
     columns: Vec<ColumnIndex>,
     formulas: Vec<Formula>,
+    /// Of each atom, its column's number in `columns`.
+    column_of: Vec<u32>,
     /// Of each atom, the rules that cannot hit without one of their atoms, of which this is one.
     waiting: Vec<Vec<u32>>,
     /// Rules that no atom rules out.
     always: Vec<u32>,
-    atoms: usize,
-}
-
-/// What the index knows of a batch; rules are numbered as they were given.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Rule and row, in no order.
-    pub(super) hits: Vec<(u32, u32)>,
-    /// Rule and row that DataFusion has to judge, in no order.
-    pub(super) open: Vec<(u32, u32)>,
-}
-
-/// What one lane remembers for a table.
-pub(super) struct Memory {
-    table: TableMemory,
-    /// Of each atom, the number of the row for which it held last.
-    held: Vec<u64>,
-    /// The same of rules that were looked at.
-    seen: Vec<u64>,
-    row: u64,
-}
-
-impl Memory {
-    /// Bytes remembered, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.table.bytes()
-    }
-
-    /// Forgets everything.
-    pub(super) fn empty(&mut self) {
-        self.table.empty();
-    }
+    /// Numbers of the columns that sort rows into classes.
+    class_columns: Vec<u32>,
 }
 
 impl TableIndex {
@@ -81,17 +52,16 @@ impl TableIndex {
             by_column[*column].push((atom, test));
         }
         let mut columns = Vec::new();
+        let mut number_of = vec![0u32; by_column.len()];
         for (at, tests) in by_column.iter().enumerate().filter(|(_, tests)| !tests.is_empty()) {
+            number_of[at] = u32::try_from(columns.len()).unwrap_or(u32::MAX);
             columns.push(ColumnIndex::new(at, schema, tests)?);
         }
-        let mut uses = vec![0u32; atoms.all.len()];
-        formulas.iter().for_each(|formula| count(formula, &mut uses));
-        let costs: Vec<f64> =
-            atoms.all.iter().zip(&uses).map(|((_, test), uses)| f64::from(*uses) * share(test)).collect();
+        let costs = choice::costs(&formulas, &atoms.all);
         let mut waiting: Vec<Vec<u32>> = vec![Vec::new(); atoms.all.len()];
         let mut always = Vec::new();
         for (formula, rule) in formulas.iter().zip(0u32..) {
-            match needed(formula, &costs) {
+            match choice::needed(formula, &costs) {
                 Some((_, mut needed)) => {
                     needed.sort_unstable();
                     needed.dedup();
@@ -100,76 +70,125 @@ impl TableIndex {
                 None => always.push(rule),
             }
         }
-        Ok(Self { columns, formulas, waiting, always, atoms: atoms.all.len() })
+        let class_columns = choice::class_columns(&formulas, &atoms.all);
+        Ok(Self {
+            columns,
+            formulas,
+            column_of: atoms.all.iter().map(|(column, _)| number_of[*column]).collect(),
+            waiting,
+            always,
+            class_columns: class_columns.into_iter().map(|column| number_of[column]).collect(),
+        })
     }
 
-    /// An empty memory for batches of this table.
+    /// An empty memory for rows of this table.
     pub(super) fn memory(&self) -> Memory {
-        Memory {
-            table: TableMemory::new(self.columns.len()),
-            held: vec![0; self.atoms],
-            seen: vec![0; self.formulas.len()],
-            row: 0,
-        }
+        Memory::new(self.columns.len(), self.waiting.len(), self.formulas.len())
     }
 
-    /// What is known of the rows of a batch. `bytes_max` bounds the memory, looked at between chunks of rows; `emptied`
-    /// counts how often there was no room.
-    pub(super) fn search(
+    /// What is known of a row; `None` when no rule can hit it.
+    pub(super) fn judge(
         &self,
-        batch: &RecordBatch,
+        cells: &mut impl Cells,
         memory: &mut Memory,
-        bytes_max: usize,
-        emptied: &mut u64,
-    ) -> Result<Found, DataFusionError> {
-        let mut found = Found::default();
-        let mut sets: Vec<Vec<u32>> = vec![Vec::new(); self.columns.len()];
-        let mut key = Vec::with_capacity(self.columns.len());
-        for from in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
-            let rows = CHUNK_ROWS.min(batch.num_rows() - from);
-            if memory.table.bytes() > bytes_max {
-                memory.table.empty();
-                *emptied += 1;
+        budget: &mut Budget,
+    ) -> Option<Arc<Answer>> {
+        let mut class_key = std::mem::take(&mut memory.class_key);
+        let mut key = std::mem::take(&mut memory.key);
+        class_key.clear();
+        key.clear();
+        for nth in &self.class_columns {
+            class_key.push(self.look_up(*nth, cells, memory, budget));
+        }
+        let class = match memory.class_numbers.get(class_key.as_slice()) {
+            Some(class) => *class,
+            None => self.classify(&class_key, memory, budget),
+        };
+        for at in 0..memory.classes[class].columns.len() {
+            let nth = memory.classes[class].columns[at];
+            key.push(self.look_up(nth, cells, memory, budget));
+        }
+        let answer = match memory.classes[class].answer(&key) {
+            Some(answer) => answer.clone(),
+            None => {
+                let answer = self.answer(&class_key, &key, memory);
+                memory.classes[class].keep(&key, answer.clone(), budget);
+                answer
             }
-            for (nth, column) in self.columns.iter().enumerate() {
-                let values = batch.column(column.at).slice(from, rows);
-                sets[nth].clear();
-                look_up(column, nth, &values, &mut memory.table, &mut sets[nth])?;
+        };
+        (memory.class_key, memory.key) = (class_key, key);
+        answer
+    }
+
+    fn look_up(&self, nth: u32, cells: &mut impl Cells, memory: &mut Memory, budget: &mut Budget) -> u32 {
+        let column = &self.columns[nth as usize];
+        let values = &mut memory.columns[nth as usize];
+        let (sets, scratch) = (&mut memory.sets, &mut memory.scratch);
+        cells.cell(column.at, |cell| lookup::set_of(column, nth, cell, values, sets, scratch, budget))
+    }
+
+    /// A new class: of the rules that can still hit where this is known, the columns that they depend on.
+    fn classify(&self, class_key: &[u32], memory: &mut Memory, budget: &mut Budget) -> usize {
+        self.mark(class_key, memory);
+        let Memory { held, row, .. } = &*memory;
+        let known = |atom: u32| {
+            if self.class_columns.contains(&self.column_of[atom as usize]) {
+                truth(held[atom as usize], *row)
+            } else {
+                Truth::Maybe
             }
-            for row in 0..rows {
-                key.clear();
-                key.extend(sets.iter().map(|sets| sets[row]));
-                let answer = match memory.table.answers.get(key.as_slice()) {
-                    Some(answer) => Arc::clone(answer),
-                    None => {
-                        let answer = Arc::new(self.answer(&key, memory));
-                        memory.table.keep_answer(&key, &answer);
-                        answer
-                    }
-                };
-                let row = u32::try_from(from + row).unwrap_or(u32::MAX);
-                found.hits.extend(answer.hits.iter().map(|rule| (*rule, row)));
-                found.open.extend(answer.open.iter().map(|rule| (*rule, row)));
+        };
+        let mut wanted = vec![false; self.columns.len()];
+        for formula in &self.formulas {
+            formula.undecided(&known, &mut |atom| wanted[self.column_of[atom as usize] as usize] = true);
+        }
+        let wanted = wanted.iter().zip(0u32..).filter(|(wanted, _)| **wanted).map(|(_, nth)| nth);
+        let columns = wanted.filter(|nth| !self.class_columns.contains(nth)).collect();
+        let number = memory.classes.len();
+        memory.classes.push(Class::new(columns, budget));
+        memory.class_numbers.insert(class_key.into(), number);
+        number
+    }
+
+    /// Marks the atoms of these sets as those of a new row.
+    fn mark(&self, sets: &[u32], memory: &mut Memory) {
+        memory.row += 1;
+        self.mark_more(sets, memory);
+    }
+
+    fn mark_more(&self, sets: &[u32], memory: &mut Memory) {
+        let Memory { sets: known, held, row, .. } = memory;
+        for atom in sets.iter().flat_map(|set| known.atoms(*set)) {
+            if *atom < UNKNOWN {
+                held[*atom as usize] = *row * 2 + 1;
+            } else if let Some(column) = self.columns.get((*atom - UNKNOWN) as usize) {
+                column.asked().for_each(|atom| held[atom as usize] = *row * 2);
             }
         }
-        Ok(found)
     }
 
     /// What the rules say of a row of which these sets of atoms hold.
-    fn answer(&self, sets: &[u32], memory: &mut Memory) -> Answer {
-        let Memory { table, held, seen, row } = memory;
-        *row += 1;
+    fn answer(&self, class_sets: &[u32], more: &[u32], memory: &mut Memory) -> Option<Arc<Answer>> {
+        self.mark(class_sets, memory);
+        self.mark_more(more, memory);
+        let Memory { sets, held, seen, row, .. } = memory;
         let mut candidates: Vec<u32> = self.always.clone();
-        for atom in sets.iter().flat_map(|set| table.sets[*set as usize].iter()) {
-            held[*atom as usize] = *row;
-            for rule in &self.waiting[*atom as usize] {
+        let mut wake = |atom: u32| {
+            for rule in &self.waiting[atom as usize] {
                 if seen[*rule as usize] != *row {
                     seen[*rule as usize] = *row;
                     candidates.push(*rule);
                 }
             }
+        };
+        for atom in class_sets.iter().chain(more).flat_map(|set| sets.atoms(*set)) {
+            if *atom < UNKNOWN {
+                wake(*atom);
+            } else if let Some(column) = self.columns.get((*atom - UNKNOWN) as usize) {
+                column.asked().for_each(&mut wake);
+            }
         }
-        let holds = |atom: u32| held[atom as usize] == *row;
+        let holds = |atom: u32| truth(held[atom as usize], *row);
         let (mut hits, mut open) = (Vec::new(), Vec::new());
         for rule in candidates {
             match self.formulas[rule as usize].on(&holds) {
@@ -178,143 +197,17 @@ impl TableIndex {
                 Truth::No => {}
             }
         }
-        Answer { hits: hits.into(), open: open.into() }
+        let none = hits.is_empty() && open.is_empty();
+        (!none).then(|| Arc::new(Answer { hits: hits.into(), open: open.into() }))
     }
 }
 
-/// The set of atoms of each value of a column.
-fn look_up(
-    column: &ColumnIndex,
-    nth: usize,
-    values: &ArrayRef,
-    memory: &mut TableMemory,
-    into: &mut Vec<u32>,
-) -> Result<(), DataFusionError> {
-    const UNKNOWN: u32 = u32::MAX;
-    // What is not known yet.
-    let mut fresh: Vec<u32> = Vec::new();
-    let bits = if column.is_text { None } else { numbers(values)? };
-    for row in 0..values.len() {
-        let known = if values.is_null(row) {
-            memory.columns[nth].missing
-        } else if column.is_text {
-            memory.text(nth, values.as_string_view().value(row))
-        } else {
-            bits.as_ref().and_then(|bits| memory.number(nth, bits[row]))
-        };
-        if known.is_none() {
-            fresh.push(u32::try_from(row).unwrap_or(UNKNOWN));
-        }
-        into.push(known.unwrap_or(UNKNOWN));
-    }
-    if fresh.is_empty() {
-        return Ok(());
-    }
-    let answers = if column.asks_datafusion() {
-        let rows = UInt32Array::from(fresh.clone());
-        column.expressions(&take(values, &rows, None)?)?
-    } else {
-        Vec::new()
-    };
-    let mut atoms = Vec::new();
-    let mut scratch = std::mem::take(&mut memory.scratch);
-    for (at, row) in fresh.into_iter().enumerate() {
-        let row = row as usize;
-        if column.is_text
-            && values.is_valid(row)
-            && let Some(set) = memory.text(nth, values.as_string_view().value(row))
-        {
-            // It has come up a few rows before.
-            into[row] = set;
-            continue;
-        }
-        atoms.clear();
-        if values.is_valid(row) {
-            match (column.is_text, values.data_type()) {
-                (true, _) => column.text(values.as_string_view().value(row), &mut scratch, &mut atoms),
-                (false, DataType::Int64) => {
-                    column.int(values.as_primitive::<Int64Type>().value(row), &mut atoms);
-                }
-                _ => column.any(&mut atoms),
-            }
-        }
-        let said = answers.iter().filter(|(_, answer)| answer.is_valid(at) && answer.value(at));
-        atoms.extend(said.map(|(atom, _)| *atom));
-        atoms.sort_unstable();
-        atoms.dedup();
-        let set = memory.set(&atoms);
-        if values.is_null(row) {
-            memory.columns[nth].missing = Some(set);
-        } else if column.is_text {
-            memory.keep_text(nth, values.as_string_view().value(row), set);
-        } else if let Some(bits) = &bits {
-            memory.keep_number(nth, bits[row], set);
-        }
-        into[row] = set;
-    }
-    memory.scratch = scratch;
-    Ok(())
-}
-
-/// Values that are no texts, as keys; `None` for types without one.
-fn numbers(values: &ArrayRef) -> Result<Option<Vec<u64>>, DataFusionError> {
-    let as_int = |values: &ArrayRef| -> Vec<u64> {
-        values.as_primitive::<Int64Type>().values().iter().map(|value| value.cast_unsigned()).collect()
-    };
-    Ok(match values.data_type() {
-        DataType::Int64 => Some(as_int(values)),
-        DataType::Timestamp(..) => Some(as_int(&cast(values, &DataType::Int64)?)),
-        DataType::Boolean => {
-            Some(values.as_boolean().iter().map(|value| u64::from(value == Some(true))).collect())
-        }
-        DataType::Float64 => {
-            let values = values.as_primitive::<arrow::datatypes::Float64Type>();
-            Some(values.values().iter().map(|value| value.to_bits()).collect())
-        }
-        _ => None,
-    })
-}
-
-fn count(formula: &Formula, uses: &mut [u32]) {
-    match formula {
-        Formula::Atom(atom) => uses[*atom as usize] += 1,
-        Formula::Not(inner) => count(inner, uses),
-        Formula::All(parts) | Formula::Any(parts) => parts.iter().for_each(|part| count(part, uses)),
-        Formula::Constant(_) | Formula::Rest => {}
-    }
-}
-
-/// Of how many values a test holds, by a guess that knows no data: the longer a text, the rarer it is.
-fn share(test: &Test) -> f64 {
-    let by_length = |chars: usize| 0.7f64.powi(i32::try_from(chars.min(40)).unwrap_or(40));
-    match test {
-        Test::Present | Test::Expression(_) => 1.0,
-        Test::Equal(text) | Test::EqualFolded(text) => 0.5 * by_length(text.len()),
-        Test::Like { pattern, .. } => by_length(pattern.len()),
-        Test::Regex(pattern) => 2.0 * by_length(pattern.len().min(8)),
-        Test::Int(_) => 0.1,
-    }
-}
-
-/// Atoms of which one must hold for the formula to hold, and what looking at them costs; `None` when it can hold without.
-fn needed(formula: &Formula, costs: &[f64]) -> Option<(f64, Vec<u32>)> {
-    match formula {
-        Formula::Atom(atom) => Some((costs.get(*atom as usize).copied().unwrap_or(1.0), vec![*atom])),
-        Formula::All(parts) => {
-            let parts = parts.iter().filter_map(|part| needed(part, costs));
-            parts.min_by(|a, b| a.0.total_cmp(&b.0))
-        }
-        Formula::Any(parts) => {
-            let mut all = (0.0, Vec::new());
-            for part in parts {
-                let (cost, atoms) = needed(part, costs)?;
-                all.0 += cost;
-                all.1.extend(atoms);
-            }
-            Some(all)
-        }
-        Formula::Constant(false) => Some((0.0, Vec::new())),
-        Formula::Constant(true) | Formula::Not(_) | Formula::Rest => None,
+/// What a mark says of an atom on this row.
+fn truth(mark: u64, row: u64) -> Truth {
+    match mark.checked_sub(row * 2) {
+        Some(0) => Truth::Maybe,
+        Some(1) => Truth::Yes,
+        _ => Truth::No,
     }
 }
 

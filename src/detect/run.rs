@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -14,7 +15,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::logical_expr::Expr;
 use serde_json::{Map, Value};
 
-use super::index::{self, TableIndex};
+use super::index::{self, Answer, Budget, TableIndex};
+use crate::normalise::columns::Cells;
 use crate::normalise::projection::Projection;
 use crate::rules::{BindError, BoundRule, EvaluateError, RuleSet};
 
@@ -48,42 +50,29 @@ struct TableRules {
     rules: Vec<(usize, BoundRule)>,
     /// None where it could not be built: then each rule looks at each row.
     index: Option<TableIndex>,
+    /// That.
+    unknown: Arc<Answer>,
 }
+
+/// What is known of a row before DataFusion has seen it.
+#[derive(Debug, Clone)]
+pub struct Verdict(Arc<Answer>);
 
 /// What one lane remembers of the values that it has seen; without it the hits are the same.
 pub struct Memory {
     tables: Vec<Option<index::Memory>>,
-    /// Of all tables together.
-    bytes_max: usize,
-    emptied: u64,
+    budget: Budget,
 }
 
 impl Memory {
     /// Bytes remembered, about.
     pub fn bytes(&self) -> usize {
-        self.tables.iter().flatten().map(index::Memory::bytes).sum()
+        self.budget.bytes()
     }
 
-    /// How often a table's memory was emptied for want of room, since this was last asked.
-    pub fn take_emptied(&mut self) -> u64 {
-        std::mem::take(&mut self.emptied)
-    }
-
-    /// Room for one table: what the others leave. When they leave little, they are emptied.
-    fn room(&mut self, table: usize) -> usize {
-        let others = |memory: &Self| {
-            let others = memory.tables.iter().enumerate().filter(|(at, _)| *at != table);
-            others.filter_map(|(_, other)| Some(other.as_ref()?.bytes())).sum::<usize>()
-        };
-        if others(self) > self.bytes_max / 2 {
-            for (_, other) in self.tables.iter_mut().enumerate().filter(|(at, _)| *at != table) {
-                if let Some(other) = other.as_mut().filter(|other| other.bytes() > 0) {
-                    other.empty();
-                    self.emptied += 1;
-                }
-            }
-        }
-        self.bytes_max.saturating_sub(others(self))
+    /// How often something was forgotten for want of room, since this was last asked.
+    pub fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.budget.forgotten)
     }
 }
 
@@ -102,11 +91,15 @@ impl Detector {
         for ((table, conditions), projected) in tables.iter_mut().zip(conditions).zip(projection.tables()) {
             match TableIndex::new(&conditions, &projected.schema) {
                 Ok(index) => table.index = Some(index),
-                Err(error) => tracing::warn!(
-                    table = projected.table.name,
-                    %error,
-                    "the rules of a table cannot be indexed: each looks at each row"
-                ),
+                Err(error) => {
+                    tracing::warn!(
+                        table = projected.table.name,
+                        %error,
+                        "the rules of a table cannot be indexed: each looks at each row"
+                    );
+                    let open = (0u32..).zip(&table.rules).map(|(rule, _)| rule).collect();
+                    table.unknown = Arc::new(Answer { open, ..Answer::default() });
+                }
             }
         }
         Ok(Self { tables })
@@ -115,38 +108,39 @@ impl Detector {
     /// An empty memory of at most about so many bytes.
     pub fn memory(&self, bytes_max: usize) -> Memory {
         let tables = self.tables.iter().map(|table| Some(table.index.as_ref()?.memory())).collect();
-        Memory { tables, bytes_max, emptied: 0 }
+        Memory { tables, budget: Budget::new(bytes_max) }
     }
 
-    /// The conditions of a table's rules over a batch: hits in the order of rules, then of rows. What the rules say of
-    /// them is left to [`Self::outputs`], as a batch can have many more hits than fit into memory with their outputs.
-    pub fn matches(
+    /// What is known of a row of a table; `None` when no rule can hit it.
+    pub fn judge(&self, table: usize, cells: &mut impl Cells, memory: &mut Memory) -> Option<Verdict> {
+        let rules = self.tables.get(table)?;
+        let Memory { tables, budget } = memory;
+        let (Some(index), Some(Some(known))) = (&rules.index, tables.get_mut(table)) else {
+            return (!rules.rules.is_empty()).then(|| Verdict(Arc::clone(&rules.unknown)));
+        };
+        let answer = index.judge(cells, known, budget);
+        if budget.is_full() {
+            index::make_room(budget, tables.iter_mut().flatten());
+        }
+        answer.map(Verdict)
+    }
+
+    /// The rows of a batch that rules hit, in the order of rules, then of rows; of each row its verdict. What the rules
+    /// say of them is left to [`Self::outputs`], as a batch can have many more hits than fit into memory with their outputs.
+    pub fn hits(
         &self,
         table: usize,
         batch: &RecordBatch,
-        memory: &mut Memory,
+        verdicts: &[Verdict],
         failures: &mut Vec<RuleFailure>,
     ) -> Vec<Hit> {
         let Some(rules) = self.tables.get(table) else { return Vec::new() };
-        let room = memory.room(table);
-        let found = rules.index.as_ref().zip(memory.tables.get_mut(table).and_then(Option::as_mut)).and_then(
-            |(index, known)| {
-                let search = || index.search(batch, known, room, &mut memory.emptied);
-                match catch_unwind(AssertUnwindSafe(search)) {
-                    Ok(Ok(found)) => Some(found),
-                    // One of the rules fails on a row, or panics; which, only they can say.
-                    Ok(Err(_)) | Err(_) => {
-                        *known = index.memory();
-                        None
-                    }
-                }
-            },
-        );
-        let Some(found) = found else { return self.each(table, batch, failures) };
+        let (mut hits, mut open) = (Vec::new(), Vec::new());
         let number = |rule: u32| rules.rules.get(rule as usize).map_or(usize::MAX, |(rule, _)| *rule);
-        let mut hits: Vec<Hit> =
-            found.hits.iter().map(|(rule, row)| Hit { rule: number(*rule), row: *row }).collect();
-        let mut open = found.open;
+        for (Verdict(answer), row) in verdicts.iter().zip(0u32..) {
+            hits.extend(answer.hits.iter().map(|rule| Hit { rule: number(*rule), row }));
+            open.extend(answer.open.iter().map(|rule| (*rule, row)));
+        }
         open.sort_unstable();
         for rows in open.chunk_by(|a, b| a.0 == b.0) {
             let Some((rule, bound)) = rows.first().and_then(|(rule, _)| rules.rules.get(*rule as usize))
@@ -171,30 +165,6 @@ impl Detector {
             });
         }
         hits.sort_unstable_by_key(|hit| (hit.rule, hit.row));
-        hits
-    }
-
-    /// The same without the index: each rule on each row.
-    fn each(&self, table: usize, batch: &RecordBatch, failures: &mut Vec<RuleFailure>) -> Vec<Hit> {
-        let mut hits = Vec::new();
-        for (rule, bound) in self.tables.get(table).into_iter().flat_map(|table| &table.rules) {
-            narrowed(0..batch.num_rows(), &mut |rows| {
-                let part = batch.slice(rows.start, rows.len());
-                let from = u32::try_from(rows.start).unwrap_or(u32::MAX);
-                match attempt(|| bound.matches(&part)) {
-                    Ok(found) => {
-                        hits.extend(found.into_iter().map(|row| Hit { rule: *rule, row: from + row }));
-                        true
-                    }
-                    Err(why) => {
-                        if rows.len() == 1 {
-                            failures.push(RuleFailure { rule: *rule, row: from, why });
-                        }
-                        false
-                    }
-                }
-            });
-        }
         hits
     }
 

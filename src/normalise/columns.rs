@@ -49,6 +49,12 @@ pub enum Cell<'a> {
     Unfit,
 }
 
+/// The cells of one row, made when they are asked for.
+pub trait Cells {
+    /// Hands a column's cell to `take`.
+    fn cell<R>(&mut self, column: usize, take: impl FnOnce(&Cell<'_>) -> R) -> R;
+}
+
 impl ColumnBuilder {
     /// A builder for a column type.
     pub fn new(kind: ColumnType) -> Self {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use self::fill::{CompiledFill, compile, fill_cell};
-use super::columns::{Cell, ColumnBuilder};
+use super::columns::{Cell, Cells, ColumnBuilder};
 use super::condition::{Condition, with_text};
 use super::projection::{ProjectedColumn, Projection, TableProjection};
 use super::schema::{ColumnType, SystemColumn};
@@ -99,11 +99,49 @@ impl TableBuilder {
     }
 }
 
+/// Decides which rows are worth building.
+pub trait Watch {
+    /// Whether a row of the table with this index in the projection is kept.
+    fn wants(&mut self, table: usize, cells: &mut RowCells<'_>) -> bool;
+}
+
+/// Keeps every row.
+pub struct Everything;
+
+impl Watch for Everything {
+    fn wants(&mut self, _: usize, _: &mut RowCells<'_>) -> bool {
+        true
+    }
+}
+
+/// The cells of a row that is not built yet.
+pub struct RowCells<'r> {
+    fills: &'r [CompiledFill],
+    kinds: &'r [ColumnType],
+    slots: &'r [Value<'r>],
+    context: &'r EventContext<'r>,
+    zone: ZoneOffset,
+    scratch: &'r mut String,
+}
+
+impl Cells for RowCells<'_> {
+    fn cell<R>(&mut self, column: usize, take: impl FnOnce(&Cell<'_>) -> R) -> R {
+        match (self.fills.get(column), self.kinds.get(column)) {
+            (Some(fill), Some(kind)) => {
+                fill_cell(fill, *kind, self.slots, Some(self.context), self.zone, self.scratch, take)
+            }
+            _ => take(&Cell::Null),
+        }
+    }
+}
+
 /// What became of an event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Added {
-    /// Rows made, in all tables.
+    /// Rows of all tables that it is.
     pub rows: u32,
+    /// Those of them that were kept.
+    pub kept: u32,
     /// Values that did not fit their column's type.
     pub unfit: u32,
 }
@@ -125,6 +163,8 @@ struct CompiledView {
     condition: Condition<Slot>,
     /// Aligned with the table's projected columns.
     fills: Vec<CompiledFill>,
+    /// Columns whose values may not fit.
+    typed: Vec<usize>,
 }
 
 /// A part of the event that some condition looks at.
@@ -143,7 +183,7 @@ pub struct Layout {
     views: Vec<CompiledView>,
     discriminators: Vec<Discriminator>,
     marks: Marks,
-    memo: HashMap<Vec<u8>, Arc<[u16]>>,
+    memo: HashMap<Vec<u8>, Arc<[u16]>, foldhash::fast::RandomState>,
     key: Vec<u8>,
     scratch: String,
 }
@@ -160,7 +200,7 @@ impl Layout {
             for view in projected.table.views.iter().filter(|view| view.format == format.name()) {
                 let condition = view.condition.map(&mut |path: &String| fields.add(path));
                 discriminate(&condition, &mut discriminators);
-                let fills = projected
+                let fills: Vec<CompiledFill> = projected
                     .columns
                     .iter()
                     .map(|(column, _)| match column {
@@ -172,7 +212,13 @@ impl Layout {
                         ProjectedColumn::Path(path) => CompiledFill::field(path, &mut fields),
                     })
                     .collect();
-                views.push(CompiledView { table, condition, fills });
+                let typed =
+                    |(at, (fill, (_, kind))): (usize, (&CompiledFill, &(ProjectedColumn, ColumnType)))| {
+                        (*kind != ColumnType::String && !matches!(fill, CompiledFill::System(_)))
+                            .then_some(at)
+                    };
+                let typed = fills.iter().zip(&projected.columns).enumerate().filter_map(typed).collect();
+                views.push(CompiledView { table, condition, fills, typed });
             }
         }
         let kinds = projection
@@ -188,7 +234,7 @@ impl Layout {
             views,
             discriminators,
             marks,
-            memo: HashMap::new(),
+            memo: HashMap::default(),
             key: Vec::new(),
             scratch: String::new(),
         }
@@ -211,7 +257,7 @@ impl Layout {
             .find_map(|(slot, utc)| time::parse(slots.get(*slot)?, if *utc { ZoneOffset::UTC } else { zone }))
     }
 
-    /// Adds the event to each table that it is a row of.
+    /// Adds the event to each table that it is a row of, where the watch wants it.
     pub fn add(
         &mut self,
         slots: &[Value<'_>],
@@ -219,21 +265,31 @@ impl Layout {
         event: u32,
         zone: ZoneOffset,
         tables: &mut [TableBuilder],
+        watch: &mut impl Watch,
     ) -> Added {
         let mut added = Added::default();
         for view in self.matching(slots).iter() {
             let compiled = &self.views[usize::from(*view)];
+            let kinds = &self.kinds[compiled.table];
+            let (fills, scratch) = (&compiled.fills, &mut self.scratch);
+            let mut cells = RowCells { fills, kinds, slots, context, zone, scratch };
+            added.rows += 1;
+            if !watch.wants(compiled.table, &mut cells) {
+                // A value that does not fit is told wherever it stands.
+                for at in &compiled.typed {
+                    added.unfit += cells.cell(*at, |cell| u32::from(*cell == Cell::Unfit));
+                }
+                continue;
+            }
             let builder = &mut tables[compiled.table];
-            for (at, fill) in compiled.fills.iter().enumerate() {
-                let kind = self.kinds[compiled.table][at];
-                let cell = fill_cell(fill, kind, slots, Some(context), zone, &mut self.scratch, |cell| {
-                    builder.columns[at].push(cell);
-                    *cell == Cell::Unfit
+            for (at, column) in builder.columns.iter_mut().enumerate() {
+                added.unfit += cells.cell(at, |cell| {
+                    column.push(cell);
+                    u32::from(*cell == Cell::Unfit)
                 });
-                added.unfit += u32::from(cell);
             }
             builder.rows.push(RowOrigin { event, view: *view });
-            added.rows += 1;
+            added.kept += 1;
         }
         added
     }

@@ -21,8 +21,8 @@ use super::definition::Pipeline;
 use crate::config::Limits;
 use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
 use crate::detect::alert::{Alert, AlertLimits};
-use crate::detect::run::{Detector, Memory};
-use crate::normalise::layout::{EventContext, Layout, TableBuilder};
+use crate::detect::run::{Detector, Memory, Verdict};
+use crate::normalise::layout::{EventContext, Layout, RowCells, TableBuilder, Watch};
 use crate::normalise::projection::Projection;
 use crate::observe::panics::caught;
 use crate::record::{Position, TimeMicros};
@@ -42,7 +42,7 @@ pub struct EngineLimits {
     pub decode: DecodeLimits,
     /// Bounds of an alert.
     pub alert: AlertLimits,
-    /// Rows of one table after which the batch must be searched.
+    /// Rows of one table, looked at by rules, after which the batch must be searched.
     pub batch_rows_max: usize,
     /// Bytes of records kept as evidence after which the batch must be searched.
     pub batch_bytes_max: usize,
@@ -152,6 +152,24 @@ fn ingest_time(record: &RecordRef<'_>) -> Option<TimeMicros> {
     record.timestamp_ms.and_then(|ms| ms.checked_mul(1_000))
 }
 
+/// Asks the rules of each row before it is built.
+struct Judge<'e> {
+    detector: &'e Detector,
+    memory: &'e mut Memory,
+    verdicts: &'e mut [Vec<Verdict>],
+    seen: &'e mut Vec<usize>,
+}
+
+impl Watch for Judge<'_> {
+    fn wants(&mut self, table: usize, cells: &mut RowCells<'_>) -> bool {
+        self.seen.push(table);
+        let verdict = self.detector.judge(table, cells, self.memory);
+        let wanted = verdict.is_some();
+        self.verdicts[table].extend(verdict);
+        wanted
+    }
+}
+
 struct KeptRecord {
     /// Which record of the batch it is, those without rows counted.
     number: usize,
@@ -175,9 +193,17 @@ pub struct Engine {
     compiled: Arc<Compiled>,
     limits: EngineLimits,
     feeds: Vec<Feed>,
+    /// The rows that some rule may hit,
     tables: Vec<TableBuilder>,
-    /// Their lengths before the record that is being pushed.
+    /// what is known of them,
+    verdicts: Vec<Vec<Verdict>>,
+    /// and their number before the record that is being pushed.
     lengths: Vec<usize>,
+    /// Tables of the rows of that record, as often as it has any.
+    seen: Vec<usize>,
+    /// Rows of the batch by table, those that no rule can hit counted.
+    rows: Vec<usize>,
+    rows_most: usize,
     arena: Vec<u8>,
     records: Vec<KeptRecord>,
     events: Vec<KeptEvent>,
@@ -195,14 +221,18 @@ impl Engine {
         let feeds = (0..compiled.pipeline.sources.len())
             .map(|source| Feed::new(&compiled, source, limits.decode))
             .collect();
-        let tables = compiled.projection.tables().iter().map(TableBuilder::new).collect();
+        let tables: Vec<TableBuilder> = compiled.projection.tables().iter().map(TableBuilder::new).collect();
         let memory = compiled.detector.memory(limits.match_memory_bytes_max);
         let mut engine = Self {
             compiled,
             limits,
             feeds,
-            tables,
+            verdicts: tables.iter().map(|_| Vec::new()).collect(),
             lengths: Vec::new(),
+            seen: Vec::new(),
+            rows: vec![0; tables.len()],
+            rows_most: 0,
+            tables,
             arena: Vec::new(),
             records: Vec::new(),
             events: Vec::new(),
@@ -248,6 +278,7 @@ impl Engine {
         tally.bytes += payload.len() as u64;
         let mut made = Made::default();
         let events = self.events.len();
+        self.seen.clear();
         self.lengths.clear();
         self.lengths.extend(self.tables.iter().map(TableBuilder::len));
         let decoded = match caught(|| self.decode(record, payload, &mut made)) {
@@ -263,6 +294,11 @@ impl Engine {
         match decoded {
             Ok(count) => {
                 made.count(tally, record);
+                for table in self.seen.drain(..) {
+                    self.tally.rows[table] += 1;
+                    self.rows[table] += 1;
+                    self.rows_most = self.rows_most.max(self.rows[table]);
+                }
                 if made.any_rows {
                     let from = self.arena.len();
                     self.arena.extend_from_slice(payload);
@@ -280,6 +316,7 @@ impl Engine {
             }
             Err(reject) => {
                 self.tables.iter_mut().zip(&self.lengths).for_each(|(table, rows)| table.truncate(*rows));
+                self.verdicts.iter_mut().zip(&self.lengths).for_each(|(known, rows)| known.truncate(*rows));
                 self.events.truncate(events);
                 *tally.rejects.entry(reject.code).or_default() += 1;
                 Pushed::Rejected(reject)
@@ -295,6 +332,9 @@ impl Engine {
         let ingest_time = ingest_time(record);
         let feed = &mut self.feeds[record.source];
         let (layout, tables, events) = (&mut feed.layout, &mut self.tables, &mut self.events);
+        let detector = &self.compiled.detector;
+        let (memory, verdicts, seen) = (&mut self.memory, &mut self.verdicts, &mut self.seen);
+        let mut judge = Judge { detector, memory, verdicts, seen };
         let kept = self.records.len();
         let mut index = 0u32;
         feed.decoder.decode(payload, &mut |slots| {
@@ -312,7 +352,7 @@ impl Engine {
                 index,
             };
             let event = u32::try_from(events.len()).unwrap_or(u32::MAX);
-            let added = layout.add(slots, &context, event, source.zone, tables);
+            let added = layout.add(slots, &context, event, source.zone, tables, &mut judge);
             made.events += 1;
             made.values_unfit += u64::from(added.unfit);
             if added.rows == 0 {
@@ -320,7 +360,8 @@ impl Engine {
                 if let Some(hint) = layout.hint(slots) {
                     *made.unlike_format.entry(hint).or_default() += 1;
                 }
-            } else {
+            }
+            if added.kept > 0 {
                 made.any_rows = true;
                 events.push(KeptEvent { record: kept, index, event_time, time_is_told: told.is_some() });
             }
@@ -330,14 +371,14 @@ impl Engine {
 
     /// Whether the batch must be searched before more is pushed.
     pub fn is_full(&self) -> bool {
-        self.arena.len() >= self.limits.batch_bytes_max
-            || self.tables.iter().any(|table| table.len() >= self.limits.batch_rows_max)
+        self.arena.len() >= self.limits.batch_bytes_max || self.rows_most >= self.limits.batch_rows_max
     }
 
     /// Forgets the batch: its records will be read again.
     pub fn discard(&mut self) {
-        for table in &mut self.tables {
+        for (table, verdicts) in self.tables.iter_mut().zip(&mut self.verdicts) {
             let _ = table.finish();
+            verdicts.clear();
         }
         self.clear();
     }
@@ -348,6 +389,13 @@ impl Engine {
         self.records.clear();
         self.events.clear();
         (self.pushed, self.through) = (0, 0);
+        self.forget_rows();
+    }
+
+    /// The rows counted so far are searched.
+    fn forget_rows(&mut self) {
+        self.rows.fill(0);
+        self.rows_most = 0;
     }
 
     /// Its bounds.
@@ -367,7 +415,7 @@ impl Engine {
             rows: vec![0; self.tables.len()],
             ..Tally::default()
         };
-        let emptied = self.memory.take_emptied();
+        let emptied = self.memory.take_forgotten();
         let bytes = self.memory.bytes();
         let tally = std::mem::replace(&mut self.tally, empty);
         Tally { match_memory_bytes: bytes, match_memory_emptied: emptied, ..tally }

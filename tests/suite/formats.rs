@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use noroshi::decode::{self, DecodeLimits, Format};
 use noroshi::detect::run::object;
-use noroshi::normalise::layout::{EventContext, Layout, TableBuilder};
+use noroshi::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use noroshi::normalise::projection::Projection;
 use noroshi::normalise::schema::{Catalog, SystemColumn};
 use noroshi::normalise::time::ZoneOffset;
@@ -48,7 +48,7 @@ fn rows(format: &dyn Format, projection: &Projection, input: &str, seen: &mut BT
                 offset,
                 index,
             };
-            let added = layout.add(slots, &context, 0, zone, &mut tables);
+            let added = layout.add(slots, &context, 0, zone, &mut tables, &mut Everything);
             if added.rows == 0 {
                 let mut event = json!({"record": offset, "index": index});
                 if let Some(hint) = layout.hint(slots) {

@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use simd_json::Node;
-
+use super::tape::Node;
 use super::{scalar, span};
 use crate::decode::Value;
 use crate::decode::fields::Listed;
@@ -19,7 +18,7 @@ pub(super) fn take<'t>(nodes: &[Node<'t>], at: usize, wanted: &Listed, spots: &m
             let (name, text) = parts(nodes, item);
             match (name, text) {
                 (Some(name), text) => {
-                    if let Some(spot) = wanted.named.get(name) {
+                    if let Some(spot) = wanted.named.get(&*name) {
                         spots[*spot] = text.map_or(Value::Null, |text| scalar(nodes, text));
                     }
                 }
@@ -50,12 +49,12 @@ fn each(nodes: &[Node<'_>], at: usize, take: &mut dyn FnMut(usize)) {
 }
 
 /// The name of a value, and the node of its text.
-fn parts<'n>(nodes: &'n [Node<'_>], at: usize) -> (Option<&'n str>, Option<usize>) {
+fn parts<'t>(nodes: &[Node<'t>], at: usize) -> (Option<Cow<'t, str>>, Option<usize>) {
     let attributes =
         member(nodes, at, "#attributes").and_then(|attributes| member(nodes, attributes, "Name"));
     let name = attributes.or_else(|| member(nodes, at, "@Name"));
     let name = name.and_then(|at| match nodes.get(at) {
-        Some(Node::String(name)) => Some(*name),
+        Some(Node::Text(name)) => Some(name.get()),
         _ => None,
     });
     (name, member(nodes, at, "#text"))
@@ -66,7 +65,7 @@ fn member(nodes: &[Node<'_>], at: usize, wanted: &str) -> Option<usize> {
     let Some(Node::Object { len, .. }) = nodes.get(at) else { return None };
     let (mut at, mut found) = (at + 1, None);
     for _ in 0..*len {
-        if matches!(nodes.get(at), Some(Node::String(key)) if *key == wanted) {
+        if matches!(nodes.get(at), Some(Node::Text(key)) if key.get() == wanted) {
             found = Some(at + 1);
         }
         at += 1 + span(nodes, at + 1);

@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use simd_json::{Node, StaticNode};
-
+use super::tape::Node;
 use super::{span, write_value};
 use crate::decode::fields::Spot;
 use crate::decode::{FieldSet, Value};
@@ -23,7 +22,7 @@ pub(super) fn of_all_items<'t>(
     let mut found: BTreeMap<Spot, Vec<usize>> = BTreeMap::new();
     gather(nodes, at, fields, level, &mut found);
     for (spot, values) in found {
-        let is_null = |at: &usize| matches!(nodes.get(*at), None | Some(Node::Static(StaticNode::Null)));
+        let is_null = |at: &usize| matches!(nodes.get(*at), None | Some(Node::Null));
         let mut list = String::from("[");
         for at in values.iter().filter(|at| !is_null(at)) {
             if list.len() > 1 {
@@ -38,7 +37,7 @@ pub(super) fn of_all_items<'t>(
     }
 }
 
-/// Where what is wanted stands, in the order of the text. Recursion is bounded by `check_depth`.
+/// Where what is wanted stands, in the order of the text. Recursion is bounded by the text's depth.
 fn gather(
     nodes: &[Node<'_>],
     at: usize,
@@ -58,9 +57,10 @@ fn gather(
             let wanted = fields.node(level);
             let mut at = at + 1;
             for _ in 0..*len {
-                let Some(Node::String(key)) = nodes.get(at) else { return };
+                let Some(Node::Text(key)) = nodes.get(at) else { return };
+                let key = key.get();
                 let is_index = || key.parse::<usize>().is_ok();
-                if let Some((spot, below)) = wanted.children.get(*key).filter(|_| !is_index()) {
+                if let Some((spot, below)) = wanted.children.get(&*key).filter(|_| !is_index()) {
                     if let Some(spot) = spot {
                         found.entry(*spot).or_default().push(at + 1);
                     }

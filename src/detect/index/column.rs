@@ -37,9 +37,9 @@ enum Check {
 
 /// The lookups of a column.
 pub(super) struct ColumnIndex {
-    /// Where the column stands in the batch.
+    /// Where the column stands among the projected ones.
     pub(super) at: usize,
-    pub(super) is_text: bool,
+    kind: DataType,
     present: Option<u32>,
     exact: HashMap<String, Vec<u32>, RandomState>,
     folded: HashMap<String, Vec<u32>, RandomState>,
@@ -61,6 +61,8 @@ pub(super) struct ColumnIndex {
 /// What is needed while values are looked up, and kept between them.
 #[derive(Default)]
 pub(super) struct Scratch {
+    /// Atoms of one value.
+    pub(super) atoms: Vec<u32>,
     folded: String,
     /// Of each check, the number of the value for which it was made last.
     made: Vec<u64>,
@@ -82,11 +84,11 @@ impl ColumnIndex {
     /// The lookups for these atoms of a column.
     pub(super) fn new(at: usize, schema: &Schema, atoms: &[(u32, &Test)]) -> Result<Self, BuildError> {
         let field = schema.field(at).clone();
-        let is_text = *field.data_type() == DataType::Utf8View;
+        let kind = field.data_type().clone();
         let alone = Arc::new(Schema::new(vec![field.with_nullable(true)]));
         let mut index = Self {
             at,
-            is_text,
+            kind,
             present: None,
             exact: HashMap::default(),
             folded: HashMap::default(),
@@ -182,11 +184,18 @@ impl ColumnIndex {
         !self.expressions.is_empty()
     }
 
+    /// The atoms that it has to be asked about.
+    pub(super) fn asked(&self) -> impl Iterator<Item = u32> {
+        self.expressions.iter().map(|(atom, _)| *atom)
+    }
+
+    /// The type of its values.
+    pub(super) fn kind(&self) -> &DataType {
+        &self.kind
+    }
+
     /// What DataFusion says of these values: for each expression, its atom and where it is true.
     pub(super) fn expressions(&self, values: &ArrayRef) -> Result<Vec<(u32, BooleanArray)>, DataFusionError> {
-        if self.expressions.is_empty() || values.is_empty() {
-            return Ok(Vec::new());
-        }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![Arc::clone(values)])?;
         let answer = |(atom, expr): &(u32, Arc<dyn PhysicalExpr>)| {
             let answer = expr.evaluate(&batch)?.into_array(values.len())?;

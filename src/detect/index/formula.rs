@@ -43,8 +43,8 @@ pub(super) enum Truth {
 }
 
 impl Formula {
-    /// What is known where these atoms hold and no others.
-    pub(super) fn on(&self, holds: &impl Fn(u32) -> bool) -> Truth {
+    /// What is known where this is known of the atoms.
+    pub(super) fn on(&self, holds: &impl Fn(u32) -> Truth) -> Truth {
         match self {
             Self::Constant(truth) => {
                 if *truth {
@@ -53,13 +53,7 @@ impl Formula {
                     Truth::No
                 }
             }
-            Self::Atom(atom) => {
-                if holds(*atom) {
-                    Truth::Yes
-                } else {
-                    Truth::No
-                }
-            }
+            Self::Atom(atom) => holds(*atom),
             Self::Not(inner) => match inner.on(holds) {
                 Truth::No => Truth::Yes,
                 Truth::Maybe => Truth::Maybe,
@@ -86,6 +80,29 @@ impl Formula {
                 most
             }
             Self::Rest => Truth::Maybe,
+        }
+    }
+
+    /// Hands on each atom, as often as it stands there.
+    pub(super) fn atoms(&self, take: &mut impl FnMut(u32)) {
+        match self {
+            Self::Atom(atom) => take(*atom),
+            Self::Not(inner) => inner.atoms(take),
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.atoms(take)),
+            Self::Constant(_) | Self::Rest => {}
+        }
+    }
+
+    /// Hands on the atoms that still matter where this is known of some.
+    pub(super) fn undecided(&self, known: &impl Fn(u32) -> Truth, take: &mut impl FnMut(u32)) {
+        if self.on(known) != Truth::Maybe {
+            return;
+        }
+        match self {
+            Self::Atom(atom) => take(*atom),
+            Self::Not(inner) => inner.undecided(known, take),
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.undecided(known, take)),
+            Self::Constant(_) | Self::Rest => {}
         }
     }
 

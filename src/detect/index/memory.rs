@@ -1,11 +1,14 @@
 //! What a lane remembers of the values and rows that it has seen.
 //!
-//! Owns what it costs in bytes; the parent empties it when there is no room. Without any memory the answers are the same.
+//! Owns which set of atoms holds of a value, what the rules say of rows with the same sets, and what all of it costs in
+//! bytes. Values are kept in two generations: what has not come up since the last change of generations is forgotten at
+//! the next. Without any memory the answers are the same. Filled by `lookup` and the parent.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
-use foldhash::quality::RandomState;
+use foldhash::fast::RandomState;
 
 use super::column::Scratch;
 
@@ -13,85 +16,277 @@ use super::column::Scratch;
 const VALUE_BYTES_MAX: usize = 4 << 10;
 /// What an entry of a map costs beside its key.
 const ENTRY_BYTES: usize = 48;
+/// Values of a column after which it is asked whether remembering them is worth it,
+const WINDOW_VALUES: u32 = 4_096;
+/// the share of them, one in so many, that must have been known,
+const KNOWN_SHARE: u32 = 10;
+/// and for how many values nothing is remembered when it is not.
+const PASSED_VALUES: u32 = 4 * WINDOW_VALUES;
 
-/// What the rules of a table say of a row with these atoms.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
+/// Of an item of a set of atoms: what DataFusion says of the value is not known; the rest is the column.
+pub(super) const UNKNOWN: u32 = 1 << 31;
+
+pub(super) type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// What the rules of a table say of a row.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::detect) struct Answer {
     /// Rules that hit, by their number in the table.
-    pub(super) hits: Box<[u32]>,
+    pub(in crate::detect) hits: Box<[u32]>,
     /// Rules that DataFusion has to judge.
-    pub(super) open: Box<[u32]>,
+    pub(in crate::detect) open: Box<[u32]>,
+}
+
+/// Bytes of all tables' memories, and what became of them.
+#[derive(Debug, Default)]
+pub(in crate::detect) struct Budget {
+    bytes_max: usize,
+    young: usize,
+    old: usize,
+    /// Sets of atoms, classes and answers: they have no generations.
+    rest: usize,
+    /// Changes of generation in which something was forgotten, since this was last asked.
+    pub(in crate::detect) forgotten: u64,
+}
+
+impl Budget {
+    pub(in crate::detect) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
+    /// Bytes remembered, about.
+    pub(in crate::detect) fn bytes(&self) -> usize {
+        self.young + self.old + self.rest
+    }
+
+    /// Whether there is too much of it: [`make_room`] is due, between two rows.
+    pub(in crate::detect) fn is_full(&self) -> bool {
+        // Two generations of values have three quarters.
+        self.young > self.bytes_max / 8 * 3 || self.rest > self.bytes_max / 4
+    }
+}
+
+/// Forgets the values that have not come up for a while, or everything when that does not help.
+pub(in crate::detect) fn make_room<'m>(budget: &mut Budget, tables: impl Iterator<Item = &'m mut Memory>) {
+    let all = budget.rest > budget.bytes_max / 4;
+    budget.forgotten += 1;
+    budget.old = if all { 0 } else { std::mem::take(&mut budget.young) };
+    if all {
+        (budget.young, budget.rest) = (0, 0);
+    }
+    for table in tables {
+        if all {
+            *table = Memory::new(table.columns.len(), table.held.len(), table.seen.len());
+            continue;
+        }
+        for column in &mut table.columns {
+            column.texts.age();
+            column.numbers.age();
+        }
+    }
+}
+
+/// Values and the numbers of their sets, in two generations.
+pub(super) struct Generations<K> {
+    young: Map<K, u32>,
+    old: Map<K, u32>,
+}
+
+impl<K> Default for Generations<K> {
+    fn default() -> Self {
+        Self { young: Map::default(), old: Map::default() }
+    }
+}
+
+impl<K: Eq + Hash> Generations<K> {
+    fn get<Q>(&mut self, value: &Q, bytes: usize, budget: &mut Budget) -> Option<u32>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        if let Some(set) = self.young.get(value) {
+            return Some(*set);
+        }
+        let (value, set) = self.old.remove_entry(value)?;
+        self.young.insert(value, set);
+        budget.old = budget.old.saturating_sub(bytes);
+        budget.young += bytes;
+        Some(set)
+    }
+
+    fn age(&mut self) {
+        self.old = std::mem::take(&mut self.young);
+    }
 }
 
 /// Of a column: which set of atoms holds of a value.
 #[derive(Default)]
 pub(super) struct Values {
-    texts: HashMap<Box<str>, u32, RandomState>,
-    numbers: HashMap<u64, u32, RandomState>,
+    texts: Generations<Box<str>>,
+    numbers: Generations<u64>,
     pub(super) missing: Option<u32>,
+    /// Remembered texts of which DataFusion has not been asked yet.
+    pub(super) fresh_texts: Vec<Box<str>>,
+    /// The same of other values.
+    pub(super) fresh_numbers: Vec<u64>,
+    asked: u32,
+    known: u32,
+    passed: u32,
 }
 
-/// What is remembered for one table.
+impl Values {
+    /// Whether values are remembered for now; they are not while hardly any comes up again.
+    fn counts(&mut self) -> bool {
+        if self.passed > 0 {
+            self.passed -= 1;
+            return false;
+        }
+        self.asked += 1;
+        if self.asked == WINDOW_VALUES {
+            if self.known < WINDOW_VALUES / KNOWN_SHARE {
+                self.passed = PASSED_VALUES;
+            }
+            (self.asked, self.known) = (0, 0);
+        }
+        true
+    }
+
+    pub(super) fn text(&mut self, text: &str, budget: &mut Budget) -> Option<u32> {
+        if !self.counts() {
+            return None;
+        }
+        let set = self.texts.get(text, text.len() + ENTRY_BYTES, budget)?;
+        self.known += 1;
+        Some(set)
+    }
+
+    pub(super) fn number(&mut self, bits: u64, budget: &mut Budget) -> Option<u32> {
+        if !self.counts() {
+            return None;
+        }
+        let set = self.numbers.get(&bits, ENTRY_BYTES, budget)?;
+        self.known += 1;
+        Some(set)
+    }
+
+    /// Remembers a text; false when it is not worth it.
+    pub(super) fn keep_text(&mut self, text: &str, set: u32, budget: &mut Budget) -> bool {
+        let worth = self.passed == 0 && text.len() <= VALUE_BYTES_MAX;
+        if worth && self.texts.young.insert(text.into(), set).is_none() {
+            budget.young += text.len() + ENTRY_BYTES;
+        }
+        worth
+    }
+
+    /// The same for any other value.
+    pub(super) fn keep_number(&mut self, bits: u64, set: u32, budget: &mut Budget) -> bool {
+        let worth = self.passed == 0;
+        if worth && self.numbers.young.insert(bits, set).is_none() {
+            budget.young += ENTRY_BYTES;
+        }
+        worth
+    }
+
+    /// Corrects what is remembered of a text, if it still is.
+    pub(super) fn complete_text(&mut self, text: &str, set: u32) {
+        if let Some(known) = self.texts.young.get_mut(text) {
+            *known = set;
+        } else if let Some(known) = self.texts.old.get_mut(text) {
+            *known = set;
+        }
+    }
+
+    /// The same for any other value.
+    pub(super) fn complete_number(&mut self, bits: u64, set: u32) {
+        if let Some(known) = self.numbers.young.get_mut(&bits) {
+            *known = set;
+        } else if let Some(known) = self.numbers.old.get_mut(&bits) {
+            *known = set;
+        }
+    }
+}
+
+/// Sets of atoms, each once, by their numbers.
 #[derive(Default)]
-pub(super) struct TableMemory {
-    pub(super) columns: Vec<Values>,
-    numbers: HashMap<Box<[u32]>, u32, RandomState>,
-    pub(super) sets: Vec<Box<[u32]>>,
-    pub(super) answers: HashMap<Box<[u32]>, Arc<Answer>, RandomState>,
-    bytes: usize,
-    pub(super) scratch: Scratch,
+pub(super) struct Sets {
+    numbers: Map<Box<[u32]>, u32>,
+    all: Vec<Box<[u32]>>,
 }
 
-impl TableMemory {
-    pub(super) fn new(columns: usize) -> Self {
-        Self { columns: (0..columns).map(|_| Values::default()).collect(), ..Self::default() }
-    }
-
-    /// Forgets everything. Numbers of sets change: not amid a chunk of rows.
-    pub(super) fn empty(&mut self) {
-        *self = Self { scratch: std::mem::take(&mut self.scratch), ..Self::new(self.columns.len()) };
-    }
-
-    /// The number of a set of atoms, which is sorted.
-    pub(super) fn set(&mut self, atoms: &[u32]) -> u32 {
+impl Sets {
+    /// The number of a set, which is sorted.
+    pub(super) fn number(&mut self, atoms: &[u32], budget: &mut Budget) -> u32 {
         if let Some(number) = self.numbers.get(atoms) {
             return *number;
         }
-        let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         self.numbers.insert(atoms.into(), number);
-        self.sets.push(atoms.into());
-        self.bytes += 2 * (size_of_val(atoms) + ENTRY_BYTES);
+        self.all.push(atoms.into());
+        budget.rest += 2 * (size_of_val(atoms) + ENTRY_BYTES);
         number
     }
 
-    pub(super) fn text(&self, column: usize, text: &str) -> Option<u32> {
-        self.columns.get(column)?.texts.get(text).copied()
+    pub(super) fn atoms(&self, number: u32) -> &[u32] {
+        self.all.get(number as usize).map(AsRef::as_ref).unwrap_or_default()
+    }
+}
+
+/// Rows that have the same values in the columns that decide most.
+#[derive(Default)]
+pub(super) struct Class {
+    /// The other columns that some rule still depends on.
+    pub(super) columns: Box<[u32]>,
+    /// What the rules say of a row, by its sets in those columns; nothing where no rule can hit.
+    answers: Map<Box<[u32]>, Option<Arc<Answer>>>,
+}
+
+impl Class {
+    pub(super) fn new(columns: Box<[u32]>, budget: &mut Budget) -> Self {
+        budget.rest += size_of_val::<[u32]>(&columns) + 2 * ENTRY_BYTES;
+        Self { columns, answers: Map::default() }
     }
 
-    pub(super) fn number(&self, column: usize, bits: u64) -> Option<u32> {
-        self.columns.get(column)?.numbers.get(&bits).copied()
+    pub(super) fn answer(&self, sets: &[u32]) -> Option<&Option<Arc<Answer>>> {
+        self.answers.get(sets)
     }
 
-    pub(super) fn keep_text(&mut self, column: usize, text: &str, set: u32) {
-        if text.len() <= VALUE_BYTES_MAX {
-            self.columns[column].texts.insert(text.into(), set);
-            self.bytes += text.len() + ENTRY_BYTES;
+    pub(super) fn keep(&mut self, sets: &[u32], answer: Option<Arc<Answer>>, budget: &mut Budget) {
+        let rules = answer.as_ref().map_or(0, |answer| answer.hits.len() + answer.open.len());
+        budget.rest += size_of_val(sets) + rules * size_of::<u32>() + ENTRY_BYTES;
+        self.answers.insert(sets.into(), answer);
+    }
+}
+
+/// What is remembered for one table.
+pub(in crate::detect) struct Memory {
+    pub(super) columns: Vec<Values>,
+    pub(super) sets: Sets,
+    pub(super) class_numbers: Map<Box<[u32]>, usize>,
+    pub(super) classes: Vec<Class>,
+    /// Of each atom, the row for which it was marked last, and how.
+    pub(super) held: Vec<u64>,
+    /// Of each rule, the row for which it was looked at last.
+    pub(super) seen: Vec<u64>,
+    pub(super) row: u64,
+    pub(super) scratch: Scratch,
+    /// The sets of the row that is being judged.
+    pub(super) class_key: Vec<u32>,
+    pub(super) key: Vec<u32>,
+}
+
+impl Memory {
+    pub(super) fn new(columns: usize, atoms: usize, rules: usize) -> Self {
+        Self {
+            columns: (0..columns).map(|_| Values::default()).collect(),
+            sets: Sets::default(),
+            class_numbers: Map::default(),
+            classes: Vec::new(),
+            held: vec![0; atoms],
+            seen: vec![0; rules],
+            row: 0,
+            scratch: Scratch::default(),
+            class_key: Vec::new(),
+            key: Vec::new(),
         }
-    }
-
-    pub(super) fn keep_number(&mut self, column: usize, bits: u64, set: u32) {
-        self.columns[column].numbers.insert(bits, set);
-        self.bytes += ENTRY_BYTES;
-    }
-
-    pub(super) fn keep_answer(&mut self, key: &[u32], answer: &Arc<Answer>) {
-        self.answers.insert(key.into(), Arc::clone(answer));
-        let rules = answer.hits.len() + answer.open.len();
-        self.bytes += size_of_val(key) + rules * size_of::<u32>() + 2 * ENTRY_BYTES;
-    }
-
-    /// Bytes remembered, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
     }
 }

@@ -50,7 +50,7 @@ fn rows(columns: &[&str], records: &[&str]) -> (String, Vec<Added>) {
                     offset: 40 + i64::from(at),
                     index: 0,
                 };
-                added.push(layout.add(slots, &context, at, ZoneOffset::UTC, &mut tables));
+                added.push(layout.add(slots, &context, at, ZoneOffset::UTC, &mut tables, &mut Everything));
             })
             .expect("decodes");
     }

@@ -267,8 +267,8 @@ impl Engine {
                 batches.push(None);
                 continue;
             };
-            self.tally.rows[table] += batch.num_rows() as u64;
-            for hit in compiled.detector.matches(table, &batch, &mut self.memory, failures) {
+            let verdicts = std::mem::take(&mut self.verdicts[table]);
+            for hit in compiled.detector.hits(table, &batch, &verdicts, failures) {
                 let Some(origin) = origins.get(hit.row as usize) else { continue };
                 pending.push(Pending {
                     event: origin.event,
@@ -280,6 +280,7 @@ impl Engine {
             }
             batches.push(Some(batch));
         }
+        self.forget_rows();
         let first = |hit: &Pending| compiled.rules.first(hit.rule as usize);
         pending.sort_unstable_by_key(|hit| (hit.event, first(hit), hit.rule, hit.view, hit.row));
         // An event that is several rows of one table, or of several that one rule reads, is still one event: one alert a

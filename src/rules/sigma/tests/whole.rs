@@ -12,7 +12,7 @@ use super::property::{detection, event, yaml};
 use super::{TABLE, placeholders};
 use crate::decode::{self, DecodeLimits};
 use crate::diagnostic::SourceFile;
-use crate::normalise::layout::{EventContext, Layout, TableBuilder};
+use crate::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use crate::normalise::projection::Projection;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
@@ -74,7 +74,7 @@ fn hits(detection: &Json, events: &[Json], selection: &Selection) -> Result<Opti
             index: 0,
         };
         let decoded = decoder.decode(event.to_string().as_bytes(), &mut |slots| {
-            let added = layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables);
+            let added = layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables, &mut Everything);
             assert_eq!(added.rows, 1, "{event}");
         });
         decoded.map_err(|reject| format!("{reject:?}"))?;
