@@ -9,6 +9,7 @@ pub mod attack;
 mod evidence;
 pub mod flood;
 mod index;
+pub mod profile;
 pub mod run;
 pub mod sample;
 

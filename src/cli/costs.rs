@@ -88,8 +88,13 @@ impl Costs {
     /// "cost: 70 indexed, 2 scanned", without classes that no rule has; none without rules.
     pub fn line(&self) -> Option<String> {
         let there = CostClass::ALL.iter().filter(|class| self.of(**class) > 0);
-        let there: Vec<String> = there.map(|class| format!("{} {}", self.of(*class), class.as_str())).collect();
-        let more = if self.of(CostClass::Indexed) < self.rules.len() { "; `noroshi explain RULE` says why" } else { "" };
+        let there: Vec<String> =
+            there.map(|class| format!("{} {}", self.of(*class), class.as_str())).collect();
+        let more = if self.of(CostClass::Indexed) < self.rules.len() {
+            "; `noroshi explain RULE` says why"
+        } else {
+            ""
+        };
         (!there.is_empty()).then(|| format!("cost: {}{more}", there.join(", ")))
     }
 }

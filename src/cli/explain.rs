@@ -104,6 +104,14 @@ struct TracedRecord {
     events: Result<Vec<TracedEvent>, Reject>,
 }
 
+impl TracedRecord {
+    /// Whether the rule saw a row of one of its tables.
+    fn looks_at(&self, table: usize) -> bool {
+        let of_it = |event: &TracedEvent| event.rows.iter().any(|(at, trace)| *at == table && trace.is_ok());
+        self.events.as_ref().is_ok_and(|events| events.iter().any(of_it))
+    }
+}
+
 struct TracedEvent {
     index: usize,
     read: ReadEvent,
@@ -127,7 +135,9 @@ impl Told {
         let sigma = self.sigma.as_ref().map(|sigma| match (&sigma.why, sigma.missing.as_slice()) {
             (Some(why), _) => format!("{}: {why}", sigma.verdict.title()),
             (None, []) => sigma.verdict.title().to_owned(),
-            (None, missing) => format!("{}: no event of the fed formats has {}", sigma.verdict.title(), missing.join(", ")),
+            (None, missing) => {
+                format!("{}: no event of the fed formats has {}", sigma.verdict.title(), missing.join(", "))
+            }
         });
         sigma.or_else(|| rule.and_then(|rule| rule.off.clone()))
     }
@@ -143,13 +153,15 @@ pub fn main(args: &ExplainArgs, terminal: &Terminal) -> Result<Outcome, CliError
         (None, Some(folder)) => Arc::new(Catalog::load(folder)?),
         (None, None) => Arc::new(Catalog::stock()?),
     };
-    let mut selection = pipeline.as_ref().map_or_else(Selection::default, |pipeline| pipeline.selection.clone());
+    let mut selection =
+        pipeline.as_ref().map_or_else(Selection::default, |pipeline| pipeline.selection.clone());
     args.values.put_into(&mut selection)?;
     let paths = pipeline.as_ref().map_or_else(|| args.rules.clone(), |pipeline| pipeline.rules.clone());
     let search = find::find(&args.rule, paths, &catalog, &limits, &selection)?;
     if search.faulty > 0 {
         let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "{} in other rules; `noroshi check` names them", plural(search.faulty, "error"));
+        let _ =
+            writeln!(err, "{} in other rules; `noroshi check` names them", plural(search.faulty, "error"));
     }
     let shares = Shares::new(&search.set);
     let mut told = Vec::with_capacity(search.found.len());
@@ -164,7 +176,9 @@ pub fn main(args: &ExplainArgs, terminal: &Terminal) -> Result<Outcome, CliError
         told.push(Told { tables, sigma: found.sigma, events });
     }
     let text = match args.format {
-        Format::Json => printable::json(&format!("{:#}\n", json::document(&told, shares.rules()))).into_owned(),
+        Format::Json => {
+            printable::json(&format!("{:#}\n", json::document(&told, shares.rules()))).into_owned()
+        }
         Format::Human => page::page(&told, shares.rules(), terminal),
     };
     let unusable = told.iter().any(|told| told.tables.is_empty());
@@ -210,7 +224,10 @@ fn traced(
     let reading = event::read(pipeline, at, rules, &wanted, limits)?;
     let count = reading.events.as_ref().map_or(0, Vec::len);
     if let Some(index) = args.index.filter(|index| reading.events.is_ok() && *index as usize >= count) {
-        return Err(CliError::usage(format!("the record has {}, and none with the number {index}", plural(count, "event"))));
+        return Err(CliError::usage(format!(
+            "the record has {}, and none with the number {index}",
+            plural(count, "event")
+        )));
     }
     let shown = |index: usize| args.index.is_none_or(|wanted| wanted as usize == index);
     let events = reading.events.map(|events| {

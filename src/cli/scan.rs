@@ -1,21 +1,24 @@
 //! `noroshi scan`: files or standard input through the engine, without Kafka.
 //!
-//! Owns the arguments, the walk over files, and the outputs of alerts; how records were read is shown by [`rows`].
+//! Owns the arguments, the walk over files, and the outputs of alerts; how records were read is shown by [`rows`], where the time went by
+//! [`profile`].
 
+mod profile;
 mod rows;
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
-use super::output::{MESSAGE_COLUMNS_MAX, Terminal};
+use super::output::{Format, MESSAGE_COLUMNS_MAX, Terminal};
 use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
+use crate::detect::profile::Stopwatch;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
@@ -89,6 +92,9 @@ pub struct ScanArgs {
     /// One setting, as section.key=value; may be repeated.
     #[arg(long)]
     set: Vec<String>,
+    /// Say on standard error where the time went, by stage and by rule; `--profile=json` for machines.
+    #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    profile: Option<Format>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -149,24 +155,45 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         alerts: 0,
         rejects: Vec::new(),
         rejected: 0,
+        profiled: args.profile.is_some(),
+        printing: Duration::ZERO,
     };
+    if args.profile.is_some() {
+        scan.engine.begin_profile();
+    }
+    let ready = began.elapsed();
     let bar = scan.bar.clone();
-    files(args, &config, &bar, &mut scan)?;
+    let reading = files(args, &config, &bar, &mut scan)?;
     scan.out.flush()?;
     let tally = scan.engine.take_tally();
     report(terminal, &scan, &tally, began);
+    if let (Some(format), Some(engine)) = (args.profile, scan.engine.take_profile()) {
+        let rules = scan.engine.compiled().rules.rules();
+        let frame = profile::Frame { total: began.elapsed(), ready, reading, printing: scan.printing };
+        profile::report(format, &frame, &engine, rules);
+    }
     Ok(Outcome::Done)
 }
 
-/// Reads all files, record by record.
-fn files(args: &ScanArgs, config: &Config, bar: &ProgressBar, taker: &mut dyn Taker) -> Result<(), CliError> {
+/// Reads all files, record by record; how long that took, when it is wanted.
+fn files(
+    args: &ScanArgs,
+    config: &Config,
+    bar: &ProgressBar,
+    taker: &mut dyn Taker,
+) -> Result<Duration, CliError> {
     let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
     let bytes_max = config.limits.decode().record_bytes_max;
+    let mut reading = Duration::ZERO;
     for path in &args.files {
         let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
         let mut records = FileRecords::open(path, args.framing, bytes_max).map_err(plain)?;
         let (mut offset, mut shown) = (0i64, 0u64);
-        while let Some(payload) = records.next_record().map_err(plain)? {
+        loop {
+            let watch = Stopwatch::when(args.profile.is_some());
+            let next = records.next_record().map_err(plain)?;
+            reading += watch.read();
+            let Some(payload) = next else { break };
             taker.take(&name, offset, payload)?;
             offset += 1;
             let read = records.bytes_read();
@@ -179,7 +206,7 @@ fn files(args: &ScanArgs, config: &Config, bar: &ProgressBar, taker: &mut dyn Ta
         taker.end_of_file()?;
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(reading)
 }
 
 struct Scan {
@@ -195,6 +222,9 @@ struct Scan {
     alerts: u64,
     rejects: Vec<String>,
     rejected: u64,
+    profiled: bool,
+    /// Time for that, when it is wanted.
+    printing: Duration,
 }
 
 impl Taker for Scan {
@@ -235,6 +265,7 @@ impl Scan {
                 self.rejected(&spoilt.topic, spoilt.offset, &spoilt.reject);
             }
             let found = searched.findings;
+            let watch = Stopwatch::when(self.profiled);
             if !self.shared || found.is_empty() {
                 self.print(&found)?;
             } else {
@@ -245,6 +276,7 @@ impl Scan {
                     Ok::<(), CliError>(self.out.flush()?)
                 })?;
             }
+            self.printing += watch.read();
             if self.engine.is_drained() {
                 return Ok(());
             }

@@ -16,6 +16,7 @@ use datafusion::logical_expr::Expr;
 use serde_json::{Map, Value};
 
 use super::index::{self, Answer, Budget, TableIndex};
+use super::profile::{Profile, Stopwatch};
 use crate::normalise::columns::Cells;
 use crate::normalise::projection::Projection;
 use crate::rules::{BindError, BoundRule, EvaluateError, RuleSet};
@@ -133,6 +134,7 @@ impl Detector {
         batch: &RecordBatch,
         verdicts: &[Verdict],
         failures: &mut Vec<RuleFailure>,
+        mut profile: Option<&mut Profile>,
     ) -> Vec<Hit> {
         let Some(rules) = self.tables.get(table) else { return Vec::new() };
         let (mut hits, mut open) = (Vec::new(), Vec::new());
@@ -148,6 +150,7 @@ impl Detector {
                 continue;
             };
             let rows: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
+            let watch = Stopwatch::when(profile.is_some());
             narrowed(0..rows.len(), &mut |range| {
                 let part = &rows[range];
                 match attempt(|| bound.matches_among(batch, part)) {
@@ -163,8 +166,17 @@ impl Detector {
                     }
                 }
             });
+            if let Some(profile) = profile.as_deref_mut() {
+                let (took, this) = (watch.read(), profile.rule(*rule));
+                this.open += rows.len() as u64;
+                this.judge += took;
+                profile.stages.judge += took;
+            }
         }
         hits.sort_unstable_by_key(|hit| (hit.rule, hit.row));
+        if let Some(profile) = profile {
+            hits.iter().for_each(|hit| profile.rule(hit.rule).hits += 1);
+        }
         hits
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::cli::exit::CliError;
 use crate::decode::{DecodeLimits, Reject};
-use crate::normalise::layout::{EventContext, Layout, TableBuilder};
+use crate::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use crate::normalise::projection::Projection;
 use crate::normalise::time;
 use crate::pipeline::definition::Pipeline;
@@ -83,7 +83,8 @@ pub fn read(
         for row in layout.read(slots, declared.zone) {
             let Some(projected) = full.tables().get(row.table) else { continue };
             let table = &projected.table.name;
-            let names = row.unfit.iter().filter_map(|at| Some(projected.schema.fields().get(*at)?.name().clone()));
+            let names =
+                row.unfit.iter().filter_map(|at| Some(projected.schema.fields().get(*at)?.name().clone()));
             event.unfit.extend(names.map(|name| (table.clone(), name)));
             event.tables.push(table.clone());
         }
@@ -134,7 +135,7 @@ fn rows(
             offset: i64::try_from(wanted.record).unwrap_or(i64::MAX),
             index,
         };
-        layout.add(slots, &context, 0, declared.zone, &mut tables);
+        layout.add(slots, &context, 0, declared.zone, &mut tables, &mut Everything);
         if let Some(event) = events.get_mut(index as usize) {
             for (table, projected) in tables.iter_mut().zip(projection.tables()) {
                 let Ok((batch, _)) = table.finish() else { continue };
@@ -160,5 +161,8 @@ fn payload(wanted: &Wanted<'_>, limits: DecodeLimits) -> Result<(Vec<u8>, bool),
         at += 1;
     }
     let file = wanted.file.display();
-    Err(CliError::usage(format!("{file} has {at} records, and none with the number {}; the first is 0", wanted.record)))
+    Err(CliError::usage(format!(
+        "{file} has {at} records, and none with the number {}; the first is 0",
+        wanted.record
+    )))
 }

@@ -109,16 +109,21 @@ fn not_found(wanted: &str, loaded: &Loaded, file: Option<&Path>) -> CliError {
     let ids = ids.chain(loaded.sigma.iter().filter_map(|document| document.headline.id.as_deref()));
     let ids: Vec<&str> = ids.collect();
     if ids.is_empty() {
-        let errors: Vec<Diagnostic> = loaded.diagnostics.iter().filter(|told| told.is_error()).cloned().collect();
+        let errors: Vec<Diagnostic> =
+            loaded.diagnostics.iter().filter(|told| told.is_error()).cloned().collect();
         if !errors.is_empty() {
             return errors.into();
         }
     }
-    CliError::usage(format!("there is no rule `{wanted}`, neither by id nor as a file; {}", suggest(wanted, ids)))
+    CliError::usage(format!(
+        "there is no rule `{wanted}`, neither by id nor as a file; {}",
+        suggest(wanted, ids)
+    ))
 }
 
 fn says_id(text: &str, id: &str) -> bool {
-    text.lines().any(|line| line.trim().strip_prefix("id:").is_some_and(|said| said.trim().eq_ignore_ascii_case(id)))
+    text.lines()
+        .any(|line| line.trim().strip_prefix("id:").is_some_and(|said| said.trim().eq_ignore_ascii_case(id)))
 }
 
 /// The path without links and dots, as far as it is there.

@@ -17,9 +17,11 @@ fn one(told: &Told) -> Value {
     let rule = told.tables.first().map(|table| &table.rule);
     let headline = told.sigma.as_ref().map(|sigma| &sigma.headline);
     let file = rule.map(|rule| rule.file.path.display().to_string());
-    let id = rule.map(|rule| rule.meta.id.clone()).or_else(|| headline.and_then(|headline| headline.id.clone()));
-    let title =
-        rule.map(|rule| rule.meta.title.clone()).or_else(|| headline.and_then(|headline| headline.title.clone()));
+    let id =
+        rule.map(|rule| rule.meta.id.clone()).or_else(|| headline.and_then(|headline| headline.id.clone()));
+    let title = rule
+        .map(|rule| rule.meta.title.clone())
+        .or_else(|| headline.and_then(|headline| headline.title.clone()));
     let mut document = json!({
         "id": id,
         "title": title,
@@ -50,7 +52,8 @@ fn table(explained: &Explained) -> Value {
             "needed": atom.needed,
         })
     });
-    let because = explained.because.iter().map(|because| json!({"what": because.what, "instead": because.instead}));
+    let because =
+        explained.because.iter().map(|because| json!({"what": because.what, "instead": because.instead}));
     json!({
         "table": explained.rule.table.name,
         "condition": part(explained, &explained.condition, None),
@@ -123,7 +126,8 @@ fn row(explained: &Explained, trace: Result<&Trace, &crate::detect::trace::Trace
         Ok(trace) => trace,
         Err(error) => return json!({ "table": table, "error": error.to_string() }),
     };
-    let atoms = trace.atoms.iter().zip(&trace.values).map(|(holds, value)| json!({"holds": holds, "value": value}));
+    let atoms =
+        trace.atoms.iter().zip(&trace.values).map(|(holds, value)| json!({"holds": holds, "value": value}));
     json!({
         "table": table,
         "fires": trace.fired,

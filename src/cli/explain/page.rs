@@ -68,11 +68,20 @@ impl Page {
         match (told.tables.first().map(|table| &table.rule), &told.sigma) {
             (Some(rule), _) => {
                 self.title(&format!("{} ({})", rule.meta.title, rule.meta.level.as_str()));
-                self.line(&format!("{}, {}, among {}", rule.meta.id, rule.file.path.display(), plural(set, "rule")));
+                self.line(&format!(
+                    "{}, {}, among {}",
+                    rule.meta.id,
+                    rule.file.path.display(),
+                    plural(set, "rule")
+                ));
             }
             (None, Some(sigma)) => {
                 self.title(sigma.headline.title.as_deref().unwrap_or("a Sigma document"));
-                self.line(&format!("{}, {}", sigma.headline.id.as_deref().unwrap_or("without an id"), sigma.place));
+                self.line(&format!(
+                    "{}, {}",
+                    sigma.headline.id.as_deref().unwrap_or("without an id"),
+                    sigma.place
+                ));
             }
             (None, None) => {}
         }
@@ -83,15 +92,17 @@ impl Page {
         if let Some(sigma) = told.sigma.as_ref().filter(|sigma| !sigma.filters.is_empty()) {
             self.line(&format!("Filters that are part of it: {}", sigma.filters.join(", ")));
         }
-        for explained in &told.tables {
-            self.table(explained);
+        for (at, explained) in told.tables.iter().enumerate() {
+            let traced = told.events.as_ref().is_some_and(|record| record.looks_at(at));
+            self.table(explained, !traced);
         }
         if let Some(record) = &told.events {
             self.record(record, &told.tables);
         }
     }
 
-    fn table(&mut self, explained: &Explained) {
+    /// The condition may be shown with what holds on an event instead.
+    fn table(&mut self, explained: &Explained, with_condition: bool) {
         self.line("");
         self.title(&format!("On {}", explained.rule.table.name));
         let look = if explained.class == CostClass::EveryRow { Look::Bad } else { Look::Good };
@@ -101,8 +112,10 @@ impl Page {
             self.line(&format!("  {}", because.what));
             self.line(&format!("    instead: {}", because.instead));
         }
-        self.line("condition:");
-        self.part(explained, &explained.condition, None, 1);
+        if with_condition {
+            self.line("condition:");
+            self.part(explained, &explained.condition, None, 1);
+        }
         if !explained.atoms.is_empty() {
             self.line("atoms, and how each is looked up; a row is looked at where one with * holds:");
         }
@@ -187,8 +200,11 @@ impl Page {
         match &event.read.in_none {
             None => self.line(&format!("read as: {}, of {time}", read.join(", "))),
             Some(none) => {
-                let decisive: Vec<String> =
-                    none.decisive.iter().map(|(name, value)| format!("{name}: {}", why::shown(value))).collect();
+                let decisive: Vec<String> = none
+                    .decisive
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {}", why::shown(value)))
+                    .collect();
                 self.line(&format!("in no table; tables are chosen by {}", decisive.join(", ")));
             }
         }
@@ -217,7 +233,7 @@ fn leaf(explained: &Explained, leaf: Leaf, trace: Option<&Trace>) -> String {
             let text = explained.atoms.get(at).map(|atom| atom.text.as_str()).unwrap_or_default();
             let value = trace.and_then(|trace| trace.values.get(at));
             let value = value.map(|value| format!(" <- {}", why::shown(value))).unwrap_or_default();
-            format!("{at}  {text}{value}")
+            format!("{at:>2}  {text}{value}")
         }
         Leaf::Residual(at) => {
             let text = explained.residuals.get(at).map(|residual| residual.text.as_str()).unwrap_or_default();
@@ -232,7 +248,8 @@ fn leaf(explained: &Explained, leaf: Leaf, trace: Option<&Trace>) -> String {
 
 fn lookup(lookup: &Lookup) -> String {
     let quoted = |literals: &[String]| {
-        let shown: Vec<String> = literals.iter().take(LITERALS_SHOWN_MAX).map(|literal| format!("'{literal}'")).collect();
+        let shown: Vec<String> =
+            literals.iter().take(LITERALS_SHOWN_MAX).map(|literal| format!("'{literal}'")).collect();
         let more = literals.len().saturating_sub(LITERALS_SHOWN_MAX);
         let more = if more > 0 { format!(" or {more} more") } else { String::new() };
         format!("{}{more}", shown.join(" or "))

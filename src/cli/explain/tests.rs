@@ -16,7 +16,8 @@ fn root() -> PathBuf {
 /// Rule and event that fire, as the engine says and as explanations say; and how many pairs were looked at.
 fn compared(pipeline: Pipeline, source: usize, file: &Path) -> (BTreeSet<(usize, i64, u32)>, usize) {
     let limits = EngineLimits::from(&Config::default().limits);
-    let loaded = rules::load_with(&pipeline.rules, &pipeline.catalog, &RuleLimits::default(), &pipeline.selection);
+    let loaded =
+        rules::load_with(&pipeline.rules, &pipeline.catalog, &RuleLimits::default(), &pipeline.selection);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
     let set = loaded.rules;
     let shares = Shares::new(&set);

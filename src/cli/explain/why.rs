@@ -40,7 +40,8 @@ pub(super) fn sentence(event: &TracedEvent, tables: &[Explained]) -> String {
 }
 
 fn elsewhere(event: &TracedEvent, tables: &[Explained]) -> String {
-    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    let quoted =
+        |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
     let own: Vec<&str> = tables.iter().map(|explained| explained.rule.table.name.as_str()).collect();
     if let Some(none) = &event.read.in_none {
         let hint = none.hint.as_ref().map(|hint| format!(": it {hint}")).unwrap_or_default();
@@ -53,7 +54,9 @@ fn elsewhere(event: &TracedEvent, tables: &[Explained]) -> String {
 fn parts(explained: &Explained, trace: &Trace) -> String {
     // That there is a value says nothing beside what is said of it.
     let column = |leaf: &Leaf| match leaf {
-        Leaf::Atom(at) => explained.atoms.get(*at).map(|atom| (&atom.column, atom.lookup == Lookup::Presence)),
+        Leaf::Atom(at) => {
+            explained.atoms.get(*at).map(|atom| (&atom.column, atom.lookup == Lookup::Presence))
+        }
         Leaf::Residual(_) => None,
     };
     let told = |leaf: &&Leaf| match column(leaf) {

@@ -106,7 +106,9 @@ impl CostClass {
             Self::Indexed => "lookups that all rules share rule it out",
             Self::Scanned => "something of it is tried on each new value of a column",
             Self::Residual => "DataFusion judges the rows that lookups leave",
-            Self::EveryRow => "nothing that it needs can be looked up, so it is looked at on each row of its table",
+            Self::EveryRow => {
+                "nothing that it needs can be looked up, so it is looked at on each row of its table"
+            }
         }
     }
 }
@@ -152,7 +154,8 @@ mod tests {
     fn what_can_be_looked_up_decides_the_class() {
         let like = |pattern: &str, cased| Test::Like { pattern: pattern.to_owned(), cased };
         let equal = Test::Equal("x".to_owned());
-        let tests = [&Test::Present, &equal, &like("%cmd%", false), &Test::Regex("[0-9]+".to_owned())].map(Clone::clone);
+        let tests = [&Test::Present, &equal, &like("%cmd%", false), &Test::Regex("[0-9]+".to_owned())]
+            .map(Clone::clone);
         let tests: Vec<&Test> = tests.iter().collect();
         let atom = Formula::Atom;
         let not = |inner| Formula::Not(Box::new(inner));

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, Operator};
 use datafusion::sql::unparser::Unparser;
 use datafusion::sql::unparser::dialect::Dialect;
 
+use super::choice;
 use super::cost::{self, CostClass, Lookup};
 use super::formula::{Atoms, Formula, Test};
 use super::literal::Glob;
@@ -107,8 +108,8 @@ impl Shares {
             let schema = Projection::of(&rule.table, &rule.columns).schema;
             let mut atoms = Atoms::default();
             let formula = atoms.formula(rule.condition(), &schema);
-            let mut times = vec![0; atoms.all.len()];
-            super::count(&formula, &mut times);
+            let mut times = vec![0u32; atoms.all.len()];
+            formula.atoms(&mut |atom| times[atom as usize] += 1);
             for ((column, test), times) in atoms.all.into_iter().zip(times) {
                 let key = (rule.table.name.clone(), schema.field(column).name().clone(), test);
                 let asked = shares.asked.entry(key).or_default();
@@ -143,9 +144,9 @@ impl Explained {
         let costs: Vec<f64> = asked
             .iter()
             .zip(&tests)
-            .map(|(asked, test)| f64::from(asked.times.max(1)) * super::share(test))
+            .map(|(asked, test)| f64::from(asked.times.max(1)) * choice::share(test))
             .collect();
-        let needed = super::needed(&formula, &costs).map(|(_, atoms)| atoms).unwrap_or_default();
+        let needed = choice::needed(&formula, &costs).map(|(_, atoms)| atoms).unwrap_or_default();
         let own = usize::from(rule.enabled);
         let atoms: Vec<Atom> = (0u32..)
             .zip(&read.atoms.all)
@@ -179,10 +180,13 @@ impl Explained {
         unruled(&self.condition, tests, &mut open);
         for part in open.iter().filter(|_| self.class == CostClass::EveryRow) {
             let whole = **part == self.condition;
-            let subject = if whole { "it".to_owned() } else { format!("the alternative `{}`", self.line(part)) };
+            let subject =
+                if whole { "it".to_owned() } else { format!("the alternative `{}`", self.line(part)) };
             let judged = cost::has_rest(&part.formula());
             let what = if judged {
-                format!("{subject} needs nothing that can be looked up: DataFusion judges each row of the table")
+                format!(
+                    "{subject} needs nothing that can be looked up: DataFusion judges each row of the table"
+                )
             } else {
                 format!("{subject} only says what a row must not have, or that it has some value")
             };
@@ -202,7 +206,10 @@ impl Explained {
         for atom in &self.atoms {
             match atom.lookup {
                 Lookup::Pattern => because.push(Because {
-                    what: format!("`{}` has no literal that can be looked up: it is tried on each new value", atom.text),
+                    what: format!(
+                        "`{}` has no literal that can be looked up: it is tried on each new value",
+                        atom.text
+                    ),
                     instead: "give the pattern two or more characters in a row that each match must have",
                 }),
                 Lookup::DataFusion => because.push(Because {
@@ -404,7 +411,8 @@ struct AsWritten;
 
 impl Dialect for AsWritten {
     fn identifier_quote_style(&self, name: &str) -> Option<char> {
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || column_path(name).is_some();
+        let plain =
+            name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || column_path(name).is_some();
         (!plain).then_some('"')
     }
 }

@@ -142,7 +142,8 @@ impl Trace {
             Part::All(parts) => (parts, wanted),
             Part::Any(parts) => (parts, !wanted),
         };
-        let so = parts.iter().filter(|part| self.truth(part) == wanted).map(|part| self.support(part, wanted));
+        let so =
+            parts.iter().filter(|part| self.truth(part) == wanted).map(|part| self.support(part, wanted));
         if each { so.flatten().collect() } else { so.min_by_key(Vec::len).unwrap_or_default() }
     }
 

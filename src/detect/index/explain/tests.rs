@@ -11,7 +11,8 @@ use crate::rules::meta::Given;
 use crate::rules::{RuleLimits, load, load_files};
 
 fn rule(condition: &str) -> Arc<Rule> {
-    let text = format!("/*---\nid: r\ntitle: t\n---*/\nSELECT Image FROM process_activity WHERE {condition}\n");
+    let text =
+        format!("/*---\nid: r\ntitle: t\n---*/\nSELECT Image FROM process_activity WHERE {condition}\n");
     let file = SourceFile::new("r.sql", text);
     let catalog = Catalog::stock().expect("tables");
     let loaded = load_files(&[file], &catalog, &RuleLimits::default());
@@ -73,8 +74,14 @@ fn the_condition_in_words_with_its_cost() {
 #[test]
 fn what_makes_a_rule_expensive_is_named() {
     for (condition, expect) in [
-        ("Image = 'x' OR ParentImage = CommandLine", "the alternative `ParentImage = CommandLine` needs nothing"),
-        ("Image = 'x' OR CommandLine <> 'y'", "the alternative `CommandLine has a value and not CommandLine = 'y'` only says"),
+        (
+            "Image = 'x' OR ParentImage = CommandLine",
+            "the alternative `ParentImage = CommandLine` needs nothing",
+        ),
+        (
+            "Image = 'x' OR CommandLine <> 'y'",
+            "the alternative `CommandLine has a value and not CommandLine = 'y'` only says",
+        ),
         ("ParentImage = Image", "it needs nothing that can be looked up: DataFusion judges each row"),
         ("CommandLine IS NULL", "it only says what a row must not have"),
         ("CommandLine ~ '^[0-9]+$'", "`CommandLine ~ '^[0-9]+$'` has no literal"),
@@ -97,8 +104,9 @@ fn atoms_are_shared_and_one_that_is_needed_is_rare() {
 
 #[test]
 fn the_fewest_parts_that_decide() {
-    let explained =
-        explained("(Image = 'a' OR (Image = 'b' AND User = 'u')) AND NOT (CommandLine = 'c') AND ParentImage = CurrentDirectory");
+    let explained = explained(
+        "(Image = 'a' OR (Image = 'b' AND User = 'u')) AND NOT (CommandLine = 'c') AND ParentImage = CurrentDirectory",
+    );
     let name = |leaf: &Leaf| match leaf {
         Leaf::Atom(at) => explained.atoms[*at].text.clone(),
         Leaf::Residual(at) => explained.residuals[*at].text.clone(),
@@ -115,13 +123,20 @@ fn the_fewest_parts_that_decide() {
     for (row, fired, decisive) in table {
         let trace = trace(&explained, row);
         let told: Vec<String> = trace.decisive.iter().map(name).collect();
-        assert_eq!((trace.fired, told.iter().map(String::as_str).collect::<Vec<_>>()), (*fired, decisive.to_vec()), "{row:?}");
+        assert_eq!(
+            (trace.fired, told.iter().map(String::as_str).collect::<Vec<_>>()),
+            (*fired, decisive.to_vec()),
+            "{row:?}"
+        );
         assert_eq!(trace.truth(&explained.condition), *fired, "{row:?}");
     }
     let open = trace(&explained, table[0].0);
     assert_eq!((open.known(&explained.condition), open.residuals.as_slice()), (None, &[Some(true)][..]));
     let lacking = trace(&explained, table[4].0);
-    assert_eq!((lacking.known(&explained.condition), lacking.residuals.as_slice()), (Some(false), &[None][..]));
+    assert_eq!(
+        (lacking.known(&explained.condition), lacking.residuals.as_slice()),
+        (Some(false), &[None][..])
+    );
 }
 
 #[test]
@@ -158,7 +173,12 @@ fn the_tests_inside_our_rules_are_judged_alike() {
                 let batch = sample::batch(rule, std::slice::from_ref(row)).expect("a batch");
                 let trace = explained.trace(&batch).expect("runs");
                 let expect = !sample::run(rule, std::slice::from_ref(row)).expect("runs").is_empty();
-                assert_eq!((trace.fired, trace.truth(&explained.condition)), (expect, expect), "{}: {row:?}", rule.meta.id);
+                assert_eq!(
+                    (trace.fired, trace.truth(&explained.condition)),
+                    (expect, expect),
+                    "{}: {row:?}",
+                    rule.meta.id
+                );
                 let known = trace.known(&explained.condition);
                 assert!(known.is_none_or(|known| known == expect), "{}: {row:?}", rule.meta.id);
                 assert!(!trace.decisive.is_empty(), "{}: {row:?}", rule.meta.id);
