@@ -1,6 +1,7 @@
 //! The commands as users run them: arguments in, exit code and both outputs out. No Kafka.
 
 mod check;
+mod explain;
 mod outputs;
 mod rows;
 mod scan;

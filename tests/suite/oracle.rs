@@ -110,7 +110,14 @@ fn rows<'a>(
                 offset: record.offset,
                 index,
             };
-            layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables);
+            layout.add(
+                slots,
+                &context,
+                0,
+                ZoneOffset::UTC,
+                &mut tables,
+                &mut noroshi::normalise::layout::Everything,
+            );
             index += 1;
         });
         decoded.expect("the test data is good");

@@ -147,7 +147,8 @@ fn rows(bench: &mut Bench, events: &[Vec<Value<'static>>]) {
             offset: 0,
             index,
         };
-        let added = layout.add(slots, &context, 0, zone, &mut tables);
+        let added =
+            layout.add(slots, &context, 0, zone, &mut tables, &mut noroshi::normalise::layout::Everything);
         let read = layout.read(slots, zone);
         // What `scan --output rows` shows is what the engine searches.
         assert_eq!(read.len(), added.rows as usize);

@@ -94,7 +94,14 @@ fn used(catalog: &Catalog) {
                 index: 0,
             };
             let decoded = decoder.decode(event.as_bytes(), &mut |slots| {
-                layout.add(slots, &context, 0, ZoneOffset::UTC, &mut builders);
+                layout.add(
+                    slots,
+                    &context,
+                    0,
+                    ZoneOffset::UTC,
+                    &mut builders,
+                    &mut noroshi::normalise::layout::Everything,
+                );
             });
             assert_eq!(decoded, Ok(1));
         }
