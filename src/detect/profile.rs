@@ -3,6 +3,7 @@
 //! Owns the counters and the clock that fills them. Who is not asked for a profile reads no clock. Filled by
 //! `detect::run` and `pipeline::engine`; shown by `noroshi scan --profile`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Reads the clock when somebody wants to know.
@@ -64,13 +65,22 @@ impl RuleProfile {
 
 /// Lookups of one column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ColumnProfile {
+pub struct LookupProfile {
     /// Values that were looked up.
     pub values: u64,
     /// Those of them that were not remembered.
     pub new: u64,
     /// Time for the new ones.
     pub time: Duration,
+}
+
+impl LookupProfile {
+    /// Adds another one's.
+    pub fn add(&mut self, other: Self) {
+        self.values += other.values;
+        self.new += other.new;
+        self.time += other.time;
+    }
 }
 
 /// Where the time went.
@@ -80,6 +90,8 @@ pub struct Profile {
     pub stages: Stages,
     /// By index of the rule in its set; those behind the last are zero.
     pub rules: Vec<RuleProfile>,
+    /// Lookups by table and column.
+    pub columns: BTreeMap<(String, String), LookupProfile>,
 }
 
 impl Profile {
@@ -110,6 +122,9 @@ impl Profile {
             sum.hits += more.hits;
             sum.alerts += more.alerts;
         }
+        for (column, more) in &other.columns {
+            self.columns.entry(column.clone()).or_default().add(*more);
+        }
     }
 }
 
@@ -123,12 +138,15 @@ mod tests {
         let mut one = Profile::default();
         one.stages.decode = second;
         *one.rule(2) = RuleProfile { open: 3, judge: second, hits: 1, alerts: second };
+        let column = ("t".to_owned(), "c".to_owned());
+        one.columns.insert(column.clone(), LookupProfile { values: 4, new: 2, time: second });
         let mut sum = Profile::default();
         sum.rule(0).hits = 5;
         sum.add(&one);
         sum.add(&one);
         assert_eq!((sum.stages.decode, sum.rules.len(), sum.rules[0].hits), (second * 2, 3, 5));
         assert_eq!(sum.rules[2], RuleProfile { open: 6, judge: second * 2, hits: 2, alerts: second * 2 });
+        assert_eq!(sum.columns[&column], LookupProfile { values: 8, new: 4, time: second * 2 });
         assert_eq!(sum.rules[2].total(), second * 4);
         assert_eq!(Stopwatch::when(false).read(), Duration::ZERO);
     }

@@ -16,7 +16,7 @@ use datafusion::logical_expr::Expr;
 use serde_json::{Map, Value};
 
 use super::index::{self, Answer, Budget, TableIndex};
-use super::profile::{Profile, Stopwatch};
+use super::profile::{LookupProfile, Profile, Stopwatch};
 use crate::normalise::columns::Cells;
 use crate::normalise::projection::Projection;
 use crate::rules::{BindError, BoundRule, EvaluateError, RuleSet};
@@ -110,6 +110,26 @@ impl Detector {
     pub fn memory(&self, bytes_max: usize) -> Memory {
         let tables = self.tables.iter().map(|table| Some(table.index.as_ref()?.memory())).collect();
         Memory { tables, budget: Budget::new(bytes_max) }
+    }
+
+    /// From now on the memory counts what is looked up.
+    pub fn begin_profile(&self, memory: &mut Memory) {
+        for (table, known) in self.tables.iter().zip(&mut memory.tables) {
+            if let Some((index, known)) = table.index.as_ref().zip(known.as_mut()) {
+                index.begin_profile(known);
+            }
+        }
+    }
+
+    /// What was looked up since this was last asked: table, column of its batches, and how often.
+    pub fn take_lookups(&self, memory: &mut Memory) -> Vec<(usize, usize, LookupProfile)> {
+        let tables = self.tables.iter().zip(&mut memory.tables).enumerate();
+        let each = tables.flat_map(|(at, (table, known))| {
+            let counts =
+                table.index.as_ref().zip(known.as_mut()).map(|(index, known)| index.take_profile(known));
+            counts.unwrap_or_default().into_iter().map(move |(column, counts)| (at, column, counts))
+        });
+        each.collect()
     }
 
     /// What is known of a row of a table; `None` when no rule can hit it.

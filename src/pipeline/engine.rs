@@ -393,12 +393,19 @@ impl Engine {
     /// From now on the engine notes where its time goes.
     pub fn begin_profile(&mut self) {
         self.profile.get_or_insert_default();
+        self.compiled.detector.begin_profile(&mut self.memory);
     }
 
     /// Where the time went since the profile was begun or taken; none when it never was begun.
     pub fn take_profile(&mut self) -> Option<Profile> {
         let mut profile = std::mem::take(self.profile.as_deref_mut()?);
         profile.stages.normalise = profile.stages.normalise.saturating_sub(profile.stages.look_up);
+        for (table, column, counts) in self.compiled.detector.take_lookups(&mut self.memory) {
+            let Some(table) = self.compiled.projection.tables().get(table) else { continue };
+            let Some(column) = table.schema.fields().get(column) else { continue };
+            let name = (table.table.name.clone(), column.name().clone());
+            profile.columns.entry(name).or_default().add(counts);
+        }
         Some(profile)
     }
 

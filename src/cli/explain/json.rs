@@ -126,8 +126,8 @@ fn row(explained: &Explained, trace: Result<&Trace, &crate::detect::trace::Trace
         Ok(trace) => trace,
         Err(error) => return json!({ "table": table, "error": error.to_string() }),
     };
-    let atoms =
-        trace.atoms.iter().zip(&trace.values).map(|(holds, value)| json!({"holds": holds, "value": value}));
+    let atoms = explained.atoms.iter().zip(&trace.atoms);
+    let atoms = atoms.map(|(atom, holds)| json!({"holds": holds, "value": trace.value(&atom.column)}));
     json!({
         "table": table,
         "fires": trace.fired,

@@ -143,21 +143,18 @@ impl Page {
             Part::All(parts) => ("all of:".to_owned(), parts),
             Part::Any(parts) => ("one of:".to_owned(), parts),
         };
-        let mark = trace.map(|trace| {
-            let holds = trace.truth(part);
-            match (trace.known(part), holds) {
-                (Some(true), _) => self.looking("yes    ", Look::Good),
-                (Some(false), _) => self.looking("no     ", Look::Bad),
-                (None, true) => self.looking("left, yes", Look::Open),
-                (None, false) => self.looking("left, no ", Look::Open),
-            }
-        });
         let indent = "  ".repeat(depth);
         let text = printable::line(&text, LINE_COLUMNS_MAX);
-        match mark {
-            Some(mark) => {
-                let pad = if trace.is_some_and(|trace| trace.known(part).is_some()) { "  " } else { "" };
-                let _ = writeln!(self.text, "  {mark}{pad}{indent}{text}");
+        match trace {
+            Some(trace) => {
+                let (word, look) = if trace.truth(part) { ("yes", Look::Good) } else { ("no ", Look::Bad) };
+                let mark = self.looking(word, look);
+                let open = if trace.known(part).is_none() {
+                    self.looking(" (left open)", Look::Open)
+                } else {
+                    String::new()
+                };
+                let _ = writeln!(self.text, "  {mark}  {indent}{text}{open}");
             }
             None => {
                 let _ = writeln!(self.text, "{indent}{text}");
@@ -231,7 +228,7 @@ fn leaf(explained: &Explained, leaf: Leaf, trace: Option<&Trace>) -> String {
     match leaf {
         Leaf::Atom(at) => {
             let text = explained.atoms.get(at).map(|atom| atom.text.as_str()).unwrap_or_default();
-            let value = trace.and_then(|trace| trace.values.get(at));
+            let value = trace.zip(explained.atoms.get(at)).map(|(trace, atom)| trace.value(&atom.column));
             let value = value.map(|value| format!(" <- {}", why::shown(value))).unwrap_or_default();
             format!("{at:>2}  {text}{value}")
         }

@@ -84,18 +84,22 @@ fn part(explained: &Explained, trace: &Trace, leaf: Leaf) -> String {
     match leaf {
         Leaf::Atom(at) => {
             let Some(atom) = explained.atoms.get(at) else { return String::new() };
-            let value = trace.values.get(at).unwrap_or(&Value::Null);
-            let is = match value {
-                Value::Null => "has no value".to_owned(),
-                value => format!("is {}", shown(value)),
-            };
-            format!("`{}` {verb} ({} {is})", atom.text, atom.column)
+            format!("`{}` {verb} ({})", atom.text, is(trace, &atom.column))
         }
         Leaf::Residual(at) => {
-            let text = explained.residuals.get(at).map(|residual| residual.text.as_str()).unwrap_or_default();
+            let Some(residual) = explained.residuals.get(at) else { return String::new() };
             let null = trace.residuals.get(at).is_some_and(Option::is_none);
-            format!("`{text}` {verb}{}", if null { " (it is NULL)" } else { "" })
+            let mut notes: Vec<String> = residual.columns.iter().map(|column| is(trace, column)).collect();
+            notes.extend(null.then(|| "it is NULL".to_owned()));
+            format!("`{}` {verb} ({})", residual.text, notes.join(", "))
         }
+    }
+}
+
+fn is(trace: &Trace, column: &str) -> String {
+    match trace.value(column) {
+        Value::Null => format!("{column} has no value"),
+        value => format!("{column} is {}", shown(value)),
     }
 }
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::output::{Format, plural};
-use crate::detect::profile::{Profile, RuleProfile};
+use crate::detect::profile::{LookupProfile, Profile, RuleProfile};
 use crate::printable;
 use crate::rules::Rule;
 
 /// Rules that are listed for people; the rest is summed.
 const RULES_SHOWN_MAX: usize = 20;
+/// Columns of tables that are listed for people; the rest is summed.
+const COLUMNS_SHOWN_MAX: usize = 10;
 /// Columns of a rule's name.
 const NAME_COLUMNS_MAX: usize = 100;
 
@@ -72,6 +74,15 @@ fn dearest<'r>(profile: &Profile, rules: &'r [Arc<Rule>]) -> Vec<(&'r Rule, Rule
     dearest
 }
 
+/// The columns of which something was looked up, the dearest first.
+fn columns(profile: &Profile) -> Vec<(&(String, String), LookupProfile)> {
+    let asked = profile.columns.iter().filter(|(_, counts)| counts.values > 0);
+    let mut columns: Vec<(&(String, String), LookupProfile)> =
+        asked.map(|(name, counts)| (name, *counts)).collect();
+    columns.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.time));
+    columns
+}
+
 fn document(frame: &Frame, profile: &Profile, rules: &[Arc<Rule>]) -> Value {
     let seconds = |time: Duration| json!((time.as_secs_f64() * 1e6).round() / 1e6);
     let stages = stages(frame, profile).into_iter().map(|(key, _, time)| (key.to_owned(), seconds(time)));
@@ -85,10 +96,20 @@ fn document(frame: &Frame, profile: &Profile, rules: &[Arc<Rule>]) -> Value {
             "alert_seconds": seconds(cost.alerts),
         })
     });
+    let columns = columns(profile).into_iter().map(|((table, column), counts)| {
+        json!({
+            "table": table,
+            "column": column,
+            "values": counts.values,
+            "new": counts.new,
+            "new_seconds": seconds(counts.time),
+        })
+    });
     json!({
         "profile": {
             "seconds": seconds(frame.total),
             "stages": Value::Object(stages.collect()),
+            "columns": columns.collect::<Vec<_>>(),
             "rules": rules.collect::<Vec<_>>(),
         }
     })
@@ -100,6 +121,25 @@ fn page(frame: &Frame, profile: &Profile, rules: &[Arc<Rule>]) -> String {
     for (_, words, time) in stages(frame, profile) {
         let share = 100.0 * time.as_secs_f64() / total;
         page.push_str(&format!("  {words:<32} {:>9} {share:>5.1} %\n", shown(time)));
+    }
+    let columns = columns(profile);
+    if !columns.is_empty() {
+        page.push_str(
+            "columns by the time that new values took; what is remembered costs next to nothing:\n",
+        );
+        page.push_str("  values looked up          new    time on new  column\n");
+    }
+    let line = |counts: &LookupProfile, name: &str| {
+        let LookupProfile { values, new, time } = counts;
+        format!("  {values:>16} {new:>12} {:>14}  {name}\n", shown(*time))
+    };
+    for ((table, column), counts) in columns.iter().take(COLUMNS_SHOWN_MAX) {
+        page.push_str(&line(counts, &printable::line(&format!("{table}.{column}"), NAME_COLUMNS_MAX)));
+    }
+    if let Some(others) = columns.get(COLUMNS_SHOWN_MAX..).filter(|others| !others.is_empty()) {
+        let mut sum = LookupProfile::default();
+        others.iter().for_each(|(_, counts)| sum.add(*counts));
+        page.push_str(&line(&sum, &plural(others.len(), "other column")));
     }
     let dearest = dearest(profile, rules);
     if dearest.is_empty() {

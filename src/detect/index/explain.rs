@@ -40,7 +40,17 @@ pub struct Atom {
 pub struct Residual {
     /// The expression as SQL.
     pub text: String,
+    /// The columns that it looks at, in the order of their names.
+    pub columns: Vec<String>,
     pub(super) expr: Expr,
+}
+
+impl Residual {
+    fn new(expr: &Expr) -> Self {
+        let mut columns: Vec<String> = expr.column_refs().iter().map(|column| column.name.clone()).collect();
+        columns.sort_unstable();
+        Self { text: sql(expr), columns, expr: expr.clone() }
+    }
 }
 
 /// A condition over atoms and residuals, by their places in the lists of [`Explained`].
@@ -200,7 +210,7 @@ impl Explained {
         for residual in &self.residuals {
             because.push(Because {
                 what: format!("`{}` looks at several columns at once: DataFusion judges it", residual.text),
-                instead: "nothing, where it stands beside conditions that are rarely true; else compare with literals",
+                instead: "leave it where it stands beside conditions that are rarely true; else compare with literals",
             });
         }
         for atom in &self.atoms {
@@ -213,7 +223,10 @@ impl Explained {
                     instead: "give the pattern two or more characters in a row that each match must have",
                 }),
                 Lookup::DataFusion => because.push(Because {
-                    what: format!("`{}` is evaluated by DataFusion on each new value", atom.text),
+                    what: format!(
+                        "`{}` is evaluated by DataFusion on each new value, and on rows until that is done",
+                        atom.text
+                    ),
                     instead: "where =, IN, LIKE, ILIKE or ~ on the column itself say the same, write that",
                 }),
                 Lookup::Presence | Lookup::Map | Lookup::Literal(_) | Lookup::Behind(_) => {}
@@ -361,7 +374,7 @@ impl<'s> Reader<'s> {
             Formula::Rest => {
                 let at = self.residuals.iter().position(|residual| residual.expr == *leaf);
                 let at = at.unwrap_or_else(|| {
-                    self.residuals.push(Residual { text: sql(leaf), expr: leaf.clone() });
+                    self.residuals.push(Residual::new(leaf));
                     self.residuals.len() - 1
                 });
                 Part::Residual(at)

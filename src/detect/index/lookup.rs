@@ -35,6 +35,7 @@ pub(super) fn set_of(
             if let Some(set) = values.text(text, budget) {
                 return set;
             }
+            scratch.new += 1;
             let mut atoms = std::mem::take(&mut scratch.atoms);
             atoms.clear();
             column.text(text, scratch, &mut atoms);
@@ -77,6 +78,7 @@ fn other(
     if let Some(set) = values.number(bits, budget) {
         return set;
     }
+    scratch.new += 1;
     let mut atoms = own_atoms(column, bits);
     let set = number(column, nth, &mut atoms, sets, budget);
     if values.keep_number(bits, set, budget) && column.asks_datafusion() {

@@ -9,7 +9,7 @@ use arrow::array::{Array, RecordBatch};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, Like, Operator, binary_expr};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::explain::{Atom, Explained, Part};
 use super::formula::Test;
@@ -30,8 +30,8 @@ pub enum Leaf {
 pub struct Trace {
     /// Of each atom, whether it holds.
     pub atoms: Vec<bool>,
-    /// Of each atom, the value of its column.
-    pub values: Vec<Value>,
+    /// The values of the columns that the rule reads; timestamps in milliseconds.
+    pub values: Map<String, Value>,
     /// Of each residual, what DataFusion says; none when that is NULL.
     pub residuals: Vec<Option<bool>>,
     /// Whether the rule selects the row.
@@ -56,17 +56,15 @@ impl Explained {
         let ask = |what: &str, expr: &Expr| {
             said(expr, &row).map_err(|why| TraceError { what: what.to_owned(), why })
         };
-        let shown = if row.num_rows() == 0 { serde_json::Map::new() } else { run::object(&row, 0) };
         let mut trace = Trace {
             atoms: Vec::with_capacity(self.atoms.len()),
-            values: Vec::with_capacity(self.atoms.len()),
+            values: if row.num_rows() == 0 { Map::new() } else { run::object(&row, 0) },
             residuals: Vec::with_capacity(self.residuals.len()),
             fired: false,
             decisive: Vec::new(),
         };
         for atom in &self.atoms {
             trace.atoms.push(ask(&atom.text, &asked(atom))? == Some(true));
-            trace.values.push(shown.get(&atom.column).cloned().unwrap_or_default());
         }
         for residual in &self.residuals {
             trace.residuals.push(ask(&residual.text, &residual.expr)?);
@@ -78,6 +76,11 @@ impl Explained {
 }
 
 impl Trace {
+    /// The value of a column.
+    pub fn value(&self, column: &str) -> &Value {
+        self.values.get(column).unwrap_or(&Value::Null)
+    }
+
     /// What the index knows of a part: true, false, or left open.
     pub fn known(&self, part: &Part) -> Option<bool> {
         match part {

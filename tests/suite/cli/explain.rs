@@ -84,7 +84,7 @@ fn with_an_event_it_is_told_why_a_rule_fires_or_does_not() {
         ("shell", &["--source", "windows-json", "--event", "events", "--record", "1"], false,
          r"it does not fire: `Image ends with '\cmd.exe', without case` does not hold (Image is 'C:\Windows\explorer.exe')"),
         ("shared", &ON, false, "it does not fire: `User = 'root'` does not hold (User has no value)"),
-        ("residual", &ON, false, "it does not fire: `ParentImage = Image` does not hold (it is NULL)"),
+        ("residual", &ON, false, r"it does not fire: `ParentImage = Image` does not hold (Image is 'C:\Windows\System32\cmd.exe', ParentImage has no value, it is NULL)"),
         ("shell", &["--source", "windows-json", "--event", "twice", "--index", "1"], true, "it fires:"),
         ("shell", &["--source", "windows-json", "--event", "elsewhere"], false, "and the rule looks at `process_activity`"),
         ("shell", &["--source", "windows-json", "--event", "nowhere"], false, "the event is in no table: it has no `EventID`"),
@@ -192,8 +192,15 @@ fn a_profile_names_the_rules_that_cost_time_and_changes_nothing() {
         rules,
         [("3c4c1d8e-0d4f-4f3c-9d8e-2f6f3a1b5c77", 0, 50), ("residual", 50, 0), ("shell", 0, 50)]
     );
+    let columns = profile["columns"].as_array().expect("a list");
+    let image = columns.iter().find(|column| column["column"] == "Image").expect("the column");
+    assert_eq!(
+        (&image["table"], &image["values"], &image["new"]),
+        (&json!("process_activity"), &json!(100), &json!(2))
+    );
     let people = folder.run(&[&scan[..], &["--profile"]].concat());
     for part in [
+        "process_activity.Image",
         "where the time went:",
         "looking up which rules can hit",
         "rows left open",
