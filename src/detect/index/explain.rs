@@ -391,7 +391,10 @@ fn words(column: &str, test: &Test) -> String {
         Test::Equal(text) => format!("{column} = {}", quoted(text)),
         Test::EqualFolded(text) => format!("{column} = {}, without case", quoted(text)),
         Test::Int(number) => format!("{column} = {number}"),
-        Test::Regex(pattern) => format!("{column} ~ {}", quoted(pattern)),
+        Test::Regex(pattern) => match pattern.strip_prefix("(?i)") {
+            Some(pattern) => format!("{column} ~* {}", quoted(pattern)),
+            None => format!("{column} ~ {}", quoted(pattern)),
+        },
         Test::Expression(expr) => sql(expr),
         Test::Like { pattern, cased } => {
             let case = if *cased { "" } else { ", without case" };

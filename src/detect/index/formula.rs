@@ -286,9 +286,20 @@ fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
                 Operator::Eq | Operator::NotEq => {
                     Some((at, vec![equal(kind, other)?], *op == Operator::NotEq))
                 }
-                Operator::RegexMatch | Operator::RegexNotMatch if std::ptr::eq(side, left) => {
+                Operator::RegexMatch
+                | Operator::RegexNotMatch
+                | Operator::RegexIMatch
+                | Operator::RegexNotIMatch
+                    if std::ptr::eq(side, left) =>
+                {
                     let pattern = text(other).filter(|_| *kind == DataType::Utf8View)?;
-                    Some((at, vec![Test::Regex(pattern.to_owned())], *op == Operator::RegexNotMatch))
+                    // As DataFusion says it to the same crate.
+                    let flag = match op {
+                        Operator::RegexIMatch | Operator::RegexNotIMatch => "(?i)",
+                        _ => "",
+                    };
+                    let negated = matches!(op, Operator::RegexNotMatch | Operator::RegexNotIMatch);
+                    Some((at, vec![Test::Regex(format!("{flag}{pattern}"))], negated))
                 }
                 _ => None,
             }

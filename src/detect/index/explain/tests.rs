@@ -52,6 +52,7 @@ fn the_condition_in_words_with_its_cost() {
          "Image = 'x' and CommandLine has a value and not CommandLine contains 'y', without case", CostClass::Indexed),
         ("Image ILIKE 'a%b%c'", "Image is like 'a%b%c', without case", CostClass::Indexed),
         ("CommandLine ~ 'whoami [0-9]+'", "CommandLine ~ 'whoami [0-9]+'", CostClass::Indexed),
+        ("CommandLine ~* ' -e(nc|ncodedcommand)? '", "CommandLine ~* ' -e(nc|ncodedcommand)? '", CostClass::Indexed),
         ("CommandLine ~ '^[0-9]+$'", "CommandLine ~ '^[0-9]+$'", CostClass::Scanned),
         ("Image = 'x' AND ProcessId > 4", "Image = 'x' and ProcessId > 4", CostClass::Scanned),
         ("Image = 'x' AND ParentImage = CommandLine", "Image = 'x' and ParentImage = CommandLine", CostClass::Residual),
