@@ -56,7 +56,7 @@ fn table(explained: &Explained) -> Value {
         explained.because.iter().map(|because| json!({"what": because.what, "instead": because.instead}));
     json!({
         "table": explained.rule.table.name,
-        "condition": part(explained, &explained.condition, None),
+        "condition": part(&explained.condition, None),
         "atoms": atoms.collect::<Vec<_>>(),
         "residuals": explained.residuals.iter().map(|residual| residual.text.as_str()).collect::<Vec<_>>(),
         "cost": { "class": explained.class.as_str(), "because": because.collect::<Vec<_>>() },
@@ -64,13 +64,13 @@ fn table(explained: &Explained) -> Value {
 }
 
 /// A part; with a trace also what is known of it, and whether it is true.
-fn part(explained: &Explained, condition: &Part, trace: Option<&Trace>) -> Value {
-    let each = |parts: &[Part]| parts.iter().map(|inner| part(explained, inner, trace)).collect::<Vec<_>>();
+fn part(condition: &Part, trace: Option<&Trace>) -> Value {
+    let each = |parts: &[Part]| parts.iter().map(|inner| part(inner, trace)).collect::<Vec<_>>();
     let mut shown = match condition {
         Part::Constant(truth) => json!({ "constant": truth }),
         Part::Atom(at) => json!({ "atom": at }),
         Part::Residual(at) => json!({ "residual": at }),
-        Part::Not(inner) => json!({ "not": part(explained, inner, trace) }),
+        Part::Not(inner) => json!({ "not": part(inner, trace) }),
         Part::All(parts) => json!({ "all": each(parts) }),
         Part::Any(parts) => json!({ "any": each(parts) }),
     };
@@ -133,6 +133,6 @@ fn row(explained: &Explained, trace: Result<&Trace, &crate::detect::trace::Trace
         "fires": trace.fired,
         "atoms": atoms.collect::<Vec<_>>(),
         "residuals": trace.residuals,
-        "condition": part(explained, &explained.condition, Some(trace)),
+        "condition": part(&explained.condition, Some(trace)),
     })
 }

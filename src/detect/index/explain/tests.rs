@@ -103,6 +103,9 @@ fn atoms_are_shared_and_one_that_is_needed_is_rare() {
     assert_eq!((told, shares.rules()), (vec![(1, true), (0, false)], 2));
 }
 
+/// A row, whether the rule fires on it, and what decides.
+type Decided = (&'static [(&'static str, &'static str)], bool, &'static [&'static str]);
+
 #[test]
 fn the_fewest_parts_that_decide() {
     let explained = explained(
@@ -113,7 +116,7 @@ fn the_fewest_parts_that_decide() {
         Leaf::Residual(at) => explained.residuals[*at].text.clone(),
     };
     #[rustfmt::skip]
-    let table: &[(&[(&str, &str)], bool, &[&str])] = &[
+    let table: &[Decided] = &[
         (&[("Image", "a"), ("CommandLine", "x"), ("ParentImage", "p"), ("CurrentDirectory", "p")], true,
          &["Image = 'a'", "CommandLine has a value", "CommandLine = 'c'", "ParentImage = CurrentDirectory"]),
         (&[("Image", "z"), ("CommandLine", "x"), ("ParentImage", "p"), ("CurrentDirectory", "p")], false, &["Image = 'a'"]),
