@@ -180,6 +180,11 @@ fn said(expr: &Expr, row: &RecordBatch) -> Result<Option<bool>, String> {
     }
 }
 
+/// The text as a pattern of LIKE that matches nothing else.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
 /// The expression that an atom is.
 fn asked(atom: &Atom) -> Expr {
     let column = || Expr::Column(Column::from_name(&atom.column));
@@ -196,7 +201,7 @@ fn asked(atom: &Atom) -> Expr {
     match &atom.test {
         Test::Present => Expr::IsNotNull(Box::new(column())),
         Test::Equal(value) => binary_expr(column(), Operator::Eq, text(value)),
-        Test::EqualFolded(value) => like(value, false),
+        Test::EqualFolded(value) => like(&escaped(value), false),
         Test::Like { pattern, cased } => like(pattern, *cased),
         Test::Regex(pattern) => binary_expr(column(), Operator::RegexMatch, text(pattern)),
         Test::Int(number) => {

@@ -47,6 +47,7 @@ fn the_condition_in_words_with_its_cost() {
         ("Image ILIKE 'It''s'", "Image = 'it''s', without case", CostClass::Indexed),
         (r"Image ILIKE '%\\CMD.exe' AND CommandLine LIKE 'a%b'",
          r"Image ends with '\cmd.exe', without case and CommandLine begins with 'a' and ends with 'b'", CostClass::Indexed),
+        (r"Image ILIKE 'C:\\A\_B\%'", r"Image = 'c:\a_b%', without case", CostClass::Indexed),
         ("Image IN ('a', 'b') OR ProcessId = 4", "Image = 'a' or Image = 'b' or ProcessId = 4", CostClass::Indexed),
         ("Image = 'x' AND NOT CommandLine ILIKE '%y%'",
          "Image = 'x' and CommandLine has a value and not CommandLine contains 'y', without case", CostClass::Indexed),
@@ -133,6 +134,10 @@ fn the_fewest_parts_that_decide() {
             "{row:?}"
         );
         assert_eq!(trace.truth(&explained.condition), *fired, "{row:?}");
+    }
+    let folded = self::explained(r"Image ILIKE 'C:\\A\_B\%'");
+    for (image, expect) in [(r"c:\A_b%", true), (r"c:\Axb%", false), (r"c:\A_b%c", false)] {
+        assert_eq!(trace(&folded, &[("Image", image)]).atoms, [expect], "{image}");
     }
     let open = trace(&explained, table[0].0);
     assert_eq!((open.known(&explained.condition), open.residuals.as_slice()), (None, &[Some(true)][..]));
