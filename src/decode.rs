@@ -20,6 +20,7 @@ use std::ops::Range;
 pub use bounds::DecodeLimits;
 pub use fields::{FieldSet, Place, Places, Slot};
 pub use foreign::{Hint, Marks};
+pub use json::Lines;
 
 /// A source format. A new one is a file here, one line in [`FORMATS`] and a fixture folder.
 pub trait Format: Sync + Send {
@@ -96,9 +97,30 @@ pub enum Value<'a> {
     Double(f64),
     /// Text. Objects and lists arrive as their JSON text.
     Text(Cow<'a, str>),
+    /// Text with escapes, as it stands between the quotes of a JSON string. Most of them are known as they are, so they are
+    /// only [unescaped](unescaped) for somebody who has to.
+    Escaped(&'a str),
+    /// All values of the event, each on a line: made for somebody who has to read it.
+    Lines(Lines<'a>),
 }
 
-impl Value<'_> {
+/// What a text with the escapes of JSON says.
+pub fn unescaped(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    json::unescape(raw, &mut text);
+    text
+}
+
+impl<'a> Value<'a> {
+    /// The same without escapes.
+    pub fn plain(self) -> Value<'a> {
+        match self {
+            Self::Escaped(raw) => Self::Text(Cow::Owned(unescaped(raw))),
+            Self::Lines(lines) => Self::Text(Cow::Owned(lines.text())),
+            other => other,
+        }
+    }
+
     /// True when the event has the field with a value.
     pub fn is_present(&self) -> bool {
         !matches!(self, Value::Missing | Value::Null)

@@ -70,7 +70,7 @@ enum Source {
 #[derive(Debug, Clone, Default)]
 pub struct FieldNode {
     /// Key → (spot of the value itself, node for what lies below it).
-    pub children: HashMap<String, (Option<Spot>, Option<usize>)>,
+    pub children: HashMap<String, (Option<Spot>, Option<usize>), foldhash::fast::RandomState>,
     /// So many items of a list may be wanted: one more than the highest index among the keys.
     pub items: usize,
     /// Whether a key is none of those: of a list of objects, what each of them has there is wanted.
@@ -292,18 +292,25 @@ fn borrowed<'s>(value: &'s Value<'_>) -> Value<'s> {
         Value::Int(number) => Value::Int(*number),
         Value::Double(number) => Value::Double(*number),
         Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+        Value::Escaped(raw) => Value::Escaped(raw),
+        Value::Lines(lines) => Value::Lines(*lines),
     }
 }
 
 fn join<'s>(parts: &[(&str, Spot)], separator: &str, spots: &[Value<'_>]) -> Value<'s> {
     let mut joined = String::new();
     for (prefix, spot) in parts {
-        if let Some(Value::Text(text)) = spots.get(*spot) {
+        let text = match spots.get(*spot) {
+            Some(Value::Text(text)) => Cow::Borrowed(text.as_ref()),
+            Some(Value::Escaped(raw)) => Cow::Owned(super::unescaped(raw)),
+            _ => continue,
+        };
+        {
             if !joined.is_empty() {
                 joined.push_str(separator);
             }
             joined.push_str(prefix);
-            joined.push_str(text);
+            joined.push_str(&text);
         }
     }
     if joined.is_empty() { Value::Missing } else { Value::Text(Cow::Owned(joined)) }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{FieldSet, Format, Reject, RejectCode, Slot, Value};
+use super::{FieldSet, Format, Reject, RejectCode, Slot, Value, unescaped};
 
 /// A shape of JSON events.
 struct Shape {
@@ -123,8 +123,12 @@ impl Marks {
             return None;
         }
         let like = self.shapes.iter().find(|(_, marks)| marks.iter().all(present));
-        let wrapped =
-            matches!(slots.get(self.text), Some(Value::Text(text)) if text.trim_start().starts_with('{'));
+        // JSON in a text has quotes, and so escapes.
+        let wrapped = match slots.get(self.text) {
+            Some(Value::Text(text)) => text.trim_start().starts_with('{'),
+            Some(Value::Escaped(raw)) => unescaped(raw).trim_start().starts_with('{'),
+            _ => false,
+        };
         let looks = match like {
             Some((shape, _)) => Looks::Like(*shape),
             None if wrapped => Looks::Wrapped,

@@ -1,24 +1,31 @@
 //! JSON records: one object, a list of objects, or several objects one after the other.
 //!
-//! Owns the walk over the record's nodes that picks the wanted fields; nothing else of the document is built. Reading the
-//! text is `scan`'s and `tape`'s. A key given twice: the last one counts, as in most parsers. Used by all formats whose
-//! records are JSON.
+//! Owns what a record is (which of the three, how many events, or why it is none) and a value as JSON text. Reading the text
+//! is `scan`'s and `tape`'s, picking the wanted fields `walk`'s: nothing else of the document is built. Used by all formats
+//! whose records are JSON.
 
+mod keys;
+mod lines;
 mod listed;
 mod parts;
 mod scan;
 mod spread;
 mod tape;
+mod walk;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tape::{Buffers, Fault, FaultKind, Node, Number};
+use keys::Keys;
+pub use lines::Lines;
+pub(super) use tape::unescape;
+use tape::{Buffers, Fault, FaultKind, Node, Number, Text};
+
+use walk::Walk;
 
 use super::bounds::{self, DecodeLimits};
-use super::fields::Listed;
 use super::{FieldSet, Reject, RejectCode, Value, foreign};
 
 /// Decodes JSON records into the slots of a field set.
@@ -27,6 +34,7 @@ pub struct JsonDecoder {
     limits: DecodeLimits,
     buffers: Buffers,
     nodes: Vec<Node<'static>>,
+    keys: Keys,
     spots: Vec<Value<'static>>,
     /// Slots, where they are not the spots.
     slots: Vec<Value<'static>>,
@@ -40,6 +48,7 @@ impl JsonDecoder {
             limits,
             buffers: Buffers::default(),
             nodes: Vec::new(),
+            keys: Keys::default(),
             spots: Vec::new(),
             slots: Vec::new(),
         }
@@ -79,7 +88,9 @@ impl JsonDecoder {
         let result = match tape::read(text, self.limits.depth_max, &mut self.buffers, &mut nodes) {
             Ok(()) => {
                 let mut spots = recycle(std::mem::take(&mut self.spots));
-                let result = events(&nodes, &self.fields, &self.limits, text, &mut spots, emit);
+                let walk = Walk { nodes: &nodes, fields: &self.fields, keys: &mut self.keys };
+                let has_code_points = self.buffers.has_code_points();
+                let result = events(walk, &self.limits, text, has_code_points, &mut spots, emit);
                 self.spots = recycle(spots);
                 result
             }
@@ -123,7 +134,10 @@ impl JsonDecoder {
                         Some(Node::Object { .. }) => Ok(1),
                         other => Err(no_event(other)),
                     },
-                    _ => events(&nodes, &self.fields, &self.limits, line, &mut spots, emit),
+                    _ => {
+                        let walk = Walk { nodes: &nodes, fields: &self.fields, keys: &mut self.keys };
+                        events(walk, &self.limits, line, self.buffers.has_code_points(), &mut spots, emit)
+                    }
                 };
                 self.spots = recycle(spots);
                 self.nodes = reused(nodes);
@@ -207,19 +221,21 @@ fn check_count(count: usize, limits: &DecodeLimits) -> Result<(), Reject> {
     Ok(())
 }
 
+/// Hands on the events that the nodes of a text are.
 fn events<'t>(
-    nodes: &[Node<'t>],
-    fields: &FieldSet,
+    mut walk: Walk<'_, 't>,
     limits: &DecodeLimits,
-    text: &str,
+    text: &'t str,
+    has_code_points: bool,
     spots: &mut Vec<Value<'t>>,
     emit: &mut dyn FnMut(&[Value<'_>]),
 ) -> Result<u32, Reject> {
+    let nodes = walk.nodes;
     match nodes.first() {
         Some(Node::Object { .. }) => {
-            event(nodes, 0, fields, spots);
-            if let Some(whole) = fields.whole() {
-                spots[whole] = Value::Text(Cow::Owned(text.to_owned()));
+            walk.event(0, (!has_code_points).then_some(text), spots);
+            if let Some(whole) = walk.fields.whole() {
+                spots[whole] = Value::Text(Cow::Borrowed(text));
             }
             emit(spots);
             Ok(1)
@@ -235,8 +251,8 @@ fn events<'t>(
             }
             at = 1;
             for _ in 0..*len {
-                event(nodes, at, fields, spots);
-                if let Some(whole) = fields.whole() {
+                walk.event(at, None, spots);
+                if let Some(whole) = walk.fields.whole() {
                     spots[whole] = Value::Text(Cow::Owned(render(nodes, at)));
                 }
                 emit(spots);
@@ -256,108 +272,10 @@ fn span(nodes: &[Node<'_>], at: usize) -> usize {
     }
 }
 
-fn event<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, spots: &mut Vec<Value<'t>>) {
-    spots.clear();
-    spots.resize(fields.spots(), Value::Missing);
-    object(nodes, at, fields, 0, spots);
-    if let Some(text) = fields.text() {
-        let mut lines = String::new();
-        write_values(nodes, at, &mut lines);
-        lines.pop();
-        spots[text] = Value::Text(Cow::Owned(lines));
-    }
-}
-
-/// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by that of the text.
-fn object<'t>(nodes: &[Node<'t>], at: usize, fields: &FieldSet, level: usize, spots: &mut [Value<'t>]) {
-    let wanted = fields.node(level);
-    if let Some(listed) = &wanted.listed {
-        listed::take(nodes, at, listed, spots);
-    }
-    match nodes.get(at) {
-        Some(Node::Object { len, .. }) => {
-            let first = at + 1;
-            let mut at = first;
-            // Which of the wanted tables have been met: a bit may stand for several.
-            let mut met = 0u64;
-            for _ in 0..*len {
-                let Some(Node::Text(key)) = nodes.get(at) else { return };
-                let key = &*key.get();
-                if let Some((spot, below)) = wanted.children.get(key) {
-                    if let Some(spot) = spot {
-                        spots[*spot] = scalar(nodes, at + 1);
-                    }
-                    if let Some(below) = below {
-                        let bit = 1 << (below % 64);
-                        if met & bit != 0 && is_repeated(nodes, first, at, key) {
-                            forget(fields, *below, spots);
-                        }
-                        met |= bit;
-                        object(nodes, at + 1, fields, *below, spots);
-                    }
-                }
-                if let Some(any) = wanted.any {
-                    object(nodes, at + 1, fields, any, spots);
-                }
-                at += 1 + span(nodes, at + 1);
-            }
-        }
-        Some(Node::Array { len, .. }) => {
-            let list = at;
-            let mut at = at + 1;
-            for item in 0..wanted.items.min(*len) {
-                if let Some((spot, below)) = wanted.children.get(&item.to_string()) {
-                    if let Some(spot) = spot {
-                        spots[*spot] = scalar(nodes, at);
-                    }
-                    if let Some(below) = below {
-                        object(nodes, at, fields, *below, spots);
-                    }
-                }
-                at += span(nodes, at);
-            }
-            if wanted.names {
-                spread::of_all_items(nodes, list, fields, level, spots);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// True when a key of an object, whose first stands at `first`, occurs before `end`.
-fn is_repeated(nodes: &[Node<'_>], first: usize, end: usize, key: &str) -> bool {
-    let mut at = first;
-    while at < end {
-        if matches!(nodes.get(at), Some(Node::Text(other)) if other.get() == key) {
-            return true;
-        }
-        at += 1 + span(nodes, at + 1);
-    }
-    false
-}
-
-/// Empties the spots below a level: what an earlier value of the same key left there does not count.
-fn forget(fields: &FieldSet, level: usize, spots: &mut [Value<'_>]) {
-    let node = fields.node(level);
-    for (spot, below) in node.children.values() {
-        if let Some(spot) = spot {
-            spots[*spot] = Value::Missing;
-        }
-        if let Some(below) = below {
-            forget(fields, *below, spots);
-        }
-    }
-    if let Some(any) = node.any {
-        forget(fields, any, spots);
-    }
-    for spot in node.listed.iter().flat_map(Listed::spots) {
-        spots[spot] = Value::Missing;
-    }
-}
-
 fn scalar<'t>(nodes: &[Node<'t>], at: usize) -> Value<'t> {
     match nodes.get(at) {
-        Some(Node::Text(text)) => Value::Text(text.get()),
+        Some(Node::Text(Text { raw, escaped: true })) => Value::Escaped(raw),
+        Some(Node::Text(Text { raw, escaped: false })) => Value::Text(Cow::Borrowed(raw)),
         Some(Node::Null) | None => Value::Null,
         Some(Node::Bool(flag)) => Value::Bool(*flag),
         Some(Node::Number(written)) => match tape::number(written) {
@@ -415,32 +333,6 @@ fn write_value(nodes: &[Node<'_>], at: usize, out: &mut String) {
                 at += 1 + span(nodes, at + 1);
             }
             out.push('}');
-        }
-    }
-}
-
-/// All strings, numbers and booleans of a value, each on a line, in the order of the document. The text's depth
-/// bounds the recursion.
-fn write_values(nodes: &[Node<'_>], at: usize, out: &mut String) {
-    match nodes.get(at) {
-        None | Some(Node::Null) => {}
-        Some(Node::Text(_) | Node::Number(_) | Node::Bool(_)) => {
-            write_plain(nodes, at, out);
-            out.push('\n');
-        }
-        Some(Node::Array { len, .. }) => {
-            let mut at = at + 1;
-            for _ in 0..*len {
-                write_values(nodes, at, out);
-                at += span(nodes, at);
-            }
-        }
-        Some(Node::Object { len, .. }) => {
-            let mut at = at + 1;
-            for _ in 0..*len {
-                write_values(nodes, at + 1, out);
-                at += 1 + span(nodes, at + 1);
-            }
         }
     }
 }

@@ -162,7 +162,7 @@ mod tests {
         let mut decoder = WindowsEventJson.decoder(&fields, DecodeLimits::default());
         let mut shown = String::new();
         let decoded = decoder.decode(record.as_bytes(), &mut |slots| {
-            shown = match &slots[slot] {
+            shown = match slots[slot].clone().plain() {
                 Value::Missing => "-".to_owned(),
                 Value::Null => "null".to_owned(),
                 Value::Text(text) => text.to_string(),

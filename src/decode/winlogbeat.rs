@@ -205,8 +205,8 @@ mod tests {
             let slot = fields.add(field);
             let mut decoder = Winlogbeat.decoder(&fields, DecodeLimits::default());
             let mut found = String::new();
-            let decoded =
-                decoder.decode(record.as_bytes(), &mut |slots| found = format!("{:?}", slots[slot]));
+            let decoded = decoder
+                .decode(record.as_bytes(), &mut |slots| found = format!("{:?}", slots[slot].clone().plain()));
             assert_eq!((decoded, found.as_str()), (Ok(1), expect), "{field} of {record}");
         }
     }

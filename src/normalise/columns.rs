@@ -13,7 +13,7 @@ use arrow::array::{
 
 use super::schema::ColumnType;
 use super::time::{self, ZoneOffset};
-use crate::decode::Value;
+use crate::decode::{Lines, Value, unescaped};
 
 /// Builds one column of a batch.
 #[derive(Debug)]
@@ -37,6 +37,10 @@ pub enum Cell<'a> {
     Null,
     /// For a string column.
     Text(&'a str),
+    /// For a string column, with the escapes of JSON.
+    Escaped(&'a str),
+    /// For a string column: all values of the event.
+    Lines(Lines<'a>),
     /// For an int column.
     Int(i64),
     /// For a double column.
@@ -73,6 +77,8 @@ impl ColumnBuilder {
     pub fn push(&mut self, cell: &Cell<'_>) {
         match (self, cell) {
             (Self::Text(builder), Cell::Text(text)) => builder.append_value(text),
+            (Self::Text(builder), Cell::Escaped(raw)) => builder.append_value(unescaped(raw)),
+            (Self::Text(builder), Cell::Lines(lines)) => builder.append_value(lines.text()),
             (Self::Int(builder), Cell::Int(number)) => builder.append_value(*number),
             (Self::Double(builder), Cell::Double(number)) => builder.append_value(*number),
             (Self::Bool(builder), Cell::Bool(flag)) => builder.append_value(*flag),
@@ -124,6 +130,10 @@ pub fn cell<'a>(
     match (kind, value) {
         (_, Value::Missing | Value::Null) => Cell::Null,
         (ColumnType::String, Value::Text(text)) => Cell::Text(text),
+        (ColumnType::String, Value::Escaped(raw)) => Cell::Escaped(raw),
+        (_, Value::Escaped(raw)) => typed(&unescaped(raw), kind, zone),
+        (ColumnType::String, Value::Lines(lines)) => Cell::Lines(*lines),
+        (_, Value::Lines(lines)) => typed(&lines.text(), kind, zone),
         (ColumnType::String, Value::Int(number)) => written(scratch, number),
         (ColumnType::String, Value::Double(number)) => written(scratch, number),
         (ColumnType::String, Value::Bool(flag)) => written(scratch, flag),
@@ -157,6 +167,18 @@ pub fn cell<'a>(
                 _ => Cell::Unfit,
             },
         },
+    }
+}
+
+/// A text in a column of another type: nothing of it stays in the cell.
+fn typed(text: &str, kind: ColumnType, zone: ZoneOffset) -> Cell<'static> {
+    match cell(&Value::Text(text.into()), kind, zone, &mut String::new()) {
+        Cell::Int(number) => Cell::Int(number),
+        Cell::Double(number) => Cell::Double(number),
+        Cell::Bool(flag) => Cell::Bool(flag),
+        Cell::Time(micros) => Cell::Time(micros),
+        Cell::Unfit => Cell::Unfit,
+        Cell::Null | Cell::Text(_) | Cell::Escaped(_) | Cell::Lines(_) => Cell::Null,
     }
 }
 

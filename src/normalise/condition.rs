@@ -10,7 +10,7 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::decode::Value;
+use crate::decode::{Value, unescaped};
 
 /// Names, operators and parentheses of one condition; the longest of the stock tables has 22. A chain of them makes a tree
 /// as deep as it is long.
@@ -118,6 +118,8 @@ pub fn with_text<R>(value: &Value<'_>, f: impl FnOnce(&str) -> R) -> Option<R> {
         }
         Value::Double(number) => Some(f(&number.to_string())),
         Value::Text(text) => Some(f(text)),
+        Value::Escaped(raw) => Some(f(&unescaped(raw))),
+        Value::Lines(lines) => Some(f(&lines.text())),
     }
 }
 

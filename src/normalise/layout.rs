@@ -17,7 +17,7 @@ use super::condition::{Condition, with_text};
 use super::projection::{ProjectedColumn, Projection, TableProjection};
 use super::schema::{ColumnType, SystemColumn};
 use super::time::{self, ZoneOffset};
-use crate::decode::{FieldSet, Format, Hint, Marks, Slot, Value};
+use crate::decode::{FieldSet, Format, Hint, Marks, Slot, Value, unescaped};
 use crate::record::TimeMicros;
 
 /// Distinct discriminator values whose views are remembered; beyond, conditions are evaluated each time.
@@ -423,6 +423,8 @@ fn json(cell: &Cell<'_>) -> serde_json::Value {
     match cell {
         Cell::Null | Cell::Unfit => serde_json::Value::Null,
         Cell::Text(text) => (*text).into(),
+        Cell::Escaped(raw) => unescaped(raw).into(),
+        Cell::Lines(lines) => lines.text().into(),
         Cell::Int(number) => (*number).into(),
         Cell::Double(number) => (*number).into(),
         Cell::Bool(flag) => (*flag).into(),

@@ -5,7 +5,7 @@
 //! allocations: it runs once an event. Which field holds the time is the format's to say. Called by
 //! `normalise::layout`. The way back, [`iso`], is for what people read.
 
-use crate::decode::Value;
+use crate::decode::{Value, unescaped};
 use crate::record::TimeMicros;
 
 /// Times before 1970 and after the year 9999 are no event times.
@@ -43,6 +43,7 @@ pub fn iso(time: TimeMicros) -> Option<String> {
 pub fn parse(value: &Value<'_>, zone: ZoneOffset) -> Option<TimeMicros> {
     match value {
         Value::Text(text) => parse_text(text, zone),
+        Value::Escaped(raw) => parse_text(&unescaped(raw), zone),
         Value::Int(number) => epoch(*number),
         Value::Double(seconds) if seconds.is_finite() && seconds.abs() < 1e17 => {
             // Fluent Bit and Zeek: seconds with a fraction. Larger numbers are already milliseconds.

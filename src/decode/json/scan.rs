@@ -28,6 +28,8 @@ pub(super) struct Positions {
     count: usize,
     /// Of each block, its backslashes.
     backslashes: Vec<u64>,
+    /// There is a character as a number (`\u0041`).
+    pub(super) has_code_points: bool,
 }
 
 impl Positions {
@@ -35,6 +37,7 @@ impl Positions {
     pub(super) fn read(&mut self, text: &[u8]) -> Result<(), Fault> {
         self.count = 0;
         self.backslashes.clear();
+        self.has_code_points = false;
         if u32::try_from(text.len()).is_err() {
             return Err(Fault { kind: FaultKind::Syntax, at: 0 });
         }
@@ -102,6 +105,7 @@ impl Positions {
         while others != 0 {
             let at = base + others.trailing_zeros() as usize;
             others &= others - 1;
+            self.has_code_points |= text.get(at) == Some(&b'u');
             state.check_escape(text, at)?;
         }
         let mut wanted = quotes | (masks.operator & !inside);

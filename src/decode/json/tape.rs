@@ -76,6 +76,13 @@ pub(super) struct Buffers {
     open: Vec<Open>,
 }
 
+impl Buffers {
+    /// Whether the text that was read last has characters as numbers (`\u0041`).
+    pub(super) fn has_code_points(&self) -> bool {
+        self.positions.has_code_points
+    }
+}
+
 /// An object or a list that is not closed yet.
 #[derive(Debug)]
 struct Open {
@@ -356,7 +363,7 @@ pub(super) fn number(written: &str) -> Number {
 }
 
 /// Appends what a string between its quotes says; its escapes have been checked.
-pub(super) fn unescape(raw: &str, into: &mut String) {
+pub(in crate::decode) fn unescape(raw: &str, into: &mut String) {
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         into.push_str(rest.get(..at).unwrap_or_default());

@@ -5,11 +5,12 @@
 //! Built and called by the parent.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use daachorse::DoubleArrayAhoCorasick;
 use datafusion::common::DataFusionError;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::physical_expr::PhysicalExpr;
@@ -45,7 +46,11 @@ pub(super) struct ColumnIndex {
     folded: HashMap<String, Vec<u32>, RandomState>,
     ints: HashMap<i64, Vec<u32>, RandomState>,
     /// Finds literals in the folded text.
-    automaton: Option<AhoCorasick>,
+    automaton: Option<DoubleArrayAhoCorasick<u32>>,
+    /// Those literals.
+    literals: Vec<String>,
+    /// Finds in an event as it was written that none of them stands in its values, where that can be seen there.
+    screen: OnceLock<Option<AhoCorasick>>,
     /// Of each literal, the checks that wait for it.
     waiting: Vec<Vec<u32>>,
     checks: Vec<(u32, Check)>,
@@ -77,7 +82,7 @@ pub(in crate::detect) enum BuildError {
     #[error("a pattern cannot be compiled: {0}")]
     Regex(#[from] regex::Error),
     #[error("the literals of a column cannot be indexed: {0}")]
-    Automaton(#[from] aho_corasick::BuildError),
+    Automaton(daachorse::errors::DaachorseError),
     #[error(transparent)]
     Compile(#[from] CompileError),
 }
@@ -96,6 +101,8 @@ impl ColumnIndex {
             folded: HashMap::default(),
             ints: HashMap::default(),
             automaton: None,
+            literals: Vec::new(),
+            screen: OnceLock::new(),
             waiting: Vec::new(),
             checks: Vec::new(),
             always: Vec::new(),
@@ -108,13 +115,11 @@ impl ColumnIndex {
             index.add(*atom, test, &mut literals)?;
         }
         if !literals.is_empty() {
-            let mut ordered: Vec<(&str, u32)> =
-                literals.iter().map(|(text, at)| (text.as_str(), *at)).collect();
+            let mut ordered: Vec<(String, u32)> = literals.into_iter().collect();
             ordered.sort_unstable_by_key(|(_, at)| *at);
-            let built = AhoCorasick::builder()
-                .match_kind(MatchKind::Standard)
-                .build(ordered.iter().map(|(text, _)| text))?;
-            index.automaton = Some(built);
+            index.literals = ordered.into_iter().map(|(text, _)| text).collect();
+            index.automaton =
+                Some(DoubleArrayAhoCorasick::new(&index.literals).map_err(BuildError::Automaton)?);
         }
         index.needs_folding = index.automaton.is_some()
             || !index.folded.is_empty()
@@ -229,7 +234,7 @@ impl ColumnIndex {
             scratch.value += 1;
             scratch.made.resize(self.checks.len().max(scratch.made.len()), 0);
             for found in automaton.find_overlapping_iter(&scratch.folded) {
-                for check in &self.waiting[found.pattern().as_usize()] {
+                for check in &self.waiting[found.value() as usize] {
                     let made = &mut scratch.made[*check as usize];
                     if *made == scratch.value {
                         continue;
@@ -245,6 +250,25 @@ impl ColumnIndex {
         into.extend(
             self.always.iter().filter(|(_, check)| check.holds(text, &scratch.folded)).map(|(atom, _)| *atom),
         );
+    }
+
+    /// Whether it shows in an event as it was written that only [`Self::any`] holds of the text of all its values.
+    pub(super) fn screens_out(&self, raw: &str, scratch: &mut Scratch) -> bool {
+        let Some(screen) = self.screen.get_or_init(|| self.screen()) else { return false };
+        fold(raw, &mut scratch.folded);
+        !screen.is_match(&scratch.folded)
+    }
+
+    fn screen(&self) -> Option<AhoCorasick> {
+        let only_literals = self.always.is_empty()
+            && self.exact.is_empty()
+            && self.folded.is_empty()
+            && self.expressions.is_empty();
+        if !only_literals {
+            return None;
+        }
+        let parts: Option<Vec<&str>> = self.literals.iter().map(|literal| written_part(literal)).collect();
+        AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(parts?).ok()
     }
 
     /// The atoms that hold of a whole number, without those of DataFusion.
@@ -270,6 +294,16 @@ impl Check {
             Self::Regex(regex) => regex.is_match(text),
         }
     }
+}
+
+/// The longest part of a literal that JSON writes as it is, and that is no part of a number.
+fn written_part(literal: &str) -> Option<&str> {
+    let changes = |character: char| matches!(character, '"' | '\\' | '/') || character.is_control();
+    let in_numbers = |character: char| character.is_ascii_digit() || ".+-einfa".contains(character);
+    literal
+        .split(changes)
+        .filter(|part| part.chars().count() >= 3 && !part.chars().all(in_numbers))
+        .max_by_key(|part| part.len())
 }
 
 fn fold(text: &str, into: &mut String) {

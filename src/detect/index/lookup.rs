@@ -4,6 +4,7 @@
 //! together, what DataFusion says of them. Until then its atoms are not known of a value, and rules that need them are
 //! left open. Called by the parent for each cell that a rule may depend on.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use super::column::{ColumnIndex, Scratch};
 use super::memory::{Budget, Sets, UNKNOWN, Values};
+use crate::decode::unescaped;
 use crate::normalise::columns::Cell;
 
 /// Values of a column that DataFusion is asked of together.
@@ -31,22 +33,27 @@ pub(super) fn set_of(
 ) -> u32 {
     match cell {
         Cell::Null | Cell::Unfit => missing(column, nth, values, sets, scratch, budget),
-        Cell::Text(text) => {
-            if let Some(set) = values.text(text, budget) {
-                return set;
+        Cell::Text(text) => match values.text(text, false, budget) {
+            Some(set) => set,
+            None => new_text(column, nth, text, None, values, sets, scratch, budget),
+        },
+        Cell::Escaped(raw) => match values.text(raw, true, budget) {
+            Some(set) => set,
+            None => new_text(column, nth, &unescaped(raw), Some(raw), values, sets, scratch, budget),
+        },
+        Cell::Lines(lines) => {
+            // It is as long as the event, and comes once: nothing is remembered.
+            if lines.raw().is_some_and(|raw| column.screens_out(raw, scratch)) {
+                scratch.atoms.clear();
+                column.any(&mut scratch.atoms);
+                return sets.number(&scratch.atoms, budget);
             }
             scratch.new += 1;
             let mut atoms = std::mem::take(&mut scratch.atoms);
             atoms.clear();
-            column.text(text, scratch, &mut atoms);
+            column.text(&lines.text(), scratch, &mut atoms);
             let set = number(column, nth, &mut atoms, sets, budget);
             scratch.atoms = atoms;
-            if values.keep_text(text, set, budget) && column.asks_datafusion() {
-                values.fresh_texts.push((*text).into());
-                if values.fresh_texts.len() >= TOGETHER {
-                    complete_texts(column, values, sets, scratch, budget);
-                }
-            }
             set
         }
         Cell::Int(whole) => other(column, nth, whole.cast_unsigned(), values, sets, scratch, budget),
@@ -54,6 +61,32 @@ pub(super) fn set_of(
         Cell::Bool(flag) => other(column, nth, u64::from(*flag), values, sets, scratch, budget),
         Cell::Double(double) => other(column, nth, double.to_bits(), values, sets, scratch, budget),
     }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a memory, which are borrowed each for itself")]
+fn new_text(
+    column: &ColumnIndex,
+    nth: u32,
+    text: &str,
+    raw: Option<&str>,
+    values: &mut Values,
+    sets: &mut Sets,
+    scratch: &mut Scratch,
+    budget: &mut Budget,
+) -> u32 {
+    let mut atoms = std::mem::take(&mut scratch.atoms);
+    atoms.clear();
+    column.text(text, scratch, &mut atoms);
+    let set = number(column, nth, &mut atoms, sets, budget);
+    scratch.atoms = atoms;
+    let (key, escaped) = (raw.unwrap_or(text), raw.is_some());
+    if values.keep_text(key, escaped, set, budget) && column.asks_datafusion() {
+        values.fresh_texts.push((key.into(), escaped));
+        if values.fresh_texts.len() >= TOGETHER {
+            complete_texts(column, values, sets, scratch, budget);
+        }
+    }
+    set
 }
 
 /// The set of a sorted list of atoms, with the mark that those of DataFusion are not among them.
@@ -133,17 +166,21 @@ fn complete_texts(
     budget: &mut Budget,
 ) {
     let fresh = std::mem::take(&mut values.fresh_texts);
-    let array: ArrayRef = Arc::new(fresh.iter().map(|text| Some(text.as_ref())).collect::<StringViewArray>());
+    let texts: Vec<Cow<'_, str>> = fresh
+        .iter()
+        .map(|(text, escaped)| if *escaped { unescaped(text).into() } else { text.as_ref().into() })
+        .collect();
+    let array: ArrayRef = Arc::new(texts.iter().map(Some).collect::<StringViewArray>());
     // Where it fails they stay unknown: on the rows it shows which rule's failure it is.
     let Some(said) = said(column, &array) else { return };
     let mut atoms = Vec::new();
-    for (at, text) in fresh.iter().enumerate() {
+    for (at, ((key, escaped), text)) in fresh.iter().zip(&texts).enumerate() {
         atoms.clear();
         column.text(text, scratch, &mut atoms);
         atoms.extend(of_row(&said, at));
         atoms.sort_unstable();
         atoms.dedup();
-        values.complete_text(text, sets.number(&atoms, budget));
+        values.complete_text(key, *escaped, sets.number(&atoms, budget));
     }
 }
 

@@ -84,6 +84,7 @@ pub(in crate::detect) fn make_room<'m>(budget: &mut Budget, tables: impl Iterato
         }
         for column in &mut table.columns {
             column.texts.age();
+            column.escaped.age();
             column.numbers.age();
         }
     }
@@ -117,6 +118,15 @@ impl<K: Eq + Hash> Generations<K> {
         Some(set)
     }
 
+    fn correct<Q>(&mut self, value: &Q, set: u32)
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let known = self.young.get_mut(value).or_else(|| self.old.get_mut(value));
+        known.into_iter().for_each(|known| *known = set);
+    }
+
     fn age(&mut self) {
         self.old = std::mem::take(&mut self.young);
     }
@@ -126,10 +136,12 @@ impl<K: Eq + Hash> Generations<K> {
 #[derive(Default)]
 pub(super) struct Values {
     texts: Generations<Box<str>>,
+    /// Texts with the escapes of JSON.
+    escaped: Generations<Box<str>>,
     numbers: Generations<u64>,
     pub(super) missing: Option<u32>,
-    /// Remembered texts of which DataFusion has not been asked yet.
-    pub(super) fresh_texts: Vec<Box<str>>,
+    /// Remembered texts of which DataFusion has not been asked yet, and whether they have escapes.
+    pub(super) fresh_texts: Vec<(Box<str>, bool)>,
     /// The same of other values.
     pub(super) fresh_numbers: Vec<u64>,
     asked: u32,
@@ -154,11 +166,12 @@ impl Values {
         true
     }
 
-    pub(super) fn text(&mut self, text: &str, budget: &mut Budget) -> Option<u32> {
+    pub(super) fn text(&mut self, text: &str, escaped: bool, budget: &mut Budget) -> Option<u32> {
         if !self.counts() {
             return None;
         }
-        let set = self.texts.get(text, text.len() + ENTRY_BYTES, budget)?;
+        let texts = if escaped { &mut self.escaped } else { &mut self.texts };
+        let set = texts.get(text, text.len() + ENTRY_BYTES, budget)?;
         self.known += 1;
         Some(set)
     }
@@ -173,9 +186,10 @@ impl Values {
     }
 
     /// Remembers a text; false when it is not worth it.
-    pub(super) fn keep_text(&mut self, text: &str, set: u32, budget: &mut Budget) -> bool {
+    pub(super) fn keep_text(&mut self, text: &str, escaped: bool, set: u32, budget: &mut Budget) -> bool {
         let worth = self.passed == 0 && text.len() <= VALUE_BYTES_MAX;
-        if worth && self.texts.young.insert(text.into(), set).is_none() {
+        let texts = if escaped { &mut self.escaped } else { &mut self.texts };
+        if worth && texts.young.insert(text.into(), set).is_none() {
             budget.young += text.len() + ENTRY_BYTES;
         }
         worth
@@ -191,21 +205,14 @@ impl Values {
     }
 
     /// Corrects what is remembered of a text, if it still is.
-    pub(super) fn complete_text(&mut self, text: &str, set: u32) {
-        if let Some(known) = self.texts.young.get_mut(text) {
-            *known = set;
-        } else if let Some(known) = self.texts.old.get_mut(text) {
-            *known = set;
-        }
+    pub(super) fn complete_text(&mut self, text: &str, escaped: bool, set: u32) {
+        let texts = if escaped { &mut self.escaped } else { &mut self.texts };
+        texts.correct(text, set);
     }
 
     /// The same for any other value.
     pub(super) fn complete_number(&mut self, bits: u64, set: u32) {
-        if let Some(known) = self.numbers.young.get_mut(&bits) {
-            *known = set;
-        } else if let Some(known) = self.numbers.old.get_mut(&bits) {
-            *known = set;
-        }
+        self.numbers.correct(&bits, set);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value as Json, json};
@@ -11,14 +12,15 @@ use super::interpreter::Case;
 use super::property::{detection, event, yaml};
 use super::{TABLE, placeholders};
 use crate::decode::{self, DecodeLimits};
+use crate::detect::run::{Detector, Memory, Verdict};
 use crate::diagnostic::SourceFile;
-use crate::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
+use crate::normalise::layout::{EventContext, Everything, Layout, RowCells, TableBuilder, Watch};
 use crate::normalise::projection::Projection;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::rules::bind::bind;
 use crate::rules::plan::Tables;
-use crate::rules::{Fate, Loaded, RuleLimits, Selection, load_here};
+use crate::rules::{Fate, Loaded, RuleLimits, RuleSet, Selection, load_here};
 
 const VIEW: &str = "\n[[view]]\nformat = \"windows-json\"\nwhere = \"Channel = 'c'\"\n";
 const SOURCE: &str = "
@@ -47,7 +49,8 @@ fn constant(why: &str) -> bool {
         .any(|constant| why.starts_with(constant))
 }
 
-/// Which of the events the rule hits; `None` when it is no rule, because it hits all or nothing.
+/// Which of the events the rule hits; `None` when it is no rule, because it hits all or nothing. The index must
+/// agree.
 fn hits(detection: &Json, events: &[Json], selection: &Selection) -> Result<Option<Vec<bool>>, String> {
     let loaded = loaded(detection, selection);
     let document = loaded.sigma.first().ok_or("no document")?;
@@ -58,11 +61,24 @@ fn hits(detection: &Json, events: &[Json], selection: &Selection) -> Result<Opti
         (fate, _) => return Err(format!("{fate:?}: {:?}", loaded.diagnostics)),
     };
     let projection = Projection::new(&CATALOG, [("sample", rule.columns.as_slice())]);
-    let mut layout = Layout::new(&projection, decode::format("windows-json").expect("a format"));
-    let mut decoder =
-        decode::format("windows-json").expect("a format").decoder(layout.fields(), DecodeLimits::default());
+    let (batch, _) = built(&projection, events, &mut Everything)?;
+    let bound = bind("t", &rule.planned, &batch.schema()).map_err(|error| error.to_string())?;
+    let found = bound.matches(&batch).map_err(|error| error.to_string())?;
+    indexed(&RuleSet::new(loaded.rules), &projection, events, &found)?;
+    Ok(Some((0u32..).zip(events).map(|(row, _)| found.contains(&row)).collect()))
+}
+
+/// The rows of the events that are wanted, and which event each is.
+fn built(
+    projection: &Projection,
+    events: &[Json],
+    watch: &mut impl Watch,
+) -> Result<(RecordBatch, Vec<u32>), String> {
+    let format = decode::format("windows-json").expect("a format");
+    let mut layout = Layout::new(projection, format);
+    let mut decoder = format.decoder(layout.fields(), DecodeLimits::default());
     let mut tables: Vec<TableBuilder> = projection.tables().iter().map(TableBuilder::new).collect();
-    for (event, offset) in events.iter().zip(0..) {
+    for (event, at) in events.iter().zip(0u32..) {
         let context = EventContext {
             org_id: "o",
             source: "s",
@@ -70,19 +86,46 @@ fn hits(detection: &Json, events: &[Json], selection: &Selection) -> Result<Opti
             ingest_time: None,
             topic: "t",
             partition: 0,
-            offset,
+            offset: i64::from(at),
             index: 0,
         };
         let decoded = decoder.decode(event.to_string().as_bytes(), &mut |slots| {
-            let added = layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables, &mut Everything);
+            let added = layout.add(slots, &context, at, ZoneOffset::UTC, &mut tables, watch);
             assert_eq!(added.rows, 1, "{event}");
         });
         decoded.map_err(|reject| format!("{reject:?}"))?;
     }
-    let (batch, _) = tables[0].finish().map_err(|error| error.to_string())?;
-    let bound = bind("t", &rule.planned, &batch.schema()).map_err(|error| error.to_string())?;
-    let found = bound.matches(&batch).map_err(|error| error.to_string())?;
-    Ok(Some((0u32..).zip(events).map(|(row, _)| found.contains(&row)).collect()))
+    let (batch, origins) = tables[0].finish().map_err(|error| error.to_string())?;
+    Ok((batch, origins.iter().map(|origin| origin.event).collect()))
+}
+
+/// Judges rows before they are built, as the engine does.
+struct Judge<'d>(&'d Detector, Memory, Vec<Verdict>);
+
+impl Watch for Judge<'_> {
+    fn wants(&mut self, table: usize, cells: &mut RowCells<'_>) -> bool {
+        let verdict = self.0.judge(table, cells, &mut self.1);
+        self.2.extend(verdict.clone());
+        verdict.is_some()
+    }
+}
+
+/// The index finds the same, with nothing remembered, and with all remembered that there is.
+fn indexed(rules: &RuleSet, projection: &Projection, events: &[Json], expect: &[u32]) -> Result<(), String> {
+    let detector = Detector::new(rules, projection).map_err(|error| error.to_string())?;
+    for bytes_max in [0, 1 << 20] {
+        let mut judge = Judge(&detector, detector.memory(bytes_max), Vec::new());
+        for _ in 0..2 {
+            judge.2.clear();
+            let (batch, rows) = built(projection, events, &mut judge)?;
+            let hits = detector.hits(0, &batch, &judge.2, &mut Vec::new());
+            let found: Vec<u32> = hits.iter().map(|hit| rows[hit.row as usize]).collect();
+            if found != expect {
+                return Err(format!("the index finds {found:?}, not {expect:?}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 #[test]
