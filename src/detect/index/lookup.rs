@@ -43,12 +43,12 @@ pub(super) fn set_of(
         },
         Cell::Lines(lines) => {
             // It is as long as the event, and comes once: nothing is remembered.
+            scratch.new += 1;
             if lines.raw().is_some_and(|raw| column.screens_out(raw, scratch)) {
                 scratch.atoms.clear();
                 column.any(&mut scratch.atoms);
                 return sets.number(&scratch.atoms, budget);
             }
-            scratch.new += 1;
             let mut atoms = std::mem::take(&mut scratch.atoms);
             atoms.clear();
             column.text(&lines.text(), scratch, &mut atoms);
@@ -74,6 +74,7 @@ fn new_text(
     scratch: &mut Scratch,
     budget: &mut Budget,
 ) -> u32 {
+    scratch.new += 1;
     let mut atoms = std::mem::take(&mut scratch.atoms);
     atoms.clear();
     column.text(text, scratch, &mut atoms);

@@ -91,7 +91,7 @@ fn owned(value: &Value<'_>) -> Value<'static> {
         Value::Bool(flag) => Value::Bool(flag),
         Value::Int(number) => Value::Int(number),
         Value::Double(number) => Value::Double(number),
-        Value::Escaped(_) => unreachable!("it is plain"),
+        Value::Escaped(_) | Value::Lines(_) => unreachable!("it is plain"),
     }
 }
 
