@@ -37,7 +37,7 @@ use datafusion::logical_expr::Expr;
 pub use bind::{BindError, BoundRule, EvaluateError, Hits};
 pub(crate) use bind::{CompileError, physical};
 pub use functions::{FunctionDoc, documented};
-pub(crate) use functions::{casefold, like_regex};
+pub(crate) use functions::{casefold, casefold_into, like_regex};
 pub use log_source::check_log_sources;
 use meta::RuleMeta;
 use plan::{Planned, Tables};

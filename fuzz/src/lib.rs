@@ -8,6 +8,8 @@ pub mod decoders;
 pub mod documents;
 #[path = "../../tests/suite/fuzz/http.rs"]
 pub mod http;
+#[path = "../../tests/suite/fuzz/index.rs"]
+pub mod index;
 #[path = "../../tests/suite/fuzz/letters.rs"]
 pub mod letters;
 #[path = "../../tests/suite/fuzz/naive.rs"]

@@ -1,12 +1,21 @@
 //! `noroshi scan`: files or standard input through the engine, without Kafka.
 //!
+<<<<<<< HEAD
 //! Owns the arguments, the walk over files, and the outputs of alerts; how records were read is shown by [`rows`], where the time went by
 //! [`profile`].
 
 mod profile;
-mod rows;
+=======
+//! Owns the arguments and where the output goes. Files are cut into chunks ([`chunk`]), which are worked on side by side
+//! ([`workers`]): [`search`] makes alerts of them, [`rows`] shows how their records were read.
 
-use std::io::{BufWriter, Write};
+mod chunk;
+>>>>>>> main
+mod rows;
+mod search;
+mod workers;
+
+use std::io::{BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +23,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
+<<<<<<< HEAD
 use super::output::{Format, MESSAGE_COLUMNS_MAX, Terminal};
+=======
+use super::output::Terminal;
+>>>>>>> main
 use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
@@ -22,19 +35,18 @@ use crate::detect::profile::Stopwatch;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
-use crate::pipeline::engine::{Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
-use crate::printable;
+use crate::pipeline::engine::EngineLimits;
 use crate::record::wall_clock;
 use crate::rules::{self, RuleLimits};
-use crate::source::files::{FileRecords, Framing};
-use crate::source::{NoEnvelope, RecordRef};
+use crate::source::files::Framing;
+use chunk::Reader;
+use search::{Found, Search};
+use workers::{Piece, Work};
 
-/// Bytes of alerts that are made before they are printed.
-const ALERTS_TOGETHER_BYTES: usize = 8 << 20;
-/// Columns for a rule's title in a table.
-const TITLE_COLUMNS: usize = 48;
-/// Columns for one value in a table.
-const VALUE_COLUMNS_MAX: usize = 80;
+/// Bytes of records that a worker takes at a time.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Most threads that may be asked for.
+const THREADS_MAX: u16 = 256;
 
 /// Search files or standard input with the same engine, without Kafka.
 #[derive(Debug, clap::Args)]
@@ -86,6 +98,9 @@ pub struct ScanArgs {
     /// How files are cut into records.
     #[arg(long, value_enum, default_value_t = Framing::Auto)]
     framing: Framing,
+    /// Engines side by side; the output is the same for any number. As many as there are cores, when not told.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
+    threads: Option<u16>,
     /// A configuration file, for its limits.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -105,14 +120,6 @@ enum Output {
     Rows,
 }
 
-/// What becomes of the records of files.
-trait Taker {
-    /// A record; `offset` counts those of its file from 0.
-    fn take(&mut self, file: &Arc<str>, offset: i64, payload: &[u8]) -> Result<(), CliError>;
-    /// The end of a file.
-    fn end_of_file(&mut self) -> Result<(), CliError>;
-}
-
 /// Scans and prints; alerts are no failure.
 pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
@@ -127,11 +134,13 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let source = source(args, &pipeline)?;
     let began = Instant::now();
     if output == Output::Rows {
-        let mut rows = rows::Rows::new(&pipeline, source, config.limits.decode());
         // Rows themselves show how it goes; a bar beside them would be in their way.
         let bar = if terminal.live_out { ProgressBar::hidden() } else { progress(args, terminal) };
-        files(args, &config, &bar, &mut rows)?;
-        rows.report(began)?;
+        let limits = config.limits.decode();
+        let make = || rows::Rows::new(&pipeline, source, limits);
+        let mut seen = rows::Seen::default();
+        files(args, &config, (&bar, false), &make, &mut |more| seen.add(more))?;
+        seen.report(began);
         return Ok(Outcome::Done);
     }
     let loaded = rules::load_with(
@@ -141,9 +150,10 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         &pipeline.selection,
     );
     let told = loaded.diagnostics.clone();
-    let compiled = super::run::compiled(pipeline, loaded)?;
+    let compiled = Arc::new(super::run::compiled(pipeline, loaded)?);
     terminal.warn_some(&told);
     let bar = progress(args, terminal);
+<<<<<<< HEAD
     let mut scan = Scan {
         began_ms: wall_clock() / 1_000,
         engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
@@ -346,6 +356,46 @@ fn row(engine: &Engine, finding: &Finding) -> String {
         printable::fit(&rule.meta.title, TITLE_COLUMNS),
         shown.join(" ")
     )
+=======
+    let limits = EngineLimits::from(&config.limits);
+    let began_ms = wall_clock() / 1_000;
+    let make = || Search::new(&compiled, &limits, source, output, began_ms);
+    let mut found = Found::default();
+    files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more))?;
+    found.report(terminal, &compiled, began);
+    Ok(Outcome::Done)
+}
+
+/// Reads all files and prints what comes of them; `shared` says that output goes where the bar stands.
+fn files<W: Work>(
+    args: &ScanArgs,
+    config: &Config,
+    (bar, shared): (&ProgressBar, bool),
+    make: &(dyn Fn() -> W + Sync),
+    told: &mut dyn FnMut(W::Told),
+) -> Result<(), CliError> {
+    let record_bytes_max = config.limits.decode().record_bytes_max;
+    let mut reader = Reader::new(&args.files, args.framing, record_bytes_max, CHUNK_BYTES, bar);
+    let mut out = BufWriter::new(std::io::stdout());
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = args.threads.map_or_else(cores, usize::from);
+    workers::in_order(threads, make, &mut |chunk| reader.fill(chunk), &mut |piece| match piece {
+        Piece::Text(text) if shared => {
+            // The bar makes room, so that rows begin at the beginning of a line.
+            bar.suspend(|| print(&mut out, &text).and_then(|()| Ok(out.flush()?)))
+        }
+        Piece::Text(text) => print(&mut out, &text),
+        Piece::Told(more) => {
+            told(more);
+            Ok(())
+        }
+    })?;
+    Ok(out.flush()?)
+}
+
+fn print(out: &mut BufWriter<Stdout>, text: &str) -> Result<(), CliError> {
+    Ok(out.write_all(text.as_bytes())?)
+>>>>>>> main
 }
 
 fn pipeline(args: &ScanArgs) -> Result<Pipeline, CliError> {
@@ -391,45 +441,4 @@ fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
 /// What is said of events in no table that do not look like their format.
 fn unlike(count: u64, hint: &decode::Hint) -> String {
     format!("{count} in no table: {hint}")
-}
-
-fn report(terminal: &Terminal, scan: &Scan, tally: &Tally, began: Instant) {
-    let sum = |pick: fn(&SourceTally) -> u64| tally.sources.iter().map(pick).sum::<u64>();
-    let mut err = std::io::stderr().lock();
-    let _ = writeln!(
-        err,
-        "{} records, {} events ({} in no table that a rule reads), {} rejected, {} alerts, {:.1} s",
-        sum(|s| s.records),
-        sum(|s| s.events),
-        sum(|s| s.events_without_table),
-        scan.rejected,
-        scan.alerts,
-        began.elapsed().as_secs_f64()
-    );
-    let timeless = sum(|s| s.times_missing);
-    if timeless > 0 {
-        let _ = writeln!(err, "{timeless} events without a readable time: they have the time of this scan");
-    }
-    for (hint, found) in tally.sources.iter().flat_map(|source| &source.unlike) {
-        let _ = writeln!(err, "{}", unlike(found.count, hint));
-    }
-    for reject in &scan.rejects {
-        let _ = writeln!(err, "rejected: {}", printable::line(reject, MESSAGE_COLUMNS_MAX));
-    }
-    if scan.rejected > scan.rejects.len() as u64 {
-        let _ = writeln!(err, "… and {} more", scan.rejected - scan.rejects.len() as u64);
-    }
-    for (rule, (count, why)) in &tally.rule_failures {
-        let id = &scan.engine.compiled().rules.rules()[*rule].meta.id;
-        let _ = writeln!(
-            err,
-            "the rule {id} could not judge {count} rows: {}",
-            printable::line(why, MESSAGE_COLUMNS_MAX)
-        );
-    }
-    let unfed =
-        crate::pipeline::load::unfed(&scan.engine.compiled().pipeline, scan.engine.compiled().rules.rules());
-    if !unfed.is_empty() && terminal.live {
-        let _ = writeln!(err, "{} rules read tables that this source does not feed", unfed.len());
-    }
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use keys::Keys;
 pub use lines::Lines;
+use lines::Written;
 pub(super) use tape::unescape;
 use tape::{Buffers, Fault, FaultKind, Node, Number, Text};
 
@@ -87,10 +88,10 @@ impl JsonDecoder {
         let mut nodes = reused(std::mem::take(&mut self.nodes));
         let result = match tape::read(text, self.limits.depth_max, &mut self.buffers, &mut nodes) {
             Ok(()) => {
+                let written = self.written(&nodes, text);
                 let mut spots = recycle(std::mem::take(&mut self.spots));
-                let walk = Walk { nodes: &nodes, fields: &self.fields, keys: &mut self.keys };
-                let has_code_points = self.buffers.has_code_points();
-                let result = events(walk, &self.limits, text, has_code_points, &mut spots, emit);
+                let walk = Walk { written: &written, fields: &self.fields, keys: &mut self.keys };
+                let result = events(walk, &self.limits, text, &mut spots, emit);
                 self.spots = recycle(spots);
                 result
             }
@@ -103,6 +104,12 @@ impl JsonDecoder {
         };
         self.nodes = reused(nodes);
         result
+    }
+
+    /// A text that has just been read. A list of events is not known as it was written, event by event.
+    fn written<'t>(&self, nodes: &'t [Node<'t>], text: &'t str) -> Written<'t> {
+        let is_one = matches!(nodes.first(), Some(Node::Object { .. }));
+        Written { nodes, raw: Some(text).filter(|_| is_one && !self.buffers.has_code_points()) }
     }
 
     /// Objects one to a line. Two passes, because a record is taken whole or not at all.
@@ -127,6 +134,7 @@ impl JsonDecoder {
                     }
                     at(reject)
                 })?;
+                let written = self.written(&nodes, line);
                 let mut spots = recycle(std::mem::take(&mut self.spots));
                 let result = match pass {
                     // All that could reject a line, before any event is emitted.
@@ -135,8 +143,8 @@ impl JsonDecoder {
                         other => Err(no_event(other)),
                     },
                     _ => {
-                        let walk = Walk { nodes: &nodes, fields: &self.fields, keys: &mut self.keys };
-                        events(walk, &self.limits, line, self.buffers.has_code_points(), &mut spots, emit)
+                        let walk = Walk { written: &written, fields: &self.fields, keys: &mut self.keys };
+                        events(walk, &self.limits, line, &mut spots, emit)
                     }
                 };
                 self.spots = recycle(spots);
@@ -226,14 +234,13 @@ fn events<'t>(
     mut walk: Walk<'_, 't>,
     limits: &DecodeLimits,
     text: &'t str,
-    has_code_points: bool,
     spots: &mut Vec<Value<'t>>,
     emit: &mut dyn FnMut(&[Value<'_>]),
 ) -> Result<u32, Reject> {
-    let nodes = walk.nodes;
+    let nodes = walk.written.nodes;
     match nodes.first() {
         Some(Node::Object { .. }) => {
-            walk.event(0, (!has_code_points).then_some(text), spots);
+            walk.event(0, spots);
             if let Some(whole) = walk.fields.whole() {
                 spots[whole] = Value::Text(Cow::Borrowed(text));
             }
@@ -251,7 +258,7 @@ fn events<'t>(
             }
             at = 1;
             for _ in 0..*len {
-                walk.event(at, None, spots);
+                walk.event(at, spots);
                 if let Some(whole) = walk.fields.whole() {
                     spots[whole] = Value::Text(Cow::Owned(render(nodes, at)));
                 }

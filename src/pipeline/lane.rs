@@ -146,6 +146,7 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
     /// Takes newer rule sets from the slot; the engine runs that with this number.
     #[must_use]
     pub fn following(self, slot: Arc<Slot>, number: u64) -> Self {
+        slot.follow(self.engine.limits());
         Self { retries: slot.retries(), slot: Some(slot), offered: number, ..self }
     }
 
@@ -441,12 +442,14 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
 
     /// Exchanges all that belongs to a rule set. Nothing is open and nothing in flight, so no epoch has two (I-8).
     fn adopt(&mut self) -> Result<(), SourceError> {
-        let Some(newest) = self.slot.as_ref().map(|slot| slot.newest()) else { return Ok(()) };
+        let limits = self.engine.limits();
+        let Some((newest, ready)) = self.slot.as_ref().map(|slot| slot.take(limits)) else { return Ok(()) };
         self.offered = newest.number;
         let pipeline = Arc::clone(&newest.compiled.pipeline);
         self.with_patience(|source| source.hold(&BTreeSet::new()))?;
         self.with_patience(|source| source.declare(&pipeline))?;
-        self.engine = self.engine.renewed(Arc::clone(&newest.compiled));
+        let engine = ready.unwrap_or_else(|| self.engine.renewed(Arc::clone(&newest.compiled)));
+        let old = std::mem::replace(&mut self.engine, engine);
         self.outlets = Outlets::new(&newest.compiled, &self.limits);
         self.refusals = self.refusals.renewed(&pipeline);
         self.cycle.narrow(None);
@@ -455,6 +458,8 @@ impl<S: Source, K: Sink<S::Group>, E: LaneEvents, C: Clock> Lane<S, K, E, C> {
         self.flooded.clear();
         self.events.flooded(&[]);
         self.events.adopted(&newest);
+        // Nobody else here has the old rules any more.
+        Slot::retire(old);
         self.hold(Over::Changed)
     }
 

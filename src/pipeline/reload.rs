@@ -228,6 +228,7 @@ impl Reload {
         self.warned = new;
         let old = self.slot.newest();
         let changes = Changes::between(&old.compiled.rules, &sound.compiled.rules);
+        self.observed.foresees(&sound.compiled);
         let newest = self.slot.offer(Arc::new(sound.compiled), &content, wall_clock());
         tracing::info!(
             from = old.compiled.rules.version(),

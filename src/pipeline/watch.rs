@@ -71,6 +71,12 @@ impl Observed {
         observed
     }
 
+    /// A rule set will be offered: makes its series, so that no lane has to when it takes it.
+    pub(super) fn foresees(&self, compiled: &Compiled) {
+        let (sources, tables) = names(compiled);
+        foresee(&self.metrics.renamed(&sources, &tables), compiled);
+    }
+
     /// A rule set is active from now on.
     fn runs(&self, generation: &Generation) {
         let rules = &generation.compiled.rules;
@@ -85,7 +91,6 @@ impl Observed {
             parked: Vec::new(),
         });
         if newer {
-            foresee(&self.metrics, &generation.compiled);
             self.metrics.rule_set(&version, active, 0);
             self.metrics.rule_set_loaded(generation.loaded);
         }

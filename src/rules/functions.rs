@@ -18,7 +18,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 pub(crate) use any::like_regex;
 pub(super) use any_value::{COMPARISONS, MATCHES, PARTS};
-pub(crate) use casefold::casefold;
+pub(crate) use casefold::{casefold, casefold_into};
 pub(crate) use cidr_match::Network;
 
 /// What a function asks of its arguments beyond their types; the indexes count from 0.

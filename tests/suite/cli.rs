@@ -116,6 +116,7 @@ fn wrong_arguments_are_two_and_name_what_is_right() {
         (&["chek"], "'check'"),
         (&["scan", "--source", "windows-json"], "--rules"),
         (&["scan", "--rules", "."], "--source"),
+        (&["scan", "--rules", ".", "--source", "windows-json", "--threads", "0"], "1..=256"),
         (&["run"], "--pipeline"),
         (&["demo", "--records", "3"], "500"),
         (&["completions", "tcsh"], "possible values"),

@@ -8,6 +8,7 @@ mod config;
 mod decoders;
 mod documents;
 mod http;
+mod index;
 mod letters;
 mod mutate;
 mod naive;
@@ -70,6 +71,11 @@ fn run(target: &str, fixtures: &[&str], check: fn(&[u8])) {
             input.escape_ascii()
         );
     }
+}
+
+#[test]
+fn the_index_finds_in_any_events_what_datafusion_finds() {
+    run("index", &["tests/formats/windows-json"], index::check);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use noroshi::decode::{self, DecodeLimits};
-use noroshi::normalise::layout::{EventContext, Layout, TableBuilder};
+use noroshi::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use noroshi::normalise::projection::Projection;
 use noroshi::normalise::schema::{Catalog, SystemColumn};
 use noroshi::normalise::time::ZoneOffset;
@@ -110,14 +110,7 @@ fn rows<'a>(
                 offset: record.offset,
                 index,
             };
-            layout.add(
-                slots,
-                &context,
-                0,
-                ZoneOffset::UTC,
-                &mut tables,
-                &mut noroshi::normalise::layout::Everything,
-            );
+            layout.add(slots, &context, 0, ZoneOffset::UTC, &mut tables, &mut Everything);
             index += 1;
         });
         decoded.expect("the test data is good");

@@ -6,6 +6,7 @@
 
 mod peer;
 mod routes;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,24 +1,28 @@
 //! `noroshi scan --output rows`: how each record was read, without any rule.
 //!
-//! Owns the lines and their summary. Records go through the decoder of their format and the layout of all columns of
+//! Owns the lines and their summary; each worker has its own [`Rows`]. Records go through the decoder of their format and the layout of all columns of
 //! all tables, as evidence does; what comes out is shown instead of searched. Called by `cli::scan`.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Stdout, Write};
-use std::sync::Arc;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Taker, unlike};
-use crate::cli::exit::CliError;
+use super::chunk::Chunk;
+use super::unlike;
+use super::workers::{Unheard, Work};
 use crate::decode::{DecodeLimits, Decoder, Hint};
 use crate::normalise::layout::Layout;
 use crate::normalise::projection::Projection;
 use crate::normalise::time::{self, ZoneOffset};
 use crate::pipeline::definition::Pipeline;
 use crate::printable;
+
+/// Bytes of lines that are shown together.
+const LINES_TOGETHER_BYTES: usize = 1 << 20;
 
 /// Why a line has no table.
 const IN_NO_TABLE: &str = "no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`";
@@ -96,12 +100,12 @@ pub struct Rows {
     projection: Projection,
     decoder: Box<dyn Decoder>,
     layout: Layout,
-    out: BufWriter<Stdout>,
-    seen: Seen,
+    out: String,
 }
 
-#[derive(Default)]
-struct Seen {
+/// What was seen, of a chunk or of all.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seen {
     records: u64,
     events: u64,
     rows: u64,
@@ -124,15 +128,29 @@ impl Rows {
             decoder: declared.format.decoder(layout.fields(), limits),
             projection,
             layout,
-            out: BufWriter::new(std::io::stdout()),
-            seen: Seen::default(),
+            out: String::new(),
         }
     }
+}
 
-    /// Ends the output and says, on standard error, how much there was.
-    pub fn report(&mut self, began: Instant) -> Result<(), CliError> {
-        self.out.flush()?;
-        let Seen { records, events, rows, in_no_table, unlike_format, without_time, rejected } = &self.seen;
+impl Seen {
+    /// Adds what was seen in the chunk that follows.
+    pub fn add(&mut self, next: Self) {
+        let Self { records, events, rows, in_no_table, unlike_format, without_time, rejected } = next;
+        self.records += records;
+        self.events += events;
+        self.rows += rows;
+        self.in_no_table += in_no_table;
+        for (hint, count) in unlike_format {
+            *self.unlike_format.entry(hint).or_default() += count;
+        }
+        self.without_time += without_time;
+        self.rejected += rejected;
+    }
+
+    /// Says, on standard error, how much there was.
+    pub fn report(&self, began: Instant) {
+        let Self { records, events, rows, in_no_table, unlike_format, without_time, rejected } = self;
         let seconds = began.elapsed().as_secs_f64();
         let mut err = std::io::stderr().lock();
         let _ = writeln!(
@@ -149,15 +167,33 @@ impl Rows {
                 "{without_time} events without a readable time: from Kafka they take the time of their record"
             );
         }
-        Ok(())
     }
 }
 
-impl Taker for Rows {
-    fn take(&mut self, file: &Arc<str>, offset: i64, payload: &[u8]) -> Result<(), CliError> {
-        let Self { org_id, source, zone, projection, decoder, layout, out, seen } = self;
+impl Work for Rows {
+    type Told = Seen;
+
+    fn work(
+        &mut self,
+        chunk: &Chunk,
+        say: &mut dyn FnMut(String) -> Result<(), Unheard>,
+    ) -> Result<Seen, Unheard> {
+        let mut seen = Seen::default();
+        for (file, offset, payload) in chunk.records() {
+            self.read(file, offset, payload, &mut seen);
+            if self.out.len() >= LINES_TOGETHER_BYTES {
+                say(std::mem::take(&mut self.out))?;
+            }
+        }
+        say(std::mem::take(&mut self.out))?;
+        Ok(seen)
+    }
+}
+
+impl Rows {
+    fn read(&mut self, file: &str, offset: i64, payload: &[u8], seen: &mut Seen) {
+        let Self { org_id, source, zone, projection, decoder, layout, out } = self;
         let place = Place { file, record: offset, org_id, source };
-        let mut written = Ok(());
         let mut index = 0u32;
         seen.records += 1;
         let decoded = decoder.decode(payload, &mut |slots| {
@@ -192,29 +228,20 @@ impl Taker for Rows {
                 lines.push(place.line(Some(index), None, what));
             }
             for line in &lines {
-                if written.is_ok() {
-                    written = write(out, line);
-                }
+                write(out, line);
             }
             index += 1;
         });
-        written?;
         if let Err(reject) = decoded {
             seen.rejected += 1;
             let what = What::Rejected { reject: reject.code.as_str(), reason: &reject.detail };
-            write(out, &place.line(None, None, what))?;
+            write(out, &place.line(None, None, what));
         }
-        Ok(())
-    }
-
-    fn end_of_file(&mut self) -> Result<(), CliError> {
-        Ok(())
     }
 }
 
-fn write(out: &mut impl Write, line: &Line<'_>) -> Result<(), CliError> {
+fn write(out: &mut String, line: &Line<'_>) {
     // Strings, numbers and maps with string keys always serialise.
     let text = serde_json::to_string(line).unwrap_or_default();
-    writeln!(out, "{}", printable::json(&text))?;
-    Ok(())
+    let _ = writeln!(out, "{}", printable::json(&text));
 }

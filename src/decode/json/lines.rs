@@ -9,9 +9,16 @@ use super::{span, write_plain};
 /// All strings, numbers and booleans of an event, each on a line, in the order of the document.
 #[derive(Debug, Clone, Copy)]
 pub struct Lines<'a> {
-    nodes: &'a [Node<'a>],
-    at: usize,
-    raw: Option<&'a str>,
+    // Behind a reference, as every value is as large as the largest kind of them.
+    of: &'a Written<'a>,
+    at: u32,
+}
+
+/// The nodes of a text, and the text itself where it is one event without characters as numbers.
+#[derive(Debug)]
+pub(super) struct Written<'a> {
+    pub(super) nodes: &'a [Node<'a>],
+    pub(super) raw: Option<&'a str>,
 }
 
 impl PartialEq for Lines<'_> {
@@ -21,14 +28,15 @@ impl PartialEq for Lines<'_> {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(nodes: &'a [Node<'a>], at: usize, raw: Option<&'a str>) -> Self {
-        Self { nodes, at, raw }
+    /// Those of the event at a node.
+    pub(super) fn new(of: &'a Written<'a>, at: usize) -> Self {
+        Self { of, at: u32::try_from(at).unwrap_or(u32::MAX) }
     }
 
     /// The text.
     pub fn text(&self) -> String {
         let mut lines = String::new();
-        write_values(self.nodes, self.at, &mut lines);
+        write_values(self.of.nodes, self.at as usize, &mut lines);
         lines.pop();
         lines
     }
@@ -36,7 +44,7 @@ impl<'a> Lines<'a> {
     /// The event as it was written, where it has no character as a number: so each part of a line that has neither quotes,
     /// slashes, backslashes nor control characters stands in it, as long as it is not part of a number.
     pub fn raw(&self) -> Option<&'a str> {
-        self.raw
+        self.of.raw
     }
 }
 

@@ -295,9 +295,8 @@ impl<'t> Reader<'t, '_> {
 fn close(open: &mut Vec<Open>, nodes: &mut [Node<'_>]) {
     let Some(closed) = open.pop() else { return };
     let size = nodes.len() - closed.node - 1;
-    match nodes.get_mut(closed.node) {
-        Some(Node::Object { len, count } | Node::Array { len, count }) => (*len, *count) = (closed.len, size),
-        _ => {}
+    if let Some(Node::Object { len, count } | Node::Array { len, count }) = nodes.get_mut(closed.node) {
+        (*len, *count) = (closed.len, size);
     }
 }
 

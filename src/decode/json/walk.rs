@@ -4,7 +4,7 @@
 //! Called by the parent for each event of a record.
 
 use super::keys::Keys;
-use super::lines::Lines;
+use super::lines::{Lines, Written};
 use super::tape::Node;
 use super::{listed, scalar, span, spread};
 use crate::decode::fields::Listed;
@@ -12,25 +12,25 @@ use crate::decode::{FieldSet, Value};
 
 /// A walk over the events of one text.
 pub(super) struct Walk<'w, 't> {
-    pub(super) nodes: &'t [Node<'t>],
+    pub(super) written: &'t Written<'t>,
     pub(super) fields: &'w FieldSet,
     pub(super) keys: &'w mut Keys,
 }
 
 impl<'t> Walk<'_, 't> {
-    /// Fills the spots from the event at a node, which may be known as it was written.
-    pub(super) fn event(&mut self, at: usize, raw: Option<&'t str>, spots: &mut Vec<Value<'t>>) {
+    /// Fills the spots from the event at a node.
+    pub(super) fn event(&mut self, at: usize, spots: &mut Vec<Value<'t>>) {
         spots.clear();
         spots.resize(self.fields.spots(), Value::Missing);
         self.object(at, 0, spots);
         if let Some(text) = self.fields.text() {
-            spots[text] = Value::Lines(Lines::new(self.nodes, at, raw));
+            spots[text] = Value::Lines(Lines::new(self.written, at));
         }
     }
 
     /// Takes what is wanted of an object or a list. Recursion is bounded twice: by the trie's depth and by that of the text.
     fn object(&mut self, at: usize, level: usize, spots: &mut [Value<'t>]) {
-        let (nodes, fields) = (self.nodes, self.fields);
+        let (nodes, fields) = (self.written.nodes, self.fields);
         let wanted = fields.node(level);
         if let Some(listed) = &wanted.listed {
             listed::take(nodes, at, listed, spots);

@@ -308,10 +308,5 @@ fn written_part(literal: &str) -> Option<&str> {
 
 fn fold(text: &str, into: &mut String) {
     into.clear();
-    if text.is_ascii() {
-        into.push_str(text);
-        into.make_ascii_lowercase();
-    } else {
-        into.push_str(&crate::rules::casefold(text));
-    }
+    crate::rules::casefold_into(text, into);
 }

@@ -292,7 +292,7 @@ fn memory_is_bounded_and_what_is_forgotten_is_found_again() {
     let (mut memory, mut budget) = (index.memory(), Budget::new(bytes_max));
     for turn in 0..20 {
         // Half of the values come again with each turn.
-        let value = |row: usize| format!("value {} {row}", if row % 2 == 0 { 0 } else { turn });
+        let value = |row: usize| format!("value {} {row}", if row.is_multiple_of(2) { 0 } else { turn });
         let rows: Vec<Row> = (0..1_000).map(|row| (Some(value(row)), None, None, None, None, None)).collect();
         let whole = batch(&rows);
         let found = search(&index, &whole, &mut memory, &mut budget);

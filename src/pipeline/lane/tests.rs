@@ -1,5 +1,8 @@
 //! Rule sets that are exchanged while records come: no epoch has two, nothing is lost, nothing is double (I-1, I-8).
 
+#[path = "tests/beside.rs"]
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -18,9 +21,9 @@ const RECORDS: i64 = 400;
 const TOPICS: [&str; 2] = ["in.power", "in.rail"];
 const EVENT: &[u8] = br#"{"Channel":"Security","EventID":1102,"Hostname":"h"}"#;
 
-/// A rule set that says in all it does which one it is: in its alerts' version, in its topics, and in the order of its
-/// sources.
-fn compiled(generation: u64) -> Arc<Compiled> {
+/// The pipeline and the rule of a set that says in all it does which one it is: in its alerts' version, in its topics, and
+/// in the order of its sources.
+fn texts(generation: u64) -> (String, String) {
     let mut orgs = ["power", "rail"];
     if generation.is_multiple_of(2) {
         orgs.reverse();
@@ -35,10 +38,15 @@ fn compiled(generation: u64) -> Arc<Compiled> {
         "[alerts]\ntopic = \"alerts.{generation}.{{org_id}}\"\n[rejects]\ntopic = \"rejects.{generation}.{{org_id}}\"\n"
     );
     let text = format!("name = \"p\"\n{}{}{outputs}", of(orgs[0]), of(orgs[1]));
-    let pipeline = Pipeline::from_text(&SourceFile::new("pipeline.toml", text)).expect("a pipeline");
     let rule = format!(
         "/*---\nid: every\ntitle: Every\nversion: '{generation}'\n---*/\nSELECT Computer FROM windows_security WHERE EventID = 1102\n"
     );
+    (text, rule)
+}
+
+fn compiled(generation: u64) -> Arc<Compiled> {
+    let (text, rule) = texts(generation);
+    let pipeline = Pipeline::from_text(&SourceFile::new("pipeline.toml", text)).expect("a pipeline");
     let loaded =
         rules::load_files(&[SourceFile::new("every.sql", rule)], &pipeline.catalog, &RuleLimits::default());
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
@@ -249,6 +257,25 @@ struct Ran {
     alerts: BTreeMap<(u64, String), u64>,
 }
 
+fn lane_limits(bytes_max: u64) -> LaneLimits {
+    LaneLimits {
+        cycle: CycleLimits {
+            interval_ms: 1,
+            records_max: 50,
+            bytes_max,
+            pause_after_ms: 1_000,
+            revoke_deadline_ms: 1_000,
+            stop_deadline_ms: 60_000,
+            aborts_max: 5,
+        },
+        poll_records_max: 20,
+        reject_bytes_max: 1_000,
+        notes_max: 10_000,
+        flood: FloodLimits::default(),
+        park: ParkLimits::default(),
+    }
+}
+
 fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
     let sets: Vec<Arc<Compiled>> = (1..=offers.len() as u64 + 1).map(compiled).collect();
     let slot = Slot::new(Arc::clone(&sets[0]), "", 0);
@@ -278,22 +305,7 @@ fn run(offers: &[u64], aborts: &[u64], bytes_max: u64) -> Ran {
         stop: stop.clone(),
     };
     let engine = Engine::new(Arc::clone(&sets[0]), EngineLimits::from(&Config::default().limits));
-    let limits = LaneLimits {
-        cycle: CycleLimits {
-            interval_ms: 1,
-            records_max: 50,
-            bytes_max,
-            pause_after_ms: 1_000,
-            revoke_deadline_ms: 1_000,
-            stop_deadline_ms: 60_000,
-            aborts_max: 5,
-        },
-        poll_records_max: 20,
-        reject_bytes_max: 1_000,
-        notes_max: 10_000,
-        flood: FloodLimits::default(),
-        park: ParkLimits::default(),
-    };
+    let limits = lane_limits(bytes_max);
     let me = Stamp { writer: "me".into(), life: 1, epoch: 0, birth: None };
     let (exit, ..) = Lane::new((source, sink), engine, told, limits, me, SystemClock::default())
         .following(slot, 1)

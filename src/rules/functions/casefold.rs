@@ -40,7 +40,33 @@ fn alone(mut characters: impl Iterator<Item = char>) -> Option<char> {
 }
 
 pub(crate) fn casefold(text: &str) -> String {
-    text.chars().map(folded).collect()
+    let mut folded = String::with_capacity(text.len());
+    casefold_into(text, &mut folded);
+    folded
+}
+
+/// The same behind what is there.
+pub(crate) fn casefold_into(text: &str, into: &mut String) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        // Most text is ASCII, whose case goes many bytes at a time.
+        let (plain, other) = rest.split_at(ascii_run(rest.as_bytes()));
+        let from = into.len();
+        into.push_str(plain);
+        if let Some(plain) = into.get_mut(from..) {
+            plain.make_ascii_lowercase();
+        }
+        let mut characters = other.chars();
+        into.extend(characters.next().map(folded));
+        rest = characters.as_str();
+    }
+}
+
+/// How many ASCII bytes a text begins with.
+fn ascii_run(text: &[u8]) -> usize {
+    let (chunks, _) = text.as_chunks::<32>();
+    let whole = 32 * chunks.iter().take_while(|chunk| chunk.is_ascii()).count();
+    whole + text.iter().skip(whole).take_while(|byte| byte.is_ascii()).count()
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -229,6 +229,46 @@ fn what_cannot_be_scanned_is_two_and_says_why() {
     }
 }
 
+/// Enough for several chunks of records, with records in it that are none; in the end a file that is torn.
+#[test]
+fn any_number_of_threads_gives_the_same() {
+    let folder = Folder::new(&[("shell.sql", SHELL)]);
+    let padded = hit().replace("ws1", &"w".repeat(4_000));
+    let many: String = (0..1_500u32)
+        .map(|at| match at % 100 {
+            7 => "no JSON\n".to_owned(),
+            8..12 => format!("{padded}\n"),
+            _ => format!("{}\n", miss().replace("ws1", &"w".repeat(4_000))),
+        })
+        .collect();
+    folder.write("many", many.as_bytes());
+    let packed = gzip(&many);
+    folder.write("torn.gz", &packed[..packed.len() - 100]);
+    let run = |threads: &str, files: &[&str]| {
+        let done = folder.run(&[ARGS, &["--threads", threads], files].concat());
+        // Without the seconds.
+        let err: Vec<String> = done
+            .err
+            .lines()
+            .map(|line| match line.rsplit_once(", ") {
+                Some((counts, seconds)) if seconds.ends_with(" s") => counts.to_owned(),
+                _ => line.to_owned(),
+            })
+            .collect();
+        (done.code, done.out, err)
+    };
+    let whole = run("1", &["many", "many"]);
+    assert_eq!((whole.0, whole.1.lines().count()), (Some(0), 120), "{:?}", whole.2);
+    assert!(whole.2[0].starts_with("3000 records, 2970 events"), "{:?}", whole.2);
+    let torn = run("1", &["torn.gz", "many"]);
+    assert_eq!(torn.0, Some(2), "{:?}", torn.2);
+    assert!(torn.1.lines().count() > 50, "what came before the end is searched");
+    for threads in ["2", "5"] {
+        assert_eq!(run(threads, &["many", "many"]), whole, "{threads} threads");
+        assert_eq!(run(threads, &["torn.gz", "many"]), torn, "{threads} threads");
+    }
+}
+
 #[test]
 fn a_reader_that_leaves_ends_the_scan_quietly() {
     let folder = Folder::new(&[("shell.sql", SHELL), ("many", &format!("{}\n", hit()).repeat(2_000))]);

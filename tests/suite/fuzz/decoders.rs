@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use noroshi::decode::{self, DecodeLimits, Decoder, FieldSet, Reject, Value};
-use noroshi::normalise::layout::{EventContext, Layout, TableBuilder};
+use noroshi::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use noroshi::normalise::projection::Projection;
 use noroshi::normalise::schema::Catalog;
 use noroshi::normalise::time::ZoneOffset;
@@ -149,8 +149,12 @@ fn rows(bench: &mut Bench, events: &[Vec<Value<'static>>]) {
             offset: 0,
             index,
         };
+<<<<<<< HEAD
         let added =
             layout.add(slots, &context, 0, zone, &mut tables, &mut noroshi::normalise::layout::Everything);
+=======
+        let added = layout.add(slots, &context, 0, zone, &mut tables, &mut Everything);
+>>>>>>> main
         let read = layout.read(slots, zone);
         // What `scan --output rows` shows is what the engine searches.
         assert_eq!(read.len(), added.rows as usize);

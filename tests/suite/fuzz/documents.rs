@@ -3,7 +3,7 @@
 use noroshi::decode::{self, DecodeLimits};
 use noroshi::diagnostic::SourceFile;
 use noroshi::document;
-use noroshi::normalise::layout::{EventContext, Layout, TableBuilder};
+use noroshi::normalise::layout::{EventContext, Everything, Layout, TableBuilder};
 use noroshi::normalise::projection::Projection;
 use noroshi::normalise::schema::Catalog;
 use noroshi::normalise::time::ZoneOffset;
@@ -94,6 +94,7 @@ fn used(catalog: &Catalog) {
                 index: 0,
             };
             let decoded = decoder.decode(event.as_bytes(), &mut |slots| {
+<<<<<<< HEAD
                 layout.add(
                     slots,
                     &context,
@@ -102,6 +103,9 @@ fn used(catalog: &Catalog) {
                     &mut builders,
                     &mut noroshi::normalise::layout::Everything,
                 );
+=======
+                layout.add(slots, &context, 0, ZoneOffset::UTC, &mut builders, &mut Everything);
+>>>>>>> main
             });
             assert_eq!(decoded, Ok(1));
         }
