@@ -1,16 +1,11 @@
 //! `noroshi scan`: files or standard input through the engine, without Kafka.
 //!
-<<<<<<< HEAD
-//! Owns the arguments, the walk over files, and the outputs of alerts; how records were read is shown by [`rows`], where the time went by
-//! [`profile`].
-
-mod profile;
-=======
 //! Owns the arguments and where the output goes. Files are cut into chunks ([`chunk`]), which are worked on side by side
-//! ([`workers`]): [`search`] makes alerts of them, [`rows`] shows how their records were read.
+//! ([`workers`]): [`search`] makes alerts of them, [`rows`] shows how their records were read; [`profile`] says where the time
+//! went.
 
 mod chunk;
->>>>>>> main
+mod profile;
 mod rows;
 mod search;
 mod workers;
@@ -23,11 +18,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{CliError, Outcome};
-<<<<<<< HEAD
-use super::output::{Format, MESSAGE_COLUMNS_MAX, Terminal};
-=======
-use super::output::Terminal;
->>>>>>> main
+use super::output::{Format, Terminal};
 use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
@@ -153,249 +144,67 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let compiled = Arc::new(super::run::compiled(pipeline, loaded)?);
     terminal.warn_some(&told);
     let bar = progress(args, terminal);
-<<<<<<< HEAD
-    let mut scan = Scan {
-        began_ms: wall_clock() / 1_000,
-        engine: Engine::new(Arc::new(compiled), EngineLimits::from(&config.limits)),
-        output,
-        out: BufWriter::new(std::io::stdout()),
-        shared: terminal.live_out,
-        bar,
-        source,
-        alerts: 0,
-        rejects: Vec::new(),
-        rejected: 0,
-        profiled: args.profile.is_some(),
-        printing: Duration::ZERO,
-    };
-    if args.profile.is_some() {
-        scan.engine.begin_profile();
-    }
-    let ready = began.elapsed();
-    let bar = scan.bar.clone();
-    let reading = files(args, &config, &bar, &mut scan)?;
-    scan.out.flush()?;
-    let tally = scan.engine.take_tally();
-    report(terminal, &scan, &tally, began);
-    if let (Some(format), Some(engine)) = (args.profile, scan.engine.take_profile()) {
-        let rules = scan.engine.compiled().rules.rules();
-        let frame = profile::Frame { total: began.elapsed(), ready, reading, printing: scan.printing };
-        profile::report(format, &frame, &engine, rules);
-    }
-    Ok(Outcome::Done)
-}
-
-/// Reads all files, record by record; how long that took, when it is wanted.
-fn files(
-    args: &ScanArgs,
-    config: &Config,
-    bar: &ProgressBar,
-    taker: &mut dyn Taker,
-) -> Result<Duration, CliError> {
-    let plain = |error: crate::source::files::FileError| CliError::usage(error.to_string());
-    let bytes_max = config.limits.decode().record_bytes_max;
-    let mut reading = Duration::ZERO;
-    for path in &args.files {
-        let name: Arc<str> = Arc::from(path.to_string_lossy().as_ref());
-        let mut records = FileRecords::open(path, args.framing, bytes_max).map_err(plain)?;
-        let (mut offset, mut shown) = (0i64, 0u64);
-        loop {
-            let watch = Stopwatch::when(args.profile.is_some());
-            let next = records.next_record().map_err(plain)?;
-            reading += watch.read();
-            let Some(payload) = next else { break };
-            taker.take(&name, offset, payload)?;
-            offset += 1;
-            let read = records.bytes_read();
-            if read - shown > 1 << 20 {
-                bar.inc(read - shown);
-                shown = read;
-            }
-        }
-        bar.inc(records.bytes_read() - shown);
-        taker.end_of_file()?;
-    }
-    bar.finish_and_clear();
-    Ok(reading)
-}
-
-struct Scan {
-    /// Stands in for the time of events that have none.
-    began_ms: i64,
-    engine: Engine,
-    output: Output,
-    out: BufWriter<std::io::Stdout>,
-    /// Output goes to a terminal, where the bar may stand.
-    shared: bool,
-    bar: ProgressBar,
-    source: usize,
-    alerts: u64,
-    rejects: Vec<String>,
-    rejected: u64,
-    profiled: bool,
-    /// Time for that, when it is wanted.
-    printing: Duration,
-}
-
-impl Taker for Scan {
-    fn take(&mut self, file: &Arc<str>, offset: i64, payload: &[u8]) -> Result<(), CliError> {
-        let record = RecordRef {
-            source: self.source,
-            slot: 0,
-            topic: file,
-            partition: 0,
-            offset,
-            timestamp_ms: Some(self.began_ms),
-            payload: Some(payload),
-            envelope: &NoEnvelope,
-        };
-        if let Pushed::Rejected(reject) = self.engine.push(&record) {
-            self.rejected(file, offset, &reject);
-        }
-        if self.engine.is_full() { self.search() } else { Ok(()) }
-    }
-
-    fn end_of_file(&mut self) -> Result<(), CliError> {
-        self.search()
-    }
-}
-
-impl Scan {
-    fn rejected(&mut self, file: &str, offset: i64, reject: &decode::Reject) {
-        self.rejected += 1;
-        if self.rejects.len() < 5 {
-            self.rejects.push(format!("{file}: record {offset}: {reject}"));
-        }
-    }
-
-    fn search(&mut self) -> Result<(), CliError> {
-        loop {
-            let searched = self.engine.search(wall_clock(), ALERTS_TOGETHER_BYTES);
-            for spoilt in &searched.spoilt {
-                self.rejected(&spoilt.topic, spoilt.offset, &spoilt.reject);
-            }
-            let found = searched.findings;
-            let watch = Stopwatch::when(self.profiled);
-            if !self.shared || found.is_empty() {
-                self.print(&found)?;
-            } else {
-                // The bar makes room, so that rows begin at the beginning of a line.
-                let bar = self.bar.clone();
-                bar.suspend(|| {
-                    self.print(&found)?;
-                    Ok::<(), CliError>(self.out.flush()?)
-                })?;
-            }
-            self.printing += watch.read();
-            if self.engine.is_drained() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn print(&mut self, found: &[Finding]) -> Result<(), CliError> {
-        for finding in found {
-            self.alerts += 1;
-            match self.output {
-                Output::Ocsf => {
-                    // An alert's value is JSON that we have made.
-                    let value = String::from_utf8_lossy(&finding.alert.value);
-                    writeln!(self.out, "{}", printable::json(&value))?;
-                }
-                Output::Matches => {
-                    let line = matched(&self.engine, finding).to_string();
-                    writeln!(self.out, "{}", printable::json(&line))?;
-                }
-                Output::Table | Output::Rows => {
-                    let line = row(&self.engine, finding);
-                    writeln!(self.out, "{line}")?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One JSON object for an alert.
-pub fn matched(engine: &Engine, finding: &Finding) -> serde_json::Value {
-    let compiled = engine.compiled();
-    let rule = &compiled.rules.rules()[finding.rule];
-    serde_json::json!({
-        "rule_id": rule.meta.id,
-        "rule_version": rule.version,
-        "level": rule.meta.level.as_str(),
-        "org_id": compiled.pipeline.organisation_of(finding.source).id.as_str(),
-        "source": &*compiled.pipeline.sources[finding.source].id,
-        "file": &*finding.position.topic,
-        "record": finding.position.offset,
-        "index": finding.position.index,
-        "alert_id": finding.alert.id.to_string(),
-        "output": finding.output,
-    })
-}
-
-fn row(engine: &Engine, finding: &Finding) -> String {
-    let rule = &engine.compiled().rules.rules()[finding.rule];
-    let shown: Vec<String> = finding
-        .output
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!(
-                "{}={}",
-                printable::line(name, VALUE_COLUMNS_MAX),
-                printable::line(&text, VALUE_COLUMNS_MAX)
-            )
-        })
-        .collect();
-    format!(
-        "{:<13} {:>8}  {} {}",
-        rule.meta.level.as_str(),
-        finding.position.offset,
-        printable::fit(&rule.meta.title, TITLE_COLUMNS),
-        shown.join(" ")
-    )
-=======
     let limits = EngineLimits::from(&config.limits);
     let began_ms = wall_clock() / 1_000;
-    let make = || Search::new(&compiled, &limits, source, output, began_ms);
+    let profiled = args.profile.is_some();
+    let make = || Search::new(&compiled, &limits, source, output, began_ms).profiled(profiled);
     let mut found = Found::default();
-    files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more))?;
+    let ready = began.elapsed();
+    let (reading, printing) =
+        files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more))?;
     found.report(terminal, &compiled, began);
+    if let Some(format) = args.profile {
+        let frame = profile::Frame { total: began.elapsed(), ready, reading, printing };
+        profile::report(format, &frame, found.profile(), compiled.rules.rules());
+    }
     Ok(Outcome::Done)
 }
 
-/// Reads all files and prints what comes of them; `shared` says that output goes where the bar stands.
+/// Reads all files and prints what comes of them; `shared` says that output goes where the bar stands. Returns how long
+/// reading and printing took, when somebody wants to know.
 fn files<W: Work>(
     args: &ScanArgs,
     config: &Config,
     (bar, shared): (&ProgressBar, bool),
     make: &(dyn Fn() -> W + Sync),
     told: &mut dyn FnMut(W::Told),
-) -> Result<(), CliError> {
+) -> Result<(Duration, Duration), CliError> {
     let record_bytes_max = config.limits.decode().record_bytes_max;
     let mut reader = Reader::new(&args.files, args.framing, record_bytes_max, CHUNK_BYTES, bar);
     let mut out = BufWriter::new(std::io::stdout());
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = args.threads.map_or_else(cores, usize::from);
-    workers::in_order(threads, make, &mut |chunk| reader.fill(chunk), &mut |piece| match piece {
-        Piece::Text(text) if shared => {
-            // The bar makes room, so that rows begin at the beginning of a line.
-            bar.suspend(|| print(&mut out, &text).and_then(|()| Ok(out.flush()?)))
-        }
-        Piece::Text(text) => print(&mut out, &text),
-        Piece::Told(more) => {
-            told(more);
-            Ok(())
-        }
-    })?;
-    Ok(out.flush()?)
+    let profiled = args.profile.is_some();
+    let (mut reading, mut printing) = (Duration::ZERO, Duration::ZERO);
+    let mut read = |chunk: &mut chunk::Chunk| {
+        let watch = Stopwatch::when(profiled);
+        let more = reader.fill(chunk);
+        reading += watch.read();
+        more
+    };
+    let mut show = |piece| {
+        let watch = Stopwatch::when(profiled);
+        let shown = match piece {
+            Piece::Text(text) if shared => {
+                // The bar makes room, so that rows begin at the beginning of a line.
+                bar.suspend(|| print(&mut out, &text).and_then(|()| Ok(out.flush()?)))
+            }
+            Piece::Text(text) => print(&mut out, &text),
+            Piece::Told(more) => {
+                told(more);
+                Ok(())
+            }
+        };
+        printing += watch.read();
+        shown
+    };
+    workers::in_order(threads, make, &mut read, &mut show)?;
+    out.flush()?;
+    Ok((reading, printing))
 }
 
 fn print(out: &mut BufWriter<Stdout>, text: &str) -> Result<(), CliError> {
     Ok(out.write_all(text.as_bytes())?)
->>>>>>> main
 }
 
 fn pipeline(args: &ScanArgs) -> Result<Pipeline, CliError> {

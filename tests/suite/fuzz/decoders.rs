@@ -149,12 +149,7 @@ fn rows(bench: &mut Bench, events: &[Vec<Value<'static>>]) {
             offset: 0,
             index,
         };
-<<<<<<< HEAD
-        let added =
-            layout.add(slots, &context, 0, zone, &mut tables, &mut noroshi::normalise::layout::Everything);
-=======
         let added = layout.add(slots, &context, 0, zone, &mut tables, &mut Everything);
->>>>>>> main
         let read = layout.read(slots, zone);
         // What `scan --output rows` shows is what the engine searches.
         assert_eq!(read.len(), added.rows as usize);

@@ -94,18 +94,7 @@ fn used(catalog: &Catalog) {
                 index: 0,
             };
             let decoded = decoder.decode(event.as_bytes(), &mut |slots| {
-<<<<<<< HEAD
-                layout.add(
-                    slots,
-                    &context,
-                    0,
-                    ZoneOffset::UTC,
-                    &mut builders,
-                    &mut noroshi::normalise::layout::Everything,
-                );
-=======
                 layout.add(slots, &context, 0, ZoneOffset::UTC, &mut builders, &mut Everything);
->>>>>>> main
             });
             assert_eq!(decoded, Ok(1));
         }
