@@ -82,7 +82,7 @@ pub fn check(data: &[u8]) {
             let verdicts = judge.verdicts.remove(&table).unwrap_or_default();
             assert_eq!(verdicts.len(), batch.num_rows(), "a verdict for each row that is built");
             let mut failures = Vec::new();
-            for hit in BENCH.detector.hits(table, &batch, &verdicts, &mut failures) {
+            for hit in BENCH.detector.hits(table, &batch, &verdicts, &mut failures, None) {
                 found.insert((table, origins[hit.row as usize].event, hit.rule));
             }
             assert_eq!(failures, [], "on table {table}");
