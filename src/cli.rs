@@ -6,9 +6,11 @@
 mod cases;
 mod check;
 mod completions;
+mod costs;
 mod demo;
 mod dlq;
 mod exit;
+mod explain;
 mod output;
 mod place;
 mod run;
@@ -37,7 +39,7 @@ Examples:
 
 Exit codes:
   0  done; nothing wrong
-  1  problems were found: check and test; dlq show found nothing, dlq replay refused some
+  1  problems were found: check, test and explain; dlq show found nothing, dlq replay refused some
   2  wrong arguments, configuration, pipeline or rules
   3  Kafka cannot be reached, refuses, or failed for good
   4  another process has taken over a lane's identity
@@ -67,6 +69,8 @@ enum Command {
     Scan(scan::ScanArgs),
     /// Find all problems in rules, pipelines, schemas and configuration.
     Check(check::CheckArgs),
+    /// Say what a rule looks for and what it costs; with an event, why it fires or does not.
+    Explain(explain::ExplainArgs),
     /// Run the tests inside rules and the case folders of pipelines.
     Test(test::TestArgs),
     /// Look at Sigma rules: which of them can find anything, and what they are in SQL.
@@ -94,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(&args, &terminal, heard.unwrap_or_else(Signals::of_service)),
         Command::Scan(args) => scan::main(&args, &terminal),
         Command::Check(args) => check::main(&args, &terminal),
+        Command::Explain(args) => explain::main(&args, &terminal),
         Command::Test(args) => test::main(&args, &terminal),
         Command::Sigma(args) => sigma::main(&args, &terminal),
         Command::Topics(args) => topics::main(&args, &terminal),

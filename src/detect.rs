@@ -11,5 +11,8 @@ pub mod flood;
 pub mod guard;
 mod index;
 pub mod parked;
+pub mod profile;
 pub mod run;
 pub mod sample;
+
+pub use index::{cost, explain, trace};

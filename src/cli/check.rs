@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::cases;
+use super::costs::Costs;
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal, count, plural};
 use super::values::ValuesArg;
@@ -58,6 +59,8 @@ struct Seen {
     sigma: SigmaSeen,
     pipelines: usize,
     tables: usize,
+    /// What those that run cost.
+    costs: Costs,
     found: Vec<Diagnostic>,
 }
 
@@ -77,6 +80,7 @@ struct SigmaSeen {
 
 impl Seen {
     fn count(&mut self, loaded: &Loaded) {
+        self.found.extend(self.costs.add(loaded));
         self.files += loaded.files.saturating_sub(loaded.sigma_files);
         self.rules += loaded.rules.iter().filter(|rule| rule.origin == Origin::Sql).count();
         for document in &loaded.sigma {
@@ -219,6 +223,8 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
             },
             "pipelines": seen.pipelines,
             "tables": seen.tables,
+            "costs": seen.costs.sums(),
+            "rule_costs": seen.costs.each(),
             "diagnostics": seen.found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
         });
         writeln!(out, "{}", printable::json(&format!("{document:#}")))?;
@@ -256,6 +262,9 @@ fn print(args: &CheckArgs, terminal: &Terminal, seen: &Seen) -> Result<(), CliEr
         Some(sigma) => format!("{rules}, {sigma}"),
         None => rules,
     };
+    if let Some(costs) = seen.costs.line() {
+        writeln!(out, "{costs}")?;
+    }
     let what = [(seen.pipelines, "pipeline"), (seen.tables, "table")];
     let what = what.map(|(count, what)| plural(count, what)).join(", ");
     writeln!(out, "{rules}, {what}: {}", count(&seen.found))?;

@@ -1,9 +1,11 @@
 //! `noroshi scan`: files or standard input through the engine, without Kafka.
 //!
 //! Owns the arguments and where the output goes. Files are cut into chunks ([`chunk`]), which are worked on side by side
-//! ([`workers`]): [`search`] makes alerts of them, [`rows`] shows how their records were read.
+//! ([`workers`]): [`search`] makes alerts of them, [`rows`] shows how their records were read; [`profile`] says where the time
+//! went.
 
 mod chunk;
+mod profile;
 mod rows;
 mod search;
 mod workers;
@@ -12,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chunk::Reader;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,11 +22,12 @@ use search::{Found, Search};
 use workers::{Piece, Work};
 
 use super::exit::{CliError, Outcome};
-use super::output::Terminal;
+use super::output::{Format, Terminal};
 use super::values::ValuesArg;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::detect::guard::parks::ParkedRule;
+use crate::detect::profile::Stopwatch;
 use crate::normalise::schema::Catalog;
 use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
@@ -97,6 +100,9 @@ pub struct ScanArgs {
     /// One setting, as section.key=value; may be repeated.
     #[arg(long)]
     set: Vec<String>,
+    /// Say on standard error where the time went, by stage and by rule; `--profile=json` for machines.
+    #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    profile: Option<Format>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -144,39 +150,62 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     // Nobody is flooded by what is printed.
     limits.guard.rows_max = None;
     let began_ms = wall_clock() / 1_000;
-    let make = || Search::new(&compiled, &limits, source, output, began_ms);
+    let profiled = args.profile.is_some();
+    let make = || Search::new(&compiled, &limits, source, output, began_ms).profiled(profiled);
     let mut found = Found::default();
-    files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more))?;
+    let ready = began.elapsed();
+    let (reading, printing) =
+        files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more))?;
     found.report(terminal, &compiled, began);
+    if let Some(format) = args.profile {
+        let frame = profile::Frame { total: began.elapsed(), ready, reading, printing };
+        profile::report(format, &frame, found.profile(), compiled.rules.rules());
+    }
     // Something was not searched for.
     Ok(if compiled.parks.count() == 0 { Outcome::Done } else { Outcome::Problems })
 }
 
-/// Reads all files and prints what comes of them; `shared` says that output goes where the bar stands.
+/// Reads all files and prints what comes of them; `shared` says that output goes where the bar stands. Returns how long
+/// reading and printing took, when somebody wants to know.
 fn files<W: Work>(
     args: &ScanArgs,
     config: &Config,
     (bar, shared): (&ProgressBar, bool),
     make: &(dyn Fn() -> W + Sync),
     told: &mut dyn FnMut(W::Told),
-) -> Result<(), CliError> {
+) -> Result<(Duration, Duration), CliError> {
     let record_bytes_max = config.limits.decode().record_bytes_max;
     let mut reader = Reader::new(&args.files, args.framing, record_bytes_max, CHUNK_BYTES, bar);
     let mut out = BufWriter::new(std::io::stdout());
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = args.threads.map_or_else(cores, usize::from);
-    workers::in_order(threads, make, &mut |chunk| reader.fill(chunk), &mut |piece| match piece {
-        Piece::Text(text) if shared => {
-            // The bar makes room, so that rows begin at the beginning of a line.
-            bar.suspend(|| print(&mut out, &text).and_then(|()| Ok(out.flush()?)))
-        }
-        Piece::Text(text) => print(&mut out, &text),
-        Piece::Told(more) => {
-            told(more);
-            Ok(())
-        }
-    })?;
-    Ok(out.flush()?)
+    let profiled = args.profile.is_some();
+    let (mut reading, mut printing) = (Duration::ZERO, Duration::ZERO);
+    let mut read = |chunk: &mut chunk::Chunk| {
+        let watch = Stopwatch::when(profiled);
+        let more = reader.fill(chunk);
+        reading += watch.read();
+        more
+    };
+    let mut show = |piece| {
+        let watch = Stopwatch::when(profiled);
+        let shown = match piece {
+            Piece::Text(text) if shared => {
+                // The bar makes room, so that rows begin at the beginning of a line.
+                bar.suspend(|| print(&mut out, &text).and_then(|()| Ok(out.flush()?)))
+            }
+            Piece::Text(text) => print(&mut out, &text),
+            Piece::Told(more) => {
+                told(more);
+                Ok(())
+            }
+        };
+        printing += watch.read();
+        shown
+    };
+    workers::in_order(threads, make, &mut read, &mut show)?;
+    out.flush()?;
+    Ok((reading, printing))
 }
 
 fn print(out: &mut BufWriter<Stdout>, text: &str) -> Result<(), CliError> {

@@ -7,12 +7,16 @@
 
 mod choice;
 mod column;
+pub mod cost;
+pub mod explain;
 mod formula;
 mod literal;
 mod lookup;
 mod memory;
+pub mod trace;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use datafusion::logical_expr::Expr;
@@ -22,6 +26,7 @@ use formula::{Atoms, Formula, Test, Truth};
 pub(super) use memory::{Answer, Budget, Memory, make_room};
 use memory::{Class, UNKNOWN};
 
+use super::profile::{LookupProfile, Stopwatch};
 use crate::normalise::columns::Cells;
 
 /// The index of a table's rules.
@@ -121,7 +126,28 @@ impl TableIndex {
         let column = &self.columns[nth as usize];
         let values = &mut memory.columns[nth as usize];
         let (sets, scratch) = (&mut memory.sets, &mut memory.scratch);
-        cells.cell(column.at, |cell| lookup::set_of(column, nth, cell, values, sets, scratch, budget))
+        let Some(counts) = &mut memory.profile else {
+            return cells
+                .cell(column.at, |cell| lookup::set_of(column, nth, cell, values, sets, scratch, budget));
+        };
+        let (watch, before) = (Stopwatch::when(true), scratch.new);
+        let set =
+            cells.cell(column.at, |cell| lookup::set_of(column, nth, cell, values, sets, scratch, budget));
+        let (counts, new) = (&mut counts[nth as usize], scratch.new - before);
+        let time = if new > 0 { watch.read() } else { Duration::ZERO };
+        counts.add(LookupProfile { values: 1, new, time });
+        set
+    }
+
+    /// From now on the memory counts what is looked up.
+    pub(super) fn begin_profile(&self, memory: &mut Memory) {
+        memory.profile.get_or_insert_with(|| vec![LookupProfile::default(); self.columns.len()]);
+    }
+
+    /// What was looked up since this was last asked, by column of the batch.
+    pub(super) fn take_profile(&self, memory: &mut Memory) -> Vec<(usize, LookupProfile)> {
+        let counts = memory.profile.iter_mut().flatten();
+        self.columns.iter().zip(counts).map(|(column, counts)| (column.at, std::mem::take(counts))).collect()
     }
 
     /// A new class: of the rules that can still hit where this is known, the columns that they depend on.

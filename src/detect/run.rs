@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::guard::turn::{Guard, estimate};
 use super::index::{self, Answer, Budget, TableIndex};
+use super::profile::{LookupProfile, Profile, Stopwatch};
 use crate::normalise::columns::Cells;
 use crate::normalise::projection::Projection;
 use crate::rules::{BindError, BoundRule, RuleSet};
@@ -112,6 +113,26 @@ impl Detector {
         Memory { tables, budget: Budget::new(bytes_max) }
     }
 
+    /// From now on the memory counts what is looked up.
+    pub fn begin_profile(&self, memory: &mut Memory) {
+        for (table, known) in self.tables.iter().zip(&mut memory.tables) {
+            if let Some((index, known)) = table.index.as_ref().zip(known.as_mut()) {
+                index.begin_profile(known);
+            }
+        }
+    }
+
+    /// What was looked up since this was last asked: table, column of its batches, and how often.
+    pub fn take_lookups(&self, memory: &mut Memory) -> Vec<(usize, usize, LookupProfile)> {
+        let tables = self.tables.iter().zip(&mut memory.tables).enumerate();
+        let each = tables.flat_map(|(at, (table, known))| {
+            let counts =
+                table.index.as_ref().zip(known.as_mut()).map(|(index, known)| index.take_profile(known));
+            counts.unwrap_or_default().into_iter().map(move |(column, counts)| (at, column, counts))
+        });
+        each.collect()
+    }
+
     /// What is known of a row of a table; `None` when no rule can hit it.
     pub fn judge(&self, table: usize, cells: &mut impl Cells, memory: &mut Memory) -> Option<Verdict> {
         let rules = self.tables.get(table)?;
@@ -134,6 +155,7 @@ impl Detector {
         batch: &RecordBatch,
         verdicts: &[Verdict],
         guard: &mut Guard,
+        mut profile: Option<&mut Profile>,
     ) -> Vec<Hit> {
         guard.next_batch();
         let Some(rules) = self.tables.get(table) else { return Vec::new() };
@@ -150,6 +172,7 @@ impl Detector {
                 continue;
             };
             let rows: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
+            let watch = Stopwatch::when(profile.is_some());
             let mut turn = guard.turn(*rule, batch, rows.len(), bound.condition_weight());
             while let Some(piece) = turn.piece() {
                 narrowed(piece, &mut |range| {
@@ -160,9 +183,18 @@ impl Detector {
                         .is_some()
                 });
             }
+            if let Some(profile) = profile.as_deref_mut() {
+                let (took, this) = (watch.read(), profile.rule(*rule));
+                this.open += rows.len() as u64;
+                this.judge += took;
+                profile.stages.judge += took;
+            }
         }
         hits.sort_unstable_by_key(|hit| (hit.rule, hit.row));
         guard.found(&mut hits);
+        if let Some(profile) = profile {
+            hits.iter().for_each(|hit| profile.rule(hit.rule).hits += 1);
+        }
         hits
     }
 

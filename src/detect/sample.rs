@@ -2,6 +2,7 @@
 //!
 //! Owns turning JSON rows into a batch of the rule's table. Called by `cli::test`.
 
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value as Json};
 
@@ -31,6 +32,15 @@ pub fn run(rule: &Rule, rows: &[Map<String, Json>]) -> Result<Vec<Map<String, Js
         return Err(fault.into());
     }
     let failed = |error: &dyn std::fmt::Display| SampleError::Rule(error.to_string());
+    let batch = batch(rule, rows).map_err(|error| failed(&error))?;
+    let bound = rule.bind(batch.schema_ref()).map_err(|error| failed(&error))?;
+    let hits = caught(|| bound.evaluate(&batch)).map_err(|panicked| failed(&panicked))?;
+    let Some(hits) = hits.map_err(|error| failed(&error))? else { return Ok(Vec::new()) };
+    Ok((0..hits.rows.len()).map(|row| run::object(&hits.output, row)).collect())
+}
+
+/// The rows as a batch of what the rule reads.
+pub(super) fn batch(rule: &Rule, rows: &[Map<String, Json>]) -> Result<RecordBatch, ArrowError> {
     let projection = Projection::of(&rule.table, &rule.columns);
     let columns = projection
         .schema
@@ -41,12 +51,7 @@ pub fn run(rule: &Rule, rows: &[Map<String, Json>]) -> Result<Vec<Map<String, Js
         .collect();
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows.len()));
     let schema = std::sync::Arc::clone(&projection.schema);
-    let batch =
-        RecordBatch::try_new_with_options(schema, columns, &options).map_err(|error| failed(&error))?;
-    let bound = rule.bind(&projection.schema).map_err(|error| failed(&error))?;
-    let hits = caught(|| bound.evaluate(&batch)).map_err(|panicked| failed(&panicked))?;
-    let Some(hits) = hits.map_err(|error| failed(&error))? else { return Ok(Vec::new()) };
-    Ok((0..hits.rows.len()).map(|row| run::object(&hits.output, row)).collect())
+    RecordBatch::try_new_with_options(schema, columns, &options)
 }
 
 fn column(name: &str, kind: ColumnType, rows: &[Map<String, Json>]) -> arrow::array::ArrayRef {

@@ -104,6 +104,7 @@ codes! {
     Q028 "A LIKE pattern has a backslash before an ordinary character: it is dropped, not matched."
     Q029 "DataFusion runs the regular expression as LIKE and loses its backslash."
     Q030 "The name of an output column has characters that do not show, or is that of another system column."
+    Q031 "Nothing that the rule needs can be looked up, so it is looked at on each row of its table: it works, and costs more than others."
 
     T001 "A test's input cannot be read."
     T002 "A test expects something that the rule cannot return."

@@ -25,6 +25,7 @@ use crate::detect::alert::{Alert, AlertLimits};
 use crate::detect::guard::GuardLimits;
 use crate::detect::guard::parks::Parks;
 use crate::detect::guard::turn::Guard;
+use crate::detect::profile::{Profile, Stopwatch};
 use crate::detect::run::{Detector, Memory, Verdict};
 use crate::normalise::layout::{EventContext, Layout, RowCells, TableBuilder, Watch};
 use crate::normalise::projection::Projection;
@@ -188,12 +189,17 @@ struct Judge<'e> {
     memory: &'e mut Memory,
     verdicts: &'e mut [Vec<Verdict>],
     seen: &'e mut Vec<usize>,
+    profile: Option<&'e mut Profile>,
 }
 
 impl Watch for Judge<'_> {
     fn wants(&mut self, table: usize, cells: &mut RowCells<'_>) -> bool {
         self.seen.push(table);
+        let watch = Stopwatch::when(self.profile.is_some());
         let verdict = self.detector.judge(table, cells, self.memory);
+        if let Some(profile) = &mut self.profile {
+            profile.stages.look_up += watch.read();
+        }
         let wanted = verdict.is_some();
         self.verdicts[table].extend(verdict);
         wanted
@@ -244,6 +250,8 @@ pub struct Engine {
     memory: Memory,
     guard: Guard,
     tally: Tally,
+    /// Where the time goes, when somebody wants to know.
+    profile: Option<Box<Profile>>,
 }
 
 impl Engine {
@@ -274,6 +282,7 @@ impl Engine {
             memory,
             guard,
             tally: Tally::default(),
+            profile: None,
         };
         engine.take_tally();
         engine
@@ -367,10 +376,14 @@ impl Engine {
         let (layout, tables, events) = (&mut feed.layout, &mut self.tables, &mut self.events);
         let detector = &self.compiled.detector;
         let (memory, verdicts, seen) = (&mut self.memory, &mut self.verdicts, &mut self.seen);
-        let mut judge = Judge { detector, memory, verdicts, seen };
+        let profiled = self.profile.is_some();
+        let profile = self.profile.as_deref_mut();
+        let mut judge = Judge { detector, memory, verdicts, seen, profile };
         let kept = self.records.len();
         let mut index = 0u32;
-        feed.decoder.decode(payload, &mut |slots| {
+        let (whole, mut inside) = (Stopwatch::when(profiled), Duration::ZERO);
+        let decoded = feed.decoder.decode(payload, &mut |slots| {
+            let watch = Stopwatch::when(profiled);
             let told = layout.event_time(slots, source.zone);
             made.times_missing += u64::from(told.is_none());
             let event_time = told.or(ingest_time).unwrap_or(0);
@@ -399,7 +412,33 @@ impl Engine {
                 events.push(KeptEvent { record: kept, index, event_time, time_is_told: told.is_some() });
             }
             index += 1;
-        })
+            inside += watch.read();
+        });
+        if let Some(profile) = &mut self.profile {
+            profile.stages.decode += whole.read().saturating_sub(inside);
+            // Looking up is a part of it, and told by itself.
+            profile.stages.normalise += inside;
+        }
+        decoded
+    }
+
+    /// From now on the engine notes where its time goes.
+    pub fn begin_profile(&mut self) {
+        self.profile.get_or_insert_default();
+        self.compiled.detector.begin_profile(&mut self.memory);
+    }
+
+    /// Where the time went since the profile was begun or taken; none when it never was begun.
+    pub fn take_profile(&mut self) -> Option<Profile> {
+        let mut profile = std::mem::take(self.profile.as_deref_mut()?);
+        profile.stages.normalise = profile.stages.normalise.saturating_sub(profile.stages.look_up);
+        for (table, column, counts) in self.compiled.detector.take_lookups(&mut self.memory) {
+            let Some(table) = self.compiled.projection.tables().get(table) else { continue };
+            let Some(column) = table.schema.fields().get(column) else { continue };
+            let name = (table.table.name.clone(), column.name().clone());
+            profile.columns.entry(name).or_default().add(counts);
+        }
+        Some(profile)
     }
 
     /// Whether the batch must be searched before more is pushed.

@@ -1,6 +1,7 @@
 //! The commands as users run them: arguments in, exit code and both outputs out. No Kafka.
 
 mod check;
+mod explain;
 mod outputs;
 mod rows;
 mod scan;
@@ -82,7 +83,7 @@ fn miss() -> String {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    for command in ["", "demo", "run", "scan", "check", "test", "topics", "dlq", "completions"] {
+    for command in ["", "demo", "run", "scan", "check", "explain", "test", "topics", "dlq", "completions"] {
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let done = finish(program().args(&args));
         assert_eq!(done.code, Some(0), "{args:?}: {}", done.err);
@@ -90,7 +91,7 @@ fn every_command_explains_itself_with_examples() {
         assert!(!done.out.contains('\x1b') && done.err.is_empty(), "{args:?}");
     }
     let short = finish(program().arg("-h"));
-    for command in ["demo", "run", "scan", "check", "test", "topics", "dlq", "completions"] {
+    for command in ["demo", "run", "scan", "check", "explain", "test", "topics", "dlq", "completions"] {
         assert!(
             short.out.contains(&format!("\n  {command} ")),
             "{command} is not in the list:\n{}",

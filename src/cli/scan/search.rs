@@ -13,6 +13,7 @@ use super::workers::{Unheard, Work};
 use super::{Output, parked, unlike};
 use crate::cli::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::decode::{Hint, Reject};
+use crate::detect::profile::Profile;
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits, Finding, Pushed, SourceTally, Tally};
 use crate::printable;
 use crate::record::wall_clock;
@@ -46,6 +47,14 @@ impl Search {
         began_ms: i64,
     ) -> Self {
         Self { engine: Engine::new(Arc::clone(compiled), limits.clone()), source, output, began_ms }
+    }
+
+    /// The same; notes where its time goes when that is wanted.
+    pub fn profiled(mut self, wanted: bool) -> Self {
+        if wanted {
+            self.engine.begin_profile();
+        }
+        self
     }
 
     fn search(
@@ -112,6 +121,7 @@ impl Work for Search {
         }
         self.search(&mut found, say)?;
         found.take(self.engine.take_tally());
+        found.profile = self.engine.take_profile().unwrap_or_default();
         Ok(found)
     }
 }
@@ -132,6 +142,8 @@ pub struct Found {
     failures: BTreeMap<usize, (u64, String)>,
     /// Rows that were not shown to a rule because it is parked.
     unjudged: BTreeMap<usize, u64>,
+    /// Where the engines' time went, when somebody wants to know.
+    profile: Profile,
 }
 
 impl Found {
@@ -168,6 +180,7 @@ impl Found {
         let room = REJECTS_SHOWN_MAX.saturating_sub(self.rejects.len());
         self.rejects.extend(next.rejects.into_iter().take(room));
         self.rejected += next.rejected;
+        self.profile.add(&next.profile);
         for (rule, (rows, why)) in next.failures {
             let failures = self.failures.entry(rule).or_default();
             failures.0 += rows;
@@ -189,6 +202,11 @@ impl Found {
         if !unfed.is_empty() && terminal.live {
             let _ = writeln!(err, "{} rules read tables that this source does not feed", unfed.len());
         }
+    }
+
+    /// Where the engines' time went.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// How much there was.

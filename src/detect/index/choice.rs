@@ -21,7 +21,7 @@ pub(super) fn costs(formulas: &[Formula], atoms: &[(usize, Test)]) -> Vec<f64> {
 }
 
 /// Of how many values a test holds, by a guess that knows no data: the longer a text, the rarer it is.
-fn share(test: &Test) -> f64 {
+pub(super) fn share(test: &Test) -> f64 {
     let by_length = |chars: usize| 0.7f64.powi(i32::try_from(chars.min(40)).unwrap_or(40));
     match test {
         Test::Present | Test::Expression(_) => 1.0,

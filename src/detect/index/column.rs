@@ -68,6 +68,8 @@ pub(super) struct ColumnIndex {
 pub(super) struct Scratch {
     /// Atoms of one value.
     pub(super) atoms: Vec<u32>,
+    /// Values that were not remembered.
+    pub(super) new: u64,
     folded: String,
     /// Of each check, the number of the value for which it was made last.
     made: Vec<u64>,

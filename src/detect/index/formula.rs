@@ -12,6 +12,7 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::split_binary;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
 
+use super::literal::Glob;
 use crate::rules::{casefold, is_heavy};
 
 /// A condition over atoms.
@@ -290,9 +291,20 @@ fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
                 Operator::Eq | Operator::NotEq => {
                     Some((at, vec![equal(kind, other)?], *op == Operator::NotEq))
                 }
-                Operator::RegexMatch | Operator::RegexNotMatch if std::ptr::eq(side, left) => {
+                Operator::RegexMatch
+                | Operator::RegexNotMatch
+                | Operator::RegexIMatch
+                | Operator::RegexNotIMatch
+                    if std::ptr::eq(side, left) =>
+                {
                     let pattern = text(other).filter(|_| *kind == DataType::Utf8View)?;
-                    Some((at, vec![Test::Regex(pattern.to_owned())], *op == Operator::RegexNotMatch))
+                    // As DataFusion says it to the same crate.
+                    let flag = match op {
+                        Operator::RegexIMatch | Operator::RegexNotIMatch => "(?i)",
+                        _ => "",
+                    };
+                    let negated = matches!(op, Operator::RegexNotMatch | Operator::RegexNotIMatch);
+                    Some((at, vec![Test::Regex(format!("{flag}{pattern}"))], negated))
                 }
                 _ => None,
             }
@@ -305,12 +317,13 @@ fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
         Expr::Like(Like { negated, expr, pattern, escape_char: None, case_insensitive }) => {
             let (at, kind) = column(expr, schema)?;
             let pattern = text(pattern).filter(|_| *kind == DataType::Utf8View)?;
-            let plain = !pattern.contains(['%', '_', '\\']);
-            let test = match (case_insensitive, plain) {
-                (true, true) => Test::EqualFolded(casefold(pattern)),
-                (true, false) => Test::Like { pattern: casefold(pattern), cased: false },
-                (false, true) => Test::Equal(pattern.to_owned()),
-                (false, false) => Test::Like { pattern: pattern.to_owned(), cased: true },
+            // Without wildcards, but for escaped ones, it is an equality.
+            let plain = Glob::read(pattern).filter(|glob| glob.begins && glob.ends && glob.parts.len() < 2);
+            let test = match (case_insensitive, plain.map(|glob| glob.parts.concat())) {
+                (true, Some(text)) => Test::EqualFolded(casefold(&text)),
+                (true, None) => Test::Like { pattern: casefold(pattern), cased: false },
+                (false, Some(text)) => Test::Equal(text),
+                (false, None) => Test::Like { pattern: pattern.to_owned(), cased: true },
             };
             Some((at, vec![test], *negated))
         }

@@ -43,6 +43,7 @@ pub(super) fn set_of(
         },
         Cell::Lines(lines) => {
             // It is as long as the event, and comes once: nothing is remembered.
+            scratch.new += 1;
             if lines.raw().is_some_and(|raw| column.screens_out(raw, scratch)) {
                 scratch.atoms.clear();
                 column.any(&mut scratch.atoms);
@@ -73,6 +74,7 @@ fn new_text(
     scratch: &mut Scratch,
     budget: &mut Budget,
 ) -> u32 {
+    scratch.new += 1;
     let mut atoms = std::mem::take(&mut scratch.atoms);
     atoms.clear();
     column.text(text, scratch, &mut atoms);
@@ -110,6 +112,7 @@ fn other(
     if let Some(set) = values.number(bits, budget) {
         return set;
     }
+    scratch.new += 1;
     let mut atoms = own_atoms(column, bits);
     let set = number(column, nth, &mut atoms, sets, budget);
     if values.keep_number(bits, set, budget) && column.asks_datafusion() {

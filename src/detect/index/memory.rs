@@ -11,6 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::column::Scratch;
+use crate::detect::profile::LookupProfile;
 
 /// Values longer than this are looked up each time: they seldom come again.
 const VALUE_BYTES_MAX: usize = 4 << 10;
@@ -76,7 +77,9 @@ pub(in crate::detect) fn make_room<'m>(budget: &mut Budget, tables: impl Iterato
     }
     for table in tables {
         if all {
-            *table = Memory::new(table.columns.len(), table.held.len(), table.seen.len());
+            let profile = table.profile.take();
+            let fresh = Memory::new(table.columns.len(), table.held.len(), table.seen.len());
+            *table = Memory { profile, ..fresh };
             continue;
         }
         for column in &mut table.columns {
@@ -279,6 +282,8 @@ pub(in crate::detect) struct Memory {
     /// The sets of the row that is being judged.
     pub(super) class_key: Vec<u32>,
     pub(super) key: Vec<u32>,
+    /// Of each column, what was looked up, when somebody wants to know.
+    pub(super) profile: Option<Vec<LookupProfile>>,
 }
 
 impl Memory {
@@ -294,6 +299,7 @@ impl Memory {
             scratch: Scratch::default(),
             class_key: Vec::new(),
             key: Vec::new(),
+            profile: None,
         }
     }
 }

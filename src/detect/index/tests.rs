@@ -108,8 +108,13 @@ fn condition() -> impl Strategy<Value = Expr> {
         2 => (column.clone(), texts(), any::<bool>()).prop_map(|(a, value, negated)| {
             binary_expr(of(a), if negated { Operator::NotEq } else { Operator::Eq }, text(&value))
         }),
-        2 => (column.clone(), regex(), any::<bool>()).prop_map(|(a, pattern, negated)| {
-            let op = if negated { Operator::RegexNotMatch } else { Operator::RegexMatch };
+        2 => (column.clone(), regex(), any::<bool>(), any::<bool>()).prop_map(|(a, pattern, negated, fold)| {
+            let op = match (negated, fold) {
+                (false, false) => Operator::RegexMatch,
+                (false, true) => Operator::RegexIMatch,
+                (true, false) => Operator::RegexNotMatch,
+                (true, true) => Operator::RegexNotIMatch,
+            };
             binary_expr(of(a), op, text(&pattern))
         }),
         1 => (column.clone(), prop::collection::vec(texts(), 1..4), any::<bool>(), any::<bool>()).prop_map(

@@ -15,6 +15,7 @@ use super::{Compiled, Engine, Finding};
 use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::{self, AlertInput};
 use crate::detect::guard::turn::Guard;
+use crate::detect::profile::{Profile, Stopwatch};
 use crate::normalise::layout::Layout;
 use crate::observe::panics::{Panicked, caught};
 use crate::record::{Position, TimeMicros};
@@ -188,21 +189,33 @@ impl Engine {
     ) {
         let end = self.together(compiled, matched);
         let hits = matched.pending.get(matched.next..end).unwrap_or_default().to_vec();
-        let outputs = outputs(compiled, &matched.batches, &hits, &mut self.guard);
+        let profile = self.profile.as_deref_mut();
+        let outputs = outputs(compiled, &matched.batches, &hits, &mut self.guard, profile);
         for (hit, output) in hits.into_iter().zip(outputs) {
             // What is over the limit waits, from the beginning of its record on.
             if searched.bytes >= bytes_max && self.begins_record(matched, matched.next) {
                 break;
             }
             let record = self.events.get(hit.event as usize).map(|event| event.record);
+            let watch = Stopwatch::when(self.profile.is_some());
             if let Some(record) = record.filter(|record| matched.shown.record != Some(*record))
                 && let Err(panicked) = caught(|| self.show(compiled, matched, record))
             {
                 self.spoil(matched, &panicked, searched);
             }
+            if let Some(profile) = &mut self.profile {
+                profile.stages.evidence += watch.read();
+            }
             matched.next += 1;
             let Some(output) = output.filter(|_| !matched.shown.spoilt) else { continue };
-            match caught(|| self.finding(compiled, &matched.shown, hit, output, now)) {
+            let watch = Stopwatch::when(self.profile.is_some());
+            let made = caught(|| self.finding(compiled, &matched.shown, hit, output, now));
+            if let Some(profile) = &mut self.profile {
+                let took = watch.read();
+                profile.rule(hit.rule as usize).alerts += took;
+                profile.stages.alerts += took;
+            }
+            match made {
                 Ok(None) => {}
                 Ok(Some(finding)) => {
                     let bytes = weight(&finding);
@@ -291,12 +304,17 @@ impl Engine {
         let mut batches = Vec::with_capacity(self.tables.len());
         for (table, builder) in self.tables.iter_mut().enumerate() {
             // A builder's columns always have one length and their schema's types.
+            let watch = Stopwatch::when(self.profile.is_some());
             let Some(Ok((batch, origins))) = (!builder.is_empty()).then(|| builder.finish()) else {
                 batches.push(None);
                 continue;
             };
+            let mut profile = self.profile.as_deref_mut();
+            if let Some(profile) = profile.as_deref_mut() {
+                profile.stages.build += watch.read();
+            }
             let verdicts = std::mem::take(&mut self.verdicts[table]);
-            for hit in compiled.detector.hits(table, &batch, &verdicts, &mut self.guard) {
+            for hit in compiled.detector.hits(table, &batch, &verdicts, &mut self.guard, profile) {
                 let Some(origin) = origins.get(hit.row as usize) else { continue };
                 pending.push(Pending {
                     event: origin.event,
@@ -422,6 +440,7 @@ fn outputs(
     batches: &[Option<RecordBatch>],
     hits: &[Pending],
     guard: &mut Guard,
+    mut profile: Option<&mut Profile>,
 ) -> Vec<Option<Map<String, Json>>> {
     let mut by_rule: HashMap<(u16, u32), Vec<usize>> = HashMap::new();
     for (at, hit) in hits.iter().enumerate() {
@@ -432,7 +451,13 @@ fn outputs(
         let (table, rule) = (usize::from(table), rule as usize);
         let Some(Some(batch)) = batches.get(table) else { continue };
         let rows: Vec<u32> = places.iter().map(|at| hits[*at].row).collect();
+        let watch = Stopwatch::when(profile.is_some());
         let made = compiled.detector.outputs(table, rule, batch, &rows, guard);
+        if let Some(profile) = profile.as_deref_mut() {
+            let took = watch.read();
+            profile.rule(rule).alerts += took;
+            profile.stages.outputs += took;
+        }
         for (at, output) in places.into_iter().zip(made) {
             outputs[at] = output;
         }

@@ -91,7 +91,7 @@ pub fn check(data: &[u8]) {
             let limits = EngineLimits::from(&Limits::default()).guard;
             let limits = GuardLimits { batch_time_max: Duration::MAX, rows_max: None, ..limits };
             let mut guard = Guard::new(limits, Arc::new(Parks::new(BENCH.rules.rules().len())));
-            for hit in BENCH.detector.hits(table, &batch, &verdicts, &mut guard) {
+            for hit in BENCH.detector.hits(table, &batch, &verdicts, &mut guard, None) {
                 found.insert((table, origins[hit.row as usize].event, hit.rule));
             }
             assert_eq!(guard.take_failures(), [], "on table {table}");

@@ -123,7 +123,7 @@ fn indexed(rules: &RuleSet, projection: &Projection, events: &[Json], expect: &[
         for _ in 0..2 {
             judge.2.clear();
             let (batch, rows) = built(projection, events, &mut judge)?;
-            let hits = detector.hits(0, &batch, &judge.2, &mut guard);
+            let hits = detector.hits(0, &batch, &judge.2, &mut guard, None);
             let found: Vec<u32> = hits.iter().map(|hit| rows[hit.row as usize]).collect();
             if found != expect {
                 return Err(format!("the index finds {found:?}, not {expect:?}"));
