@@ -28,7 +28,7 @@ pub struct Limits {
     #[schemars(range(min = 64, max = 65_536))]
     pub batch_rows_max: u32,
     /// Memory for what is known of values that rules have looked at, in bytes for each lane: values that come again need not
-    /// be looked at again. When it is full, it is emptied.
+    /// be looked at again. When it is full, what has not come up lately is forgotten.
     #[schemars(range(min = 65_536, max = 2_147_483_648_u64))]
     pub match_memory_bytes_max: u64,
     /// Memory for fetched records that wait, in bytes for each lane. The partitions that a lane may have share it, each

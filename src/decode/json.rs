@@ -22,7 +22,7 @@ use keys::Keys;
 pub use lines::Lines;
 use lines::Written;
 pub(super) use tape::unescape;
-use tape::{Buffers, Fault, FaultKind, Node, Number, Text};
+use tape::{Buffers, Fault, FaultKind, Node, Number};
 
 use walk::Walk;
 
@@ -281,8 +281,8 @@ fn span(nodes: &[Node<'_>], at: usize) -> usize {
 
 fn scalar<'t>(nodes: &[Node<'t>], at: usize) -> Value<'t> {
     match nodes.get(at) {
-        Some(Node::Text(Text { raw, escaped: true })) => Value::Escaped(raw),
-        Some(Node::Text(Text { raw, escaped: false })) => Value::Text(Cow::Borrowed(raw)),
+        Some(Node::Text(text)) if text.is_escaped() => Value::Escaped(text.raw),
+        Some(Node::Text(text)) => Value::Text(Cow::Borrowed(text.raw)),
         Some(Node::Null) | None => Value::Null,
         Some(Node::Bool(flag)) => Value::Bool(*flag),
         Some(Node::Number(written)) => match tape::number(written) {

@@ -205,11 +205,11 @@ impl Metrics {
         self.1.tables.get(table).map(|rows| rows.inc_by(count));
     }
 
-    /// What a lane knows of values that rules have looked at, and how often more it was emptied.
-    pub fn match_memory(&self, lane: u32, bytes: u64, emptied: u64) {
+    /// What a lane knows of values that rules have looked at, and how often more some of it was forgotten.
+    pub fn match_memory(&self, lane: u32, bytes: u64, forgotten: u64) {
         let labels = label("lane", &lane.to_string());
         self.0.all.match_memory.get_or_create(&labels).set(signed(bytes));
-        self.0.all.match_memory_emptied.get_or_create(&labels).inc_by(emptied);
+        self.0.all.match_memory_forgotten.get_or_create(&labels).inc_by(forgotten);
     }
 
     /// Makes the series of all sources for these codes, at 0: a rate shows a step from 0 to 1, and none from nothing.

@@ -492,10 +492,10 @@ impl Engine {
             rows: vec![0; self.tables.len()],
             ..Tally::default()
         };
-        let emptied = self.memory.take_forgotten();
+        let forgotten = self.memory.take_forgotten();
         let bytes = self.memory.bytes();
         let tally = std::mem::replace(&mut self.tally, empty);
-        Tally { match_memory_bytes: bytes, match_memory_emptied: emptied, ..tally }
+        Tally { match_memory_bytes: bytes, match_memory_forgotten: forgotten, ..tally }
     }
 }
 

@@ -221,7 +221,7 @@ impl Watch {
         for (at, rows) in tally.rows.iter().enumerate() {
             metrics.rows(at, *rows);
         }
-        metrics.match_memory(self.lane, tally.match_memory_bytes as u64, tally.match_memory_emptied);
+        metrics.match_memory(self.lane, tally.match_memory_bytes as u64, tally.match_memory_forgotten);
         let rules = self.compiled.rules.rules();
         for ((rule, source), count) in &tally.alerts {
             let organisation = pipeline.organisation_of(*source).id.as_str();

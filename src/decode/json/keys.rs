@@ -116,7 +116,7 @@ mod tests {
         for object in objects {
             let mut cursor = keys.begin(0);
             for raw in object {
-                let key = Text { raw, escaped: raw.contains('\\') };
+                let key = Text { raw };
                 let expect = match raw {
                     "a" | "\\u0061" => Some((Some(a), None)),
                     "b" => Some((Some(b), None)),

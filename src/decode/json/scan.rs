@@ -26,8 +26,6 @@ pub(super) struct Positions {
     /// whatever was left from before.
     all: Vec<u32>,
     count: usize,
-    /// Of each block, its backslashes.
-    backslashes: Vec<u64>,
     /// There is a character as a number (`\u0041`).
     pub(super) has_code_points: bool,
 }
@@ -36,7 +34,6 @@ impl Positions {
     /// Scans a text.
     pub(super) fn read(&mut self, text: &[u8]) -> Result<(), Fault> {
         self.count = 0;
-        self.backslashes.clear();
         self.has_code_points = false;
         if u32::try_from(text.len()).is_err() {
             return Err(Fault { kind: FaultKind::Syntax, at: 0 });
@@ -77,21 +74,8 @@ impl Positions {
         &self.all[..self.count]
     }
 
-    /// Whether there is a backslash from one byte up to another.
-    pub(super) fn is_escaped(&self, from: usize, to: usize) -> bool {
-        let (first, last) = (from / BLOCK, to / BLOCK);
-        let mask = |block: usize| self.backslashes.get(block).copied().unwrap_or(0);
-        let begin = u64::MAX << (from % BLOCK);
-        let end = (1u64 << (to % BLOCK)) - 1;
-        if first == last {
-            return mask(first) & begin & end != 0;
-        }
-        mask(first) & begin != 0 || mask(last) & end != 0 || (first + 1..last).any(|block| mask(block) != 0)
-    }
-
     #[inline(always)]
     fn block(&mut self, text: &[u8], masks: Masks, base: usize, state: &mut State) -> Result<(), Fault> {
-        self.backslashes.push(masks.backslash);
         let escaped = state.escaped(masks.backslash);
         let quotes = masks.quote & !escaped;
         let inside = parity(quotes) ^ state.in_string;
@@ -270,19 +254,6 @@ mod tests {
             }
             let one_by_one = |holds: fn(u8) -> bool| (0..BLOCK).map(|at| u64::from(holds(block[at])) << at).sum::<u64>();
             prop_assert_eq!(plain_masks(&block).control, one_by_one(|byte| byte < 0x20));
-        }
-
-        #[test]
-        fn backslashes_are_found_between_any_two_bytes(
-            text in "[a\\\\]{0,200}", from in 0usize..200, to in 0usize..200,
-        ) {
-            let mut positions = Positions::default();
-            // As a string of JSON, doubled: else it could end in the middle of an escape.
-            let text = text.replace('\\', "\\\\");
-            positions.read(text.as_bytes()).expect("no string");
-            let (from, to) = (from.min(text.len()), to.min(text.len()));
-            prop_assume!(from <= to);
-            prop_assert_eq!(positions.is_escaped(from, to), text[from..to].contains('\\'));
         }
     }
 }

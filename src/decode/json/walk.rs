@@ -21,7 +21,7 @@ impl<'t> Walk<'_, 't> {
     /// Fills the spots from the event at a node.
     pub(super) fn event(&mut self, at: usize, spots: &mut Vec<Value<'t>>) {
         spots.clear();
-        spots.resize(self.fields.spots(), Value::Missing);
+        spots.resize_with(self.fields.spots(), || Value::Missing);
         self.object(at, 0, spots);
         if let Some(text) = self.fields.text() {
             spots[text] = Value::Lines(Lines::new(self.written, at));

@@ -15,21 +15,35 @@ use crate::normalise::time::ZoneOffset;
 #[derive(Debug)]
 pub(super) enum CompiledFill {
     System(SystemColumn),
-    First { slots: Vec<Slot>, map: BTreeMap<String, String>, otherwise: Option<Value<'static>> },
-    Join { slots: Vec<Slot>, separator: String },
-    Sum { slots: Vec<Slot> },
+    /// The one field, as it is.
+    Field(Slot),
+    First {
+        slots: Vec<Slot>,
+        map: BTreeMap<String, String>,
+        otherwise: Option<Value<'static>>,
+    },
+    Join {
+        slots: Vec<Slot>,
+        separator: String,
+    },
+    Sum {
+        slots: Vec<Slot>,
+    },
     Constant(Value<'static>),
 }
 
 impl CompiledFill {
     /// Of one field.
     pub(super) fn field(path: &str, fields: &mut FieldSet) -> Self {
-        Self::First { slots: vec![fields.add(path)], map: BTreeMap::new(), otherwise: None }
+        Self::Field(fields.add(path))
     }
 }
 
 pub(super) fn compile(fill: &Fill, fields: &mut FieldSet) -> CompiledFill {
     match fill {
+        Fill::First { paths, map, otherwise: None } if map.is_empty() && paths.len() == 1 => {
+            CompiledFill::Field(fields.add(&paths[0]))
+        }
         Fill::First { paths, map, otherwise } => CompiledFill::First {
             slots: paths.iter().map(|path| fields.add(path)).collect(),
             map: map.clone(),
@@ -66,6 +80,7 @@ pub(super) fn fill_cell<R>(
 ) -> R {
     match fill {
         CompiledFill::System(system) => take(&context.map_or(Cell::Null, |c| system_cell(*system, c))),
+        CompiledFill::Field(slot) => take(&cell(&slots[*slot], kind, zone, scratch)),
         CompiledFill::Constant(value) => take(&cell(value, kind, zone, scratch)),
         CompiledFill::First { slots: from, map, otherwise } => {
             let first = from.iter().map(|slot| &slots[*slot]).find(|value| value.is_present());

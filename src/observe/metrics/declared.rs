@@ -143,7 +143,7 @@ metrics! {
     rows Counter [table] "" "Rows of tables that rules saw";
     alerts Counter [rule source organisation] "" "Alerts published";
     match_memory Gauge [lane] "bytes" "What is known of values that rules have looked at; bounded by limits.match_memory_bytes_max";
-    match_memory_emptied Counter [lane] "" "Times that it was emptied because it was full";
+    match_memory_forgotten Counter [lane] "" "Times that what had not come up lately was forgotten because it was full";
     cuts Counter [what] "" "Alerts, rejects and original events that were cut to their limit";
     rule_errors Counter [rule] "" "Failures of a rule";
     rule_parked Gauge [rule] "" "1 while the rule is parked: it is not evaluated, as it failed or took too much";

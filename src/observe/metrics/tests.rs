@@ -100,7 +100,7 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_paused_partitions{lane="0"}"#, 2.0),
         (r#"noroshi_open_epoch_bytes{lane="1"}"#, 4_096.0),
         (r#"noroshi_match_memory_bytes{lane="0"}"#, 2_048.0),
-        (r#"noroshi_match_memory_emptied_total{lane="0"}"#, 3.0),
+        (r#"noroshi_match_memory_forgotten_total{lane="0"}"#, 3.0),
         (r#"noroshi_epochs_total{outcome="committed"}"#, 1.0),
         (r#"noroshi_epochs_total{outcome="unknown"}"#, 0.0),
         (r#"noroshi_epoch_duration_seconds_bucket{le="0.2"}"#, 1.0),

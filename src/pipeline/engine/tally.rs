@@ -66,8 +66,8 @@ pub struct Tally {
     pub rejects_cut: u64,
     /// Bytes that are known of values that rules have looked at.
     pub match_memory_bytes: usize,
-    /// How often that was emptied because it was full.
-    pub match_memory_emptied: u64,
+    /// How often some of that was forgotten because it was full.
+    pub match_memory_forgotten: u64,
     /// Rows that a rule could not judge, by rule, with the last reason.
     pub rule_failures: BTreeMap<usize, (u64, String)>,
     /// Rows that a rule did not judge, or not alert on, because it is parked, by rule.
