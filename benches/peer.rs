@@ -25,6 +25,10 @@ const PARSED_TOGETHER: usize = 500;
 
 type Key = (Option<String>, Option<String>);
 
+fn key((category, service): Source) -> Key {
+    (category.map(str::to_owned), service.map(str::to_owned))
+}
+
 /// Rules by log source.
 pub struct Rules(BTreeMap<Key, OfSource>);
 
@@ -54,9 +58,8 @@ impl Rules {
         Self(rules)
     }
 
-    fn of(&self, (category, service): Source) -> &[SigmaRule] {
-        let key = (category.map(str::to_owned), service.map(str::to_owned));
-        self.0.get(&key).map(|of_source| of_source.rules.as_slice()).unwrap_or_default()
+    fn of(&self, key: &Key) -> &[SigmaRule] {
+        self.0.get(key).map(|of_source| of_source.rules.as_slice()).unwrap_or_default()
     }
 
     fn looks_at(&self, (category, service): Source, field: &str) -> bool {
@@ -65,7 +68,7 @@ impl Rules {
     }
 
     fn has(&self, source: Source) -> bool {
-        !self.of(source).is_empty()
+        !self.of(&key(source)).is_empty()
     }
 }
 
@@ -73,7 +76,7 @@ impl Rules {
 pub struct Fed {
     items: Vec<Item>,
     /// The sets of log sources; the first is empty.
-    classes: Vec<BTreeSet<Source>>,
+    classes: Vec<BTreeSet<Key>>,
 }
 
 struct Item {
@@ -133,7 +136,22 @@ impl Fed {
         fed
     }
 
+    /// The records as they are, all for one engine with all rules, as rsigma itself would run them: it finds other pairs, as
+    /// rules also look at events that they are not for.
+    pub fn for_one_engine(rules: &Rules, records: &[Vec<u8>]) -> Self {
+        let mut fed = Self::new();
+        fed.classes.push(rules.0.keys().cloned().collect());
+        fed.items = records
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(record, json)| Item { record, json, class: 1 })
+            .collect();
+        fed
+    }
+
     fn push(&mut self, record: usize, json: Vec<u8>, sources: BTreeSet<Source>) {
+        let sources: BTreeSet<Key> = sources.into_iter().map(key).collect();
         let known = self.classes.iter().position(|class| *class == sources);
         let class = known.unwrap_or_else(|| {
             self.classes.push(sources);
@@ -210,20 +228,21 @@ impl Peer {
         }
         let (_, switches, peer) = best.expect("four are tried");
         println!(
-            "rsigma-eval 0.23.0, candidate index, an engine for each set of log sources, {}",
+            "rsigma-eval 0.23.0, candidate index, {} engines by log source, {}",
+            fed.classes.len(),
             switches.told()
         );
         println!("  tried, events/s: {}", told.join("; "));
         peer
     }
 
-    fn with(rules: &Rules, classes: &[BTreeSet<Source>], switches: Switches) -> Self {
-        let engine = |class: &BTreeSet<Source>| {
+    fn with(rules: &Rules, classes: &[BTreeSet<Key>], switches: Switches) -> Self {
+        let engine = |class: &BTreeSet<Key>| {
             let mut engine = Engine::new();
             engine.set_bloom_prefilter(switches.bloom);
             engine.set_bloom_max_bytes(BLOOM_BYTES_MAX);
             engine.set_cross_rule_ac(switches.cross_rule);
-            let failed = engine.add_rules(class.iter().flat_map(|source| rules.of(*source)));
+            let failed = engine.add_rules(class.iter().flat_map(|source| rules.of(source)));
             assert!(failed.is_empty(), "{failed:?}");
             engine
         };
