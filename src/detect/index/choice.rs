@@ -4,13 +4,13 @@
 //! as most rules ask a certain value of them. Both are guesses from the rules alone: they cost time when they are bad, and
 //! change no answer. Called by the parent when an index is built.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::formula::{Formula, Test, Truth};
 
 /// Columns that make classes, at most.
 const CLASS_COLUMNS_MAX: usize = 3;
-/// A column makes classes when one rule in so many asks a certain value of it.
+/// A column makes classes when a value of it rules out one rule in so many.
 const CLASS_SHARE: usize = 8;
 
 /// How many times each atom stands in the formulas, times the share of values that it holds of.
@@ -54,41 +54,88 @@ pub(super) fn needed(formula: &Formula, costs: &[f64]) -> Option<(f64, Vec<u32>)
     }
 }
 
-/// The columns of which most rules ask a certain value: rows that agree in them have the same rules to fear.
+/// The columns that tell most rules apart by the values that they ask: rows that agree in them have the same rules to fear.
 pub(super) fn class_columns(formulas: &[Formula], atoms: &[(usize, Test)]) -> Vec<usize> {
     let column = |atom: u32| atoms.get(atom as usize).map_or(usize::MAX, |(column, _)| *column);
     let is_value = |atom: u32| {
         let test = atoms.get(atom as usize).map(|(_, test)| test);
         matches!(test, Some(Test::Equal(_) | Test::EqualFolded(_) | Test::Int(_)))
     };
-    // Of each rule, the columns without a value of which it cannot hit.
-    let mut asks: Vec<Vec<usize>> = Vec::with_capacity(formulas.len());
+    let mut asked: BTreeMap<usize, Asked> = BTreeMap::new();
     for formula in formulas {
-        let mut columns = Vec::new();
-        formula.atoms(&mut |atom| columns.push(column(atom)));
-        columns.sort_unstable();
-        columns.dedup();
-        columns.retain(|wanted| {
+        let mut of_rule = Vec::new();
+        formula.atoms(&mut |atom| of_rule.push(atom));
+        of_rule.sort_unstable();
+        of_rule.dedup();
+        let columns: BTreeSet<usize> = of_rule.iter().map(|atom| column(*atom)).collect();
+        for wanted in columns {
             let without = |atom: u32| {
-                if column(atom) == *wanted && is_value(atom) { Truth::No } else { Truth::Maybe }
+                if column(atom) == wanted && is_value(atom) { Truth::No } else { Truth::Maybe }
             };
-            formula.on(&without) == Truth::No
-        });
-        asks.push(columns);
+            // Without a value of that column it cannot hit.
+            if formula.on(&without) == Truth::No {
+                let values = of_rule.iter().filter(|atom| column(**atom) == wanted && is_value(**atom));
+                let asked = asked.entry(wanted).or_default();
+                asked.rules += 1;
+                values.for_each(|atom| *asked.by_value.entry(*atom).or_default() += 1);
+            }
+        }
     }
     let least = (formulas.len() / CLASS_SHARE).max(2);
-    let mut chosen = Vec::new();
-    while chosen.len() < CLASS_COLUMNS_MAX {
-        let mut counts: HashMap<usize, usize> = HashMap::new();
-        // Rules that a chosen column sorts out already say nothing more.
-        for columns in asks.iter().filter(|columns| !columns.iter().any(|column| chosen.contains(column))) {
-            columns.iter().for_each(|column| *counts.entry(*column).or_default() += 1);
-        }
-        let best = counts.into_iter().max_by_key(|(column, count)| (*count, usize::MAX - *column));
-        match best {
-            Some((column, count)) if count >= least => chosen.push(column),
-            _ => break,
-        }
+    let mut ranked: Vec<(usize, usize)> =
+        asked.iter().map(|(column, asked)| (asked.ruled_out(), *column)).collect();
+    ranked.retain(|(ruled_out, _)| *ruled_out >= least);
+    ranked.sort_unstable_by_key(|(ruled_out, column)| (std::cmp::Reverse(*ruled_out), *column));
+    ranked.truncate(CLASS_COLUMNS_MAX);
+    ranked.into_iter().map(|(_, column)| column).collect()
+}
+
+/// What rules ask of a column.
+#[derive(Default)]
+struct Asked {
+    /// Rules that cannot hit without one of the values.
+    rules: usize,
+    /// Those that name it, by the atom of the value.
+    by_value: BTreeMap<u32, usize>,
+}
+
+impl Asked {
+    /// Of the rules, how many a value rules out on average.
+    fn ruled_out(&self) -> usize {
+        let named: usize = self.by_value.values().sum();
+        self.rules.saturating_sub(named.div_ceil(self.by_value.len().max(1)))
     }
-    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::common::{Column, ScalarValue};
+    use datafusion::logical_expr::{Expr, Operator, binary_expr};
+
+    use super::super::formula::Atoms;
+    use super::*;
+
+    #[test]
+    fn classes_are_made_by_what_tells_rules_apart() {
+        let schema = Schema::new(
+            ["platform", "id", "name"].map(|name| Field::new(name, DataType::Utf8View, true)).to_vec(),
+        );
+        let is = |name: &str, value: &str| {
+            let text = Expr::Literal(ScalarValue::Utf8View(Some(value.to_owned())), None);
+            binary_expr(Expr::Column(Column::from_name(name)), Operator::Eq, text)
+        };
+        let and = |a: Expr, b: Expr| binary_expr(a, Operator::And, b);
+        let mut rules = Vec::new();
+        for id in 0..12 {
+            // All of one platform, each of another id; some names, which a rule can do without.
+            let id = and(is("platform", "x"), is("id", &id.to_string()));
+            let named = binary_expr(is("name", "n"), Operator::Or, is("id", "7"));
+            rules.push(and(id, named));
+        }
+        let mut atoms = Atoms::default();
+        let formulas: Vec<Formula> = rules.iter().map(|rule| atoms.formula(rule, &schema)).collect();
+        assert_eq!(class_columns(&formulas, &atoms.all), [1]);
+        assert_eq!(class_columns(&formulas[..1], &atoms.all), Vec::<usize>::new());
+    }
 }
