@@ -14,7 +14,7 @@ use super::column::Scratch;
 use crate::detect::profile::LookupProfile;
 
 /// Values longer than this are looked up each time: they seldom come again.
-const VALUE_BYTES_MAX: usize = 32 << 10;
+const VALUE_BYTES_MAX: usize = 4 << 10;
 /// What an entry of a map costs beside its key.
 const ENTRY_BYTES: usize = 48;
 /// Values of a column after which it is asked whether remembering them is worth it,
