@@ -98,7 +98,7 @@ pub enum Value<'a> {
     /// Text. Objects and lists arrive as their JSON text.
     Text(Cow<'a, str>),
     /// Text with escapes, as it stands between the quotes of a JSON string. Most of them are known as they are, so they are
-    /// only [unescaped](unescaped) for somebody who has to.
+    /// only [`unescaped`] for somebody who has to.
     Escaped(&'a str),
     /// All values of the event, each on a line: made for somebody who has to read it.
     Lines(Lines<'a>),
