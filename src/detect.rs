@@ -10,6 +10,7 @@ mod evidence;
 pub mod flood;
 pub mod guard;
 mod index;
+pub mod own;
 pub mod parked;
 pub mod profile;
 pub mod run;

@@ -7,73 +7,31 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::alert::headers::HeaderTemplate;
-use super::alert::{Alert, AlertInput, AlertLimits, Tlp, build_as, partition_alert_id};
+use super::alert::{Alert, partition_alert_id};
+use super::own::{self, RULE_VERSION, Told};
 use crate::normalise::schema::Table;
-use crate::record::{OrgId, Position, TimeMicros};
-use crate::rules::meta::{RuleLevel, RuleMeta, RuleScope, RuleStatus};
+use crate::rules::meta::RuleMeta;
 
 /// Id of the built-in rule.
 pub const RULE_ID: &str = "noroshi.reject-flood";
-/// Its version: part of its alerts' ids.
-const RULE_VERSION: &str = "1";
 
 static RULE: LazyLock<RuleMeta> = LazyLock::new(|| {
-    RuleMeta {
-    id: RULE_ID.into(),
-    title: "Most records of a source cannot be read".into(),
-    description: Some(
+    own::rule(
+        RULE_ID,
+        "Most records of a source cannot be read",
         "The records of a source are being rejected: its shipper has changed its format or encoding, or somebody \
          sends what is no telemetry. Rules see nothing of these records. They lie in the dead-letter topic: \
-         `noroshi dlq list` shows them, and `noroshi dlq replay` sends them in again."
-            .into(),
-    ),
-    status: RuleStatus::Stable,
-    level: RuleLevel::High,
-    tags: Vec::new(),
-    references: Vec::new(),
-    falsepositives: Vec::new(),
-    author: None,
-    date: None,
-    modified: None,
-    license: None,
-    version: Some(RULE_VERSION.into()),
-    scope: RuleScope::PerOrg,
-    entity: vec!["source".into(), "topic".into(), "partition".into()],
-    suppress: None,
-    tests: Vec::new(),
-}
+         `noroshi dlq list` shows them, and `noroshi dlq replay` sends them in again.",
+        &["source", "topic", "partition"],
+    )
 });
-
-/// What stands for a table: the alert is about none.
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table {
-    name: "noroshi.rejects".into(),
-    class_uid: 0,
-    description: String::new(),
-    columns: Vec::new(),
-    views: Vec::new(),
-    incomplete: false,
-});
+static TABLE: LazyLock<Table> = LazyLock::new(|| own::table("noroshi.rejects"));
 
 /// A flood that begins.
 #[derive(Debug, Clone, Copy)]
-pub struct FloodInput<'a> {
-    /// Whose source it is.
-    pub org_id: &'a OrgId,
-    /// The organisation's name.
-    pub org_name: &'a str,
-    /// The source's id.
-    pub source: &'a str,
-    /// Who may see the alert.
-    pub tlp: Tlp,
-    /// The record with which it was noticed.
-    pub position: &'a Position,
-    /// When Kafka received that record.
-    pub ingest_time: Option<TimeMicros>,
-    /// The alert's own time.
-    pub now: TimeMicros,
+pub struct Flood {
     /// The window that the alert is for: with source, topic and partition it makes the alert's id, whichever record it was
     /// noticed with. In milliseconds.
     pub window_start_ms: i64,
@@ -83,62 +41,38 @@ pub struct FloodInput<'a> {
     pub records: u64,
     /// Rejects among them.
     pub rejects: u64,
-    /// Bounds.
-    pub limits: &'a AlertLimits,
-    /// Headers that the pipeline adds.
-    pub headers: &'a [HeaderTemplate],
 }
 
-/// The alert.
-pub fn reject_flood(input: &FloodInput<'_>) -> Alert {
-    let mut output = Map::new();
-    for (name, value) in [
-        ("source", json!(input.source)),
-        ("topic", json!(&*input.position.topic)),
-        ("partition", json!(input.position.partition)),
-        ("records", json!(input.records)),
-        ("rejects", json!(input.rejects)),
-        ("window_start", json!(input.window_start_ms)),
-        ("window_ms", json!(input.window_ms)),
-    ] as [(&str, Value); 7]
-    {
-        output.insert(name.to_owned(), value);
-    }
-    let partition = (&*input.position.topic, input.position.partition);
+/// The alert; it is about the partition in which it is told.
+pub fn reject_flood(told: &Told<'_>, flood: &Flood) -> Alert {
+    let partition = (&*told.position.topic, told.position.partition);
+    let says = [
+        ("source", json!(told.source)),
+        ("topic", json!(partition.0)),
+        ("partition", json!(partition.1)),
+        ("records", json!(flood.records)),
+        ("rejects", json!(flood.rejects)),
+        ("window_start", json!(flood.window_start_ms)),
+        ("window_ms", json!(flood.window_ms)),
+    ];
     let rule = (RULE_ID, RULE_VERSION);
-    let id = partition_alert_id(rule, input.org_id, input.source, partition, input.window_start_ms);
-    let alert = AlertInput {
-        rule: &RULE,
-        rule_version: RULE_VERSION,
-        org_id: input.org_id,
-        org_name: input.org_name,
-        source: input.source,
-        tlp: input.tlp,
-        table: &TABLE,
-        row: &[],
-        output: &output,
-        position: input.position,
-        event_time: input.ingest_time.unwrap_or(input.now),
-        time_is_told: true,
-        ingest_time: input.ingest_time,
-        now: input.now,
-        raw: &[],
-        raw_from: None,
-        limits: input.limits,
-        headers: input.headers,
-    };
-    build_as(&alert, id)
+    let id = partition_alert_id(rule, told.org_id, told.source, partition, flood.window_start_ms);
+    own::alert(told, &RULE, &TABLE, id, says)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::detect::alert::{AlertLimits, Tlp};
+    use crate::record::{OrgId, Position};
 
     #[test]
     fn the_alert_is_about_a_partition_of_the_source_and_its_window() {
         let made = |org: &str, source: &str, (topic, partition): (&str, i32), window_start_ms, offset| {
             let position = Position { topic: topic.into(), partition, offset, index: 0 };
-            reject_flood(&FloodInput {
+            let told = Told {
                 org_id: &OrgId::new(org),
                 org_name: "Power",
                 source,
@@ -146,13 +80,10 @@ mod tests {
                 position: &position,
                 ingest_time: Some(1_790_000_000_000_000),
                 now: 1_790_000_001_000_000,
-                window_start_ms,
-                window_ms: 300_000,
-                records: 130,
-                rejects: 100,
                 limits: &AlertLimits::default(),
                 headers: &[],
-            })
+            };
+            reject_flood(&told, &Flood { window_start_ms, window_ms: 300_000, records: 130, rejects: 100 })
         };
         let alert = made("power", "windows", ("in.power", 2), 1_789_999_800_000, 7);
         let value: Value = serde_json::from_slice(&alert.value).expect("JSON");

@@ -13,8 +13,9 @@ use super::open::{Noticed, Open};
 use super::refusals::{Refusals, Sentence};
 use crate::decode::{Reject, RejectCode};
 use crate::detect::alert::Alert;
-use crate::detect::flood::{FloodInput, reject_flood};
-use crate::detect::parked::{ParkedInput, rule_parked};
+use crate::detect::flood::{Flood, reject_flood};
+use crate::detect::own::Told;
+use crate::detect::parked::rule_parked;
 use crate::record::{Position, TimeMicros};
 use crate::sink::dead_letter::{self, DeadLetter, Room};
 use crate::sink::route::TopicTemplate;
@@ -131,7 +132,7 @@ impl Outlets {
                 {
                     continue;
                 }
-                let alert = rule_parked(&ParkedInput {
+                let told = Told {
                     org_id: &organisation.id,
                     org_name: &organisation.name,
                     source: &source.id,
@@ -139,12 +140,10 @@ impl Outlets {
                     position: &position,
                     ingest_time: timestamp_ms.and_then(|ms| ms.checked_mul(1_000)),
                     now,
-                    rule,
-                    parked,
                     limits: &engine.limits().alert,
                     headers: &compiled.pipeline.alert_headers,
-                });
-                open.publish(topic, alert);
+                };
+                open.publish(topic, rule_parked(&told, rule, parked));
                 engine.note_parked(at);
             }
         }
@@ -166,7 +165,7 @@ impl Outlets {
     fn flood(&self, engine: &Engine, noticed: &Noticed, now: TimeMicros) -> Alert {
         let pipeline = &engine.compiled().pipeline;
         let organisation = pipeline.organisation_of(noticed.source);
-        reject_flood(&FloodInput {
+        let told = Told {
             org_id: &organisation.id,
             org_name: &organisation.name,
             source: &pipeline.sources[noticed.source].id,
@@ -174,12 +173,15 @@ impl Outlets {
             position: &noticed.position,
             ingest_time: noticed.timestamp_ms.and_then(|ms| ms.checked_mul(1_000)),
             now,
+            limits: &engine.limits().alert,
+            headers: &pipeline.alert_headers,
+        };
+        let flood = Flood {
             window_start_ms: noticed.began.window_start_ms,
             window_ms: self.flood.window_ms,
             records: noticed.began.counts.records,
             rejects: noticed.began.counts.rejects,
-            limits: &engine.limits().alert,
-            headers: &pipeline.alert_headers,
-        })
+        };
+        reject_flood(&told, &flood)
     }
 }
