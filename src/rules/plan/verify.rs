@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, ScalarUDF};
 
 use super::misfit::{self, plain_message};
@@ -66,7 +66,20 @@ fn verify_node(node: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
         | Expr::IsNotFalse(_)
         | Expr::IsUnknown(_)
         | Expr::IsNotUnknown(_) => Ok(()),
-        Expr::Alias(_) | Expr::Case(_) | Expr::TryCast(_) => Ok(()),
+        Expr::Alias(_) | Expr::Case(_) => Ok(()),
+        Expr::TryCast(TryCast { expr, field }) => {
+            let is_date = |kind: &DataType| matches!(kind, DataType::Date32 | DataType::Date64);
+            let from = kind(expr)?;
+            if is_date(field.data_type()) && !is_date(&from) && !matches!(from, DataType::Timestamp(..)) {
+                // Neither its text nor an interval added to it is within any calendar.
+                let message = format!(
+                    "{} may name a day millions of years away, which would stop the rule",
+                    type_name(&from)
+                );
+                return Err(Refusal(codes::Q022, message, "write CAST(TRY_CAST(x AS TIMESTAMP) AS DATE)"));
+            }
+            Ok(())
+        }
         Expr::Negative(inner) => match kind(inner)? {
             // The smallest integer has no positive counterpart.
             DataType::Int64 | DataType::Int32 => {

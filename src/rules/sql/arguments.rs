@@ -142,7 +142,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("rpad", "its result is as long as an argument says; compare without padding"),
     ("sqrt", "it fails on negative numbers; compare with the square"),
     ("to_char", "use date_part"),
-    ("to_date", "it fails on text that is no date; use TRY_CAST(x AS DATE)"),
+    ("to_date", "it fails on text that is no date; use CAST(TRY_CAST(x AS TIMESTAMP) AS DATE)"),
     ("to_timestamp", "it fails on text that is no time; use TRY_CAST(x AS TIMESTAMP)"),
 ];
 

@@ -220,6 +220,7 @@ const HOSTILE: &[(&str, &str)] = &[
     ("{} ProcessId = 'four'", "Q022"),
     ("{} CAST(Image AS BIGINT) = 4", "Q022"),
     ("{} Image::bigint = 4", "Q022"),
+    ("{} TRY_CAST(Image AS DATE) > DATE '2026-01-01'", "Q022"),
     ("{} ProcessId / ProcessId = 1", "Q022"),
     ("{} ProcessId % 0 = 1", "Q022"),
     ("{} -ProcessId = 1", "Q022"),
@@ -278,6 +279,11 @@ fn what_does_not_fit_says_what_to_write() {
         ("Image AND ProcessId = 1", "logical boolean operation string AND boolean", "compare it"),
         ("CAST(Image AS BIGINT) = 4", "a text is converted to a whole number", "write TRY_CAST(x AS …)"),
         ("Image::bigint = 4", "a text is converted to a whole number", "write TRY_CAST(x AS …)"),
+        (
+            "TRY_CAST(Image AS DATE) > DATE '2026-01-01'",
+            "millions of years away",
+            "CAST(TRY_CAST(x AS TIMESTAMP) AS DATE)",
+        ),
         ("Image = ProcessId", "a text is converted to a whole number", "write TRY_CAST(x AS …)"),
         ("ProcessId = 'four'", "cannot cast string 'four' to value of int type", "CAST(x AS VARCHAR)"),
         ("ProcessId LIKE '4%'", "int and string in LIKE", "CAST(x AS VARCHAR)"),
@@ -300,6 +306,7 @@ fn what_does_not_fit_says_what_to_write() {
     // What the helps say is accepted.
     for condition in [
         "TRY_CAST(Image AS BIGINT) = 4",
+        "CAST(TRY_CAST(Image AS TIMESTAMP) AS DATE) > DATE '2026-01-01'",
         "CAST(ProcessId AS VARCHAR) LIKE '4%'",
         "event_time > TIMESTAMP '2026-10-03T01:00:00Z'",
         "ingest_time > event_time + INTERVAL '5 minutes'",

@@ -75,7 +75,10 @@ const CALLS: &[(&str, &str)] = &[
     ("real division", "ProcessId / 0.0"),
     ("bits", "(ProcessId & 255) | 1"),
     ("casts", "concat(CAST(ProcessId AS VARCHAR), CAST(event_time AS VARCHAR), CAST(event_time AS DATE))"),
-    ("lenient casts", "concat(TRY_CAST(Image AS BIGINT), TRY_CAST(Image AS TIMESTAMP), TRY_CAST(Image AS DATE), TRY_CAST(Image AS BOOLEAN))"),
+    ("lenient casts", "concat(TRY_CAST(Image AS BIGINT), TRY_CAST(Image AS TIMESTAMP), CAST(TRY_CAST(Image AS TIMESTAMP) AS DATE), TRY_CAST(Image AS BOOLEAN))"),
+    ("intervals", "concat(event_time + INTERVAL '1000 years', event_time - INTERVAL '1000 years')"),
+    ("intervals of lenient casts", "concat(TRY_CAST(Image AS TIMESTAMP) + INTERVAL '1000 years', TRY_CAST(Image AS TIMESTAMP) - INTERVAL '1000 years')"),
+    ("dates", "concat(CAST(TRY_CAST(Image AS TIMESTAMP) AS DATE) + INTERVAL '1000 years', CAST(event_time AS DATE) - INTERVAL '1000 years')"),
     ("extract", "EXTRACT(SECOND FROM event_time)"),
     ("comparison", "event_time > TIMESTAMP '2024-01-01' OR event_time BETWEEN '2023-01-01' AND '2025-01-01'"),
 ];
@@ -89,19 +92,29 @@ fn extremes() -> RecordBatch {
         Some("[[{\"a\":"),
         Some(long.as_str()),
         None,
+        // The first and the last of what types of times hold, and of what a calendar names.
+        Some("-5877641-06-23"),
+        Some("5881580-07-11"),
+        Some("1677-09-21T00:12:43.145224193"),
+        Some("2262-04-11T23:47:16.854775807"),
+        Some("-262143-01-01T00:00:00"),
+        Some("+262142-12-31T23:59:59"),
     ];
-    let users = [Some(""), Some("a"), Some("煙"), Some("\\"), Some("aB"), Some("x")];
-    let numbers = [i64::MIN, i64::MAX, -1, 0, 1, i64::MIN + 1];
+    let users = ["", "a", "煙", "\\", "aB", "x"].map(Some);
+    let users =
+        [users, images.split_at(6).1.iter().rev().copied().collect::<Vec<_>>().try_into().expect("six")]
+            .concat();
+    let numbers = [i64::MIN, i64::MAX, -1, 0, 1, i64::MIN + 1].repeat(2);
     // `normalise` keeps times between the years 1 and 9999.
-    let times = [-62_135_596_800_000_000, 253_402_300_799_999_999, 0, -1, 1_700_000_000_000_001, 1];
+    let times = [-62_135_596_800_000_000, 253_402_300_799_999_999, 0, -1, 1_700_000_000_000_001, 1].repeat(2);
     batch(
         "process_activity",
-        6,
+        images.len(),
         &[
             ("Image", texts(&images)),
             ("User", texts(&users)),
-            ("ProcessId", Arc::new(Int64Array::from(numbers.to_vec()))),
-            ("event_time", Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("+00:00"))),
+            ("ProcessId", Arc::new(Int64Array::from(numbers))),
+            ("event_time", Arc::new(TimestampMicrosecondArray::from(times).with_timezone("+00:00"))),
         ],
     )
 }

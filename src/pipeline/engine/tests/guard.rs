@@ -280,21 +280,3 @@ fn a_parked_rule_is_tried_again_when_it_has_changed_and_not_before() {
         assert_eq!(parked(&new), expect, "{what}");
     }
 }
-
-/// Real SQL: the earliest day that there is has none before it, and whoever writes the telemetry may name it.
-#[test]
-fn an_error_of_real_sql_parks_a_rule_when_it_comes_again_and_again() {
-    let sql = "SELECT TRY_CAST(Name AS DATE) - INTERVAL '1 day' AS x FROM t WHERE Name <> ''";
-    for (bad_rows, expect) in [(1, vec![]), (10, vec![]), (11, vec![(1, Reason::Errors)])] {
-        let mut names = names(40, "", 40, 1);
-        names.iter_mut().skip(5).take(bad_rows).for_each(|name| *name = "-5877641-06-23".into());
-        let others = found(&mut engine(&set(&OTHERS), limits()), &names, 40, 0);
-        let compiled = with(sql);
-        let mut engine = engine(&compiled, limits());
-        let mut got = found(&mut engine, &names, 40, 0);
-        got.retain(|(_, rule)| rule != "bad");
-        assert_eq!(got, others, "{bad_rows}");
-        assert_eq!(parked(&compiled), expect, "{bad_rows}");
-        assert_eq!(engine.take_tally().rule_failures[&1].0, bad_rows as u64, "{bad_rows}");
-    }
-}
