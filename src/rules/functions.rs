@@ -114,7 +114,7 @@ functions! {
     "any_regexp_like" "any_regexp_like(text, pattern) → boolean" "regexp_like, of a text or of one item of a JSON list. The pattern must be a literal; flags stand in it: (?i)." Regex { pattern: 1, flags: usize::MAX }, any::any_regexp_like();
     "ascii" "ascii(text) → int" "Code point of the first character." Any, string::ascii();
     "bit_length" "bit_length(text) → int" "Length in bits." Any, string::bit_length();
-    "btrim" "btrim(text [, characters]) → string" "Removes characters (spaces) from both ends." Any, string::btrim();
+    "btrim" "btrim(text [, characters]) → string" "Removes characters (spaces) from both ends. The characters must be a literal." Literals(&[1]), string::btrim();
     "casefold" "casefold(text) → string" "Without case: equal for texts that ILIKE takes for the same." Any, casefold::udf();
     "ceil" "ceil(number) → double" "The nearest whole number that is not smaller." Any, math::ceil();
     "char_length" "char_length(text) → int" "Length in characters." Any, unicode::character_length();
@@ -143,7 +143,7 @@ functions! {
     "log10" "log10(number) → double" "Logarithm to base 10." Any, math::log10();
     "log2" "log2(number) → double" "Logarithm to base 2." Any, math::log2();
     "lower" "lower(text) → string" "In lower case." Any, string::lower();
-    "ltrim" "ltrim(text [, characters]) → string" "Removes characters (spaces) from the start." Any, string::ltrim();
+    "ltrim" "ltrim(text [, characters]) → string" "Removes characters (spaces) from the start. The characters must be a literal." Literals(&[1]), string::ltrim();
     "nullif" "nullif(value, other) → value" "NULL when both are equal, else the value." Any, core::nullif();
     "nvl" "nvl(value, otherwise) → value" "The value, or the other one when it is NULL." Any, core::nvl();
     "nvl2" "nvl2(value, then, otherwise) → value" "`then` when the value is not NULL, else the other one." Any, core::nvl2();
@@ -156,7 +156,7 @@ functions! {
     "reverse" "reverse(text) → string" "The characters in reverse order." Any, unicode::reverse();
     "right" "right(text, count) → string" "The last characters; with a negative count all but the first ones." Literals(&[1]), unicode::right();
     "round" "round(number [, decimals]) → double" "Rounded to so many decimals." Literals(&[1]), math::round();
-    "rtrim" "rtrim(text [, characters]) → string" "Removes characters (spaces) from the end." Any, string::rtrim();
+    "rtrim" "rtrim(text [, characters]) → string" "Removes characters (spaces) from the end. The characters must be a literal." Literals(&[1]), string::rtrim();
     "signum" "signum(number) → double" "-1, 0 or 1 by the number's sign." Any, math::signum();
     "split_part" "split_part(text, separator, index) → string" "The part at an index from 1; empty when there is none." Positive(2), string::split_part();
     "starts_with" "starts_with(text, start) → boolean" "Whether the text starts so, with regard to case." Any, string::starts_with();
@@ -167,7 +167,7 @@ functions! {
     #[cfg(test)] "test_stumble" "" "" Any, stumble::udf();
     "to_hex" "to_hex(int) → string" "The number in hexadecimal." Any, string::to_hex();
     "translate" "translate(text, from, to) → string" "Replaces each character of `from` by the one at its place in `to`, or removes it." Literals(&[1, 2]), unicode::translate();
-    "trim" "trim([BOTH | LEADING | TRAILING] [characters FROM] text) → string" "Removes characters (spaces) from the ends." Any, string::btrim();
+    "trim" "trim([BOTH | LEADING | TRAILING] [characters FROM] text) → string" "Removes characters (spaces) from the ends. The characters must be a literal." Literals(&[1]), string::btrim();
     "trunc" "trunc(number) → double" "The number without its decimals." Any, math::trunc();
     "upper" "upper(text) → string" "In upper case." Any, string::upper();
 }

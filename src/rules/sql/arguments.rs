@@ -421,6 +421,15 @@ impl Checker<'_> {
         self.refuse(codes::Q011, message, at, format!("call it so: {}", function.signature));
     }
 
+    /// Characters to remove: each is looked for at each end, so that two long texts would take minutes.
+    pub(super) fn trimmed(&mut self, value: &Expr) {
+        if literal(value).is_none()
+            && let Some(function) = functions::named("trim")
+        {
+            self.must_be_literal(function, value);
+        }
+    }
+
     /// A first character: a number near the smallest one overflows on the stream.
     pub(super) fn start(&mut self, value: &Expr) {
         let small = matches!(literal(value), Some(Value::Number(text, _)) if text.parse::<u32>().is_ok());

@@ -154,13 +154,17 @@ impl Checker<'_> {
                     shorthand,
                 }
             }
-            Expr::Trim { trim_where, trim_what, expr, trim_characters } => Expr::Trim {
-                trim_where,
-                trim_what: trim_what.map(|e| below(self, e)),
-                expr: below(self, expr),
-                trim_characters: trim_characters
-                    .map(|list| list.into_iter().map(|e| self.expression(e, depth + 1)).collect()),
-            },
+            Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+                trim_what.iter().for_each(|what| self.trimmed(what));
+                trim_characters.iter().flatten().for_each(|what| self.trimmed(what));
+                Expr::Trim {
+                    trim_where,
+                    trim_what: trim_what.map(|e| below(self, e)),
+                    expr: below(self, expr),
+                    trim_characters: trim_characters
+                        .map(|list| list.into_iter().map(|e| self.expression(e, depth + 1)).collect()),
+                }
+            }
             Expr::Function(function) => self.function(function, depth),
             other => {
                 self.refuse_kind(&other);

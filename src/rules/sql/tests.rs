@@ -212,6 +212,8 @@ const HOSTILE: &[(&str, &str)] = &[
     ("{} replace(Image, 'a', CommandLine) = 'a'", "Q011"),
     ("{} regexp_replace(Image, 'a', CommandLine, 'g') = 'a'", "Q011"),
     ("{} levenshtein(Image, CommandLine) < 3", "Q011"),
+    ("{} btrim(Image, CommandLine) = 'a'", "Q011"),
+    ("{} TRIM(LEADING CommandLine FROM Image) = 'a'", "Q011"),
     // Types, and what a value of an event could make fail.
     ("{} Image", "Q022"),
     ("{} 7", "Q022"),
