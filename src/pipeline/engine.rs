@@ -4,6 +4,7 @@
 //! its event. The same engine serves `run`, `scan`, `test` and `demo`. It counts everything that happens to a
 //! record in a [`Tally`]; publishing, offsets and metrics are the callers'.
 
+mod feed;
 mod search;
 mod tally;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use feed::{Feed, Judge};
 use search::Matched;
 pub use search::{Searched, Spoilt};
 use tally::Made;
@@ -20,14 +22,14 @@ pub use tally::{Place, SourceTally, Tally, Unlike};
 
 use super::definition::Pipeline;
 use crate::config::Limits;
-use crate::decode::{DecodeLimits, Decoder, Reject, RejectCode};
+use crate::decode::{DecodeLimits, Reject, RejectCode};
 use crate::detect::alert::{Alert, AlertLimits};
 use crate::detect::guard::GuardLimits;
 use crate::detect::guard::parks::Parks;
 use crate::detect::guard::turn::Guard;
 use crate::detect::profile::{Profile, Stopwatch};
 use crate::detect::run::{Detector, Memory, Verdict};
-use crate::normalise::layout::{EventContext, Layout, RowCells, TableBuilder, Watch};
+use crate::normalise::layout::{EventContext, TableBuilder};
 use crate::normalise::projection::Projection;
 use crate::observe::panics::caught;
 use crate::record::{Position, TimeMicros};
@@ -164,46 +166,9 @@ pub struct Finding {
     pub alert: Alert,
 }
 
-struct Feed {
-    decoder: Box<dyn Decoder>,
-    layout: Layout,
-    evidence: Option<(Box<dyn Decoder>, Layout)>,
-}
-
-impl Feed {
-    fn new(compiled: &Compiled, source: usize, limits: DecodeLimits) -> Self {
-        let format = compiled.pipeline.sources[source].format;
-        let layout = Layout::new(&compiled.projection, format);
-        Self { decoder: format.decoder(layout.fields(), limits), layout, evidence: None }
-    }
-}
-
 /// When Kafka received a record.
 fn ingest_time(record: &RecordRef<'_>) -> Option<TimeMicros> {
     record.timestamp_ms.and_then(|ms| ms.checked_mul(1_000))
-}
-
-/// Asks the rules of each row before it is built.
-struct Judge<'e> {
-    detector: &'e Detector,
-    memory: &'e mut Memory,
-    verdicts: &'e mut [Vec<Verdict>],
-    seen: &'e mut Vec<usize>,
-    profile: Option<&'e mut Profile>,
-}
-
-impl Watch for Judge<'_> {
-    fn wants(&mut self, table: usize, cells: &mut RowCells<'_>) -> bool {
-        self.seen.push(table);
-        let watch = Stopwatch::when(self.profile.is_some());
-        let verdict = self.detector.judge(table, cells, self.memory);
-        if let Some(profile) = &mut self.profile {
-            profile.stages.look_up += watch.read();
-        }
-        let wanted = verdict.is_some();
-        self.verdicts[table].extend(verdict);
-        wanted
-    }
 }
 
 struct KeptRecord {

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use super::*;
 use crate::config::Config;
-use crate::decode::RejectCode;
+use crate::decode::{Decoder, RejectCode};
 use crate::demo::telemetry::{ATTACK, Telemetry};
 use crate::demo::{PIPELINE, RULES};
 use crate::diagnostic::SourceFile;
+use crate::normalise::layout::Layout;
 use crate::rules::{self, RuleLimits};
 use crate::source::NoEnvelope;
 
