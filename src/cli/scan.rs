@@ -154,9 +154,12 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let make = || Search::new(&compiled, &limits, source, output, began_ms).profiled(profiled);
     let mut found = Found::default();
     let ready = began.elapsed();
-    let (reading, printing) =
-        files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more))?;
-    found.report(terminal, &compiled, began);
+    let read = files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more));
+    // Also of a file that is torn somebody wants to know how far it was searched; a reader that has left does not.
+    if !matches!(read, Err(CliError::BrokenPipe)) {
+        found.report(terminal, &compiled, began);
+    }
+    let (reading, printing) = read?;
     if let Some(format) = args.profile {
         let frame = profile::Frame { total: began.elapsed(), ready, reading, printing };
         profile::report(format, &frame, found.profile(), compiled.rules.rules());

@@ -163,6 +163,12 @@ fn located(fault: Fault, text: &str, limits: &DecodeLimits) -> Reject {
     if let Some(error) = syntax_error(&reject, text) {
         let _ = write!(reject.detail, " at line {}, column {}", error.line(), error.column());
         cut_off(&mut reject, &error);
+    } else if reject.code == RejectCode::Syntax {
+        // That parser takes some numbers and escapes that have no value.
+        let before = text.as_bytes().get(..fault.at).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let _ = write!(reject.detail, " at line {line}, column {}", fault.at - begin + 1);
     }
     reject
 }

@@ -263,6 +263,7 @@ fn any_number_of_threads_gives_the_same() {
     let torn = run("1", &["torn.gz", "many"]);
     assert_eq!(torn.0, Some(2), "{:?}", torn.2);
     assert!(torn.1.lines().count() > 50, "what came before the end is searched");
+    assert!(torn.2.iter().any(|line| line.contains(" records, ")), "how far it was searched: {:?}", torn.2);
     for threads in ["2", "5"] {
         assert_eq!(run(threads, &["many", "many"]), whole, "{threads} threads");
         assert_eq!(run(threads, &["torn.gz", "many"]), torn, "{threads} threads");
