@@ -75,6 +75,11 @@ impl CliError {
     pub fn kafka(message: impl Into<String>) -> Self {
         Self::Plain { message: message.into(), outcome: Outcome::Kafka }
     }
+
+    /// Whether output found no reader or no room: what was done until then is more than anybody has seen.
+    pub fn unheard(&self) -> bool {
+        matches!(self, Self::BrokenPipe | Self::Plain { outcome: Outcome::Output, .. })
+    }
 }
 
 impl From<std::io::Error> for CliError {

@@ -132,9 +132,11 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
         let limits = config.limits.decode();
         let make = || rows::Rows::new(&pipeline, source, limits);
         let mut seen = rows::Seen::default();
-        files(args, &config, (&bar, false), &make, &mut |more| seen.add(more))?;
-        seen.report(began);
-        return Ok(Outcome::Done);
+        let read = files(args, &config, (&bar, false), &make, &mut |more| seen.add(more));
+        if !matches!(&read, Err(error) if error.unheard()) {
+            seen.report(began);
+        }
+        return read.map(|_| Outcome::Done);
     }
     let loaded = rules::load_with(
         &pipeline.rules,
@@ -155,8 +157,8 @@ pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let mut found = Found::default();
     let ready = began.elapsed();
     let read = files(args, &config, (&bar, terminal.live_out), &make, &mut |more| found.add(more));
-    // Also of a file that is torn somebody wants to know how far it was searched; a reader that has left does not.
-    if !matches!(read, Err(CliError::BrokenPipe)) {
+    // Also of a file that is torn somebody wants to know how far it was searched.
+    if !matches!(&read, Err(error) if error.unheard()) {
         found.report(terminal, &compiled, began);
     }
     let (reading, printing) = read?;
