@@ -6,16 +6,17 @@
 //! the index does not know it leaves open. Called by `detect::run`.
 
 mod choice;
+mod classes;
 mod column;
 pub mod cost;
 pub mod explain;
 mod formula;
 mod literal;
+mod literals;
 mod lookup;
 mod memory;
 pub mod trace;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Schema;
@@ -23,8 +24,9 @@ use datafusion::logical_expr::Expr;
 
 use column::{BuildError, ColumnIndex};
 use formula::{Atoms, Formula, Test, Truth};
+use lookup::Lookups;
 pub(super) use memory::{Answer, Budget, Memory, make_room};
-use memory::{Class, UNKNOWN};
+use memory::{Sets, UNKNOWN};
 
 use super::profile::{LookupProfile, Stopwatch};
 use crate::normalise::columns::Cells;
@@ -73,10 +75,11 @@ impl TableIndex {
             }
         }
         let class_columns = choice::class_columns(&formulas, &atoms.all);
+        let column_of: Vec<u32> = atoms.all.iter().map(|(column, _)| number_of[*column]).collect();
         Ok(Self {
             columns,
             formulas,
-            column_of: atoms.all.iter().map(|(column, _)| number_of[*column]).collect(),
+            column_of,
             waiting,
             always,
             class_columns: class_columns.into_iter().map(|column| number_of[column]).collect(),
@@ -88,55 +91,33 @@ impl TableIndex {
         Memory::new(self.columns.len(), self.waiting.len(), self.formulas.len())
     }
 
-    /// What is known of a row; `None` when no rule can hit it.
-    pub(super) fn judge(
-        &self,
-        cells: &mut impl Cells,
-        memory: &mut Memory,
-        budget: &mut Budget,
-    ) -> Option<Arc<Answer>> {
-        let mut class_key = std::mem::take(&mut memory.class_key);
-        let mut key = std::mem::take(&mut memory.key);
-        class_key.clear();
-        key.clear();
-        for nth in &self.class_columns {
-            class_key.push(self.look_up(*nth, cells, memory, budget));
+    fn look_up(&self, nth: u32, cells: &mut impl Cells, memory: &mut Memory, budget: &mut Budget) -> u32 {
+        let at = self.columns[nth as usize].at;
+        if memory.profile.is_none() {
+            return cells.cell(at, |cell| self.lookups(nth, memory, budget).set_of(cell));
         }
-        let class = match memory.class_numbers.get(class_key.as_slice()) {
-            Some(class) => *class,
-            None => self.classify(&class_key, memory, budget),
-        };
-        for at in 0..memory.classes[class].columns.len() {
-            let nth = memory.classes[class].columns[at];
-            key.push(self.look_up(nth, cells, memory, budget));
+        let (watch, before) = (Stopwatch::when(true), memory.scratch.new);
+        let set = cells.cell(at, |cell| self.lookups(nth, memory, budget).set_of(cell));
+        let new = memory.scratch.new - before;
+        let time = if new > 0 { watch.read() } else { Duration::ZERO };
+        if let Some(counts) = memory.profile.as_mut().and_then(|counts| counts.get_mut(nth as usize)) {
+            counts.add(LookupProfile { values: 1, new, time });
         }
-        let answer = match memory.classes[class].answer(&key) {
-            Some(answer) => answer.clone(),
-            None => {
-                let answer = self.answer(&class_key, &key, memory);
-                memory.classes[class].keep(&key, answer.clone(), budget);
-                answer
-            }
-        };
-        (memory.class_key, memory.key) = (class_key, key);
-        answer
+        set
     }
 
-    fn look_up(&self, nth: u32, cells: &mut impl Cells, memory: &mut Memory, budget: &mut Budget) -> u32 {
-        let column = &self.columns[nth as usize];
-        let values = &mut memory.columns[nth as usize];
-        let (sets, scratch) = (&mut memory.sets, &mut memory.scratch);
-        let Some(counts) = &mut memory.profile else {
-            return cells
-                .cell(column.at, |cell| lookup::set_of(column, nth, cell, values, sets, scratch, budget));
-        };
-        let (watch, before) = (Stopwatch::when(true), scratch.new);
-        let set =
-            cells.cell(column.at, |cell| lookup::set_of(column, nth, cell, values, sets, scratch, budget));
-        let (counts, new) = (&mut counts[nth as usize], scratch.new - before);
-        let time = if new > 0 { watch.read() } else { Duration::ZERO };
-        counts.add(LookupProfile { values: 1, new, time });
-        set
+    fn lookups<'m>(&'m self, nth: u32, memory: &'m mut Memory, budget: &'m mut Budget) -> Lookups<'m> {
+        let Memory { columns, lines, sets, scratch, .. } = memory;
+        let (values, lines) = (&mut columns[nth as usize], &mut lines[nth as usize]);
+        Lookups { column: &self.columns[nth as usize], nth, values, lines, sets, scratch, budget }
+    }
+
+    /// Asks DataFusion of remembered values whose tests are its own and still wait to be many: until then the rows that
+    /// have them are left open.
+    pub(super) fn settle(&self, memory: &mut Memory, budget: &mut Budget) {
+        for nth in 0..self.columns.len() as u32 {
+            self.lookups(nth, memory, budget).complete();
+        }
     }
 
     /// From now on the memory counts what is looked up.
@@ -150,87 +131,26 @@ impl TableIndex {
         self.columns.iter().zip(counts).map(|(column, counts)| (column.at, std::mem::take(counts))).collect()
     }
 
-    /// A new class: of the rules that can still hit where this is known, the columns that they depend on.
-    fn classify(&self, class_key: &[u32], memory: &mut Memory, budget: &mut Budget) -> usize {
-        self.mark(class_key, memory);
-        let Memory { held, row, .. } = &*memory;
-        let known = |atom: u32| {
-            if self.class_columns.contains(&self.column_of[atom as usize]) {
-                truth(held[atom as usize], *row)
-            } else {
-                Truth::Maybe
-            }
-        };
-        let mut wanted = vec![false; self.columns.len()];
-        for formula in &self.formulas {
-            formula.undecided(&known, &mut |atom| wanted[self.column_of[atom as usize] as usize] = true);
-        }
-        let wanted = wanted.iter().zip(0u32..).filter(|(wanted, _)| **wanted).map(|(_, nth)| nth);
-        let columns = wanted.filter(|nth| !self.class_columns.contains(nth)).collect();
-        let number = memory.classes.len();
-        memory.classes.push(Class::new(columns, budget));
-        memory.class_numbers.insert(class_key.into(), number);
-        number
-    }
-
     /// Marks the atoms of these sets as those of a new row.
-    fn mark(&self, sets: &[u32], memory: &mut Memory) {
+    fn mark(&self, sets: impl Iterator<Item = u32>, memory: &mut Memory) {
         memory.row += 1;
-        self.mark_more(sets, memory);
-    }
-
-    fn mark_more(&self, sets: &[u32], memory: &mut Memory) {
         let Memory { sets: known, held, row, .. } = memory;
-        for atom in sets.iter().flat_map(|set| known.atoms(*set)) {
-            if *atom < UNKNOWN {
-                held[*atom as usize] = *row * 2 + 1;
-            } else if let Some(column) = self.columns.get((*atom - UNKNOWN) as usize) {
-                column.asked().for_each(|atom| held[atom as usize] = *row * 2);
-            }
-        }
+        self.each_atom(sets, known, |atom, truth| {
+            held[atom as usize] = *row * 2 + u64::from(truth == Truth::Yes)
+        });
     }
 
-    /// What the rules say of a row of which these sets of atoms hold.
-    fn answer(&self, class_sets: &[u32], more: &[u32], memory: &mut Memory) -> Option<Arc<Answer>> {
-        self.mark(class_sets, memory);
-        self.mark_more(more, memory);
-        let Memory { sets, held, seen, row, .. } = memory;
-        let mut candidates: Vec<u32> = self.always.clone();
-        let mut wake = |atom: u32| {
-            for rule in &self.waiting[atom as usize] {
-                if seen[*rule as usize] != *row {
-                    seen[*rule as usize] = *row;
-                    candidates.push(*rule);
+    /// Hands on the atoms of these sets: those that hold, and those of which DataFusion has to be asked.
+    fn each_atom(&self, sets: impl Iterator<Item = u32>, known: &Sets, mut take: impl FnMut(u32, Truth)) {
+        for set in sets {
+            for atom in known.atoms(set) {
+                if *atom < UNKNOWN {
+                    take(*atom, Truth::Yes);
+                } else if let Some(column) = self.columns.get((*atom - UNKNOWN) as usize) {
+                    column.asked().for_each(|atom| take(atom, Truth::Maybe));
                 }
             }
-        };
-        for atom in class_sets.iter().chain(more).flat_map(|set| sets.atoms(*set)) {
-            if *atom < UNKNOWN {
-                wake(*atom);
-            } else if let Some(column) = self.columns.get((*atom - UNKNOWN) as usize) {
-                column.asked().for_each(&mut wake);
-            }
         }
-        let holds = |atom: u32| truth(held[atom as usize], *row);
-        let (mut hits, mut open) = (Vec::new(), Vec::new());
-        for rule in candidates {
-            match self.formulas[rule as usize].on(&holds) {
-                Truth::Yes => hits.push(rule),
-                Truth::Maybe => open.push(rule),
-                Truth::No => {}
-            }
-        }
-        let none = hits.is_empty() && open.is_empty();
-        (!none).then(|| Arc::new(Answer { hits: hits.into(), open: open.into() }))
-    }
-}
-
-/// What a mark says of an atom on this row.
-fn truth(mark: u64, row: u64) -> Truth {
-    match mark.checked_sub(row * 2) {
-        Some(0) => Truth::Maybe,
-        Some(1) => Truth::Yes,
-        _ => Truth::No,
     }
 }
 

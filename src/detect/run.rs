@@ -147,6 +147,18 @@ impl Detector {
         answer.map(Verdict)
     }
 
+    /// Between two batches: what these verdicts left open for want of DataFusion's word on a value is known next time.
+    pub fn settle(&self, table: usize, verdicts: &[Verdict], memory: &mut Memory) {
+        let Memory { tables, budget } = memory;
+        let index = self.tables.get(table).and_then(|table| table.index.as_ref());
+        let known = tables.get_mut(table).and_then(Option::as_mut);
+        if let Some((index, known)) = index.zip(known)
+            && verdicts.iter().any(|Verdict(answer)| !answer.open.is_empty())
+        {
+            index.settle(known, budget);
+        }
+    }
+
     /// The rows of a batch that rules hit, in the order of rules, then of rows; of each row its verdict. What the rules
     /// say of them is left to [`Self::outputs`], as a batch can have many more hits than fit into memory with their outputs.
     pub fn hits(

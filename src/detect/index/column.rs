@@ -1,28 +1,30 @@
 //! Which atoms hold of a value of a column.
 //!
-//! Owns the lookups of one column: maps for equalities, an automaton for the literals of patterns and regular expressions,
-//! DataFusion for tests that have no form of their own. Each is asked once for a value; what it said is kept by `memory`.
-//! Built and called by the parent.
+//! Owns the lookups of one column: maps for equalities, the literals of patterns and regular expressions and what is tried
+//! once they are found, DataFusion for tests that have no form of their own. How an atom is looked up `cost` says. Each is
+//! asked once for a value; what it said is kept by `memory`. Built by the parent, called by `lookup`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use daachorse::DoubleArrayAhoCorasick;
 use datafusion::common::DataFusionError;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::physical_expr::PhysicalExpr;
 use foldhash::quality::RandomState;
 use regex::{Regex, RegexBuilder};
 
+use super::cost::Lookup;
 use super::formula::Test;
-use super::literal::{Glob, required};
+use super::literal::Glob;
+use super::literals::Literals;
 use crate::rules::{CompileError, like_regex, physical};
 
 /// Bytes of one compiled pattern; those of DataFusion's own LIKE are as large.
 const COMPILED_BYTES_MAX: usize = 10 << 20;
+/// By how many times a text can be longer than without its case: a character has one to four bytes.
+const FOLDED_SHARE: usize = 4;
 
 /// What decides once a literal has been found.
 enum Check {
@@ -45,12 +47,9 @@ pub(super) struct ColumnIndex {
     exact: HashMap<String, Vec<u32>, RandomState>,
     folded: HashMap<String, Vec<u32>, RandomState>,
     ints: HashMap<i64, Vec<u32>, RandomState>,
-    /// Finds literals in the folded text.
-    automaton: Option<DoubleArrayAhoCorasick<u32>>,
-    /// Those literals.
-    literals: Vec<String>,
-    /// Finds in an event as it was written that none of them stands in its values, where that can be seen there.
-    screen: OnceLock<Option<AhoCorasick>>,
+    /// A longer text folds to none of them.
+    folded_bytes_max: usize,
+    literals: Option<Literals>,
     /// Of each literal, the checks that wait for it.
     waiting: Vec<Vec<u32>>,
     checks: Vec<(u32, Check)>,
@@ -60,7 +59,6 @@ pub(super) struct ColumnIndex {
     expressions: Vec<(u32, Arc<dyn PhysicalExpr>)>,
     /// Of the column alone, for those.
     schema: SchemaRef,
-    needs_folding: bool,
 }
 
 /// What is needed while values are looked up, and kept between them.
@@ -68,6 +66,8 @@ pub(super) struct ColumnIndex {
 pub(super) struct Scratch {
     /// Atoms of one value.
     pub(super) atoms: Vec<u32>,
+    /// Literals that stand in it.
+    pub(super) found: Vec<u32>,
     /// Values that were not remembered.
     pub(super) new: u64,
     folded: String,
@@ -100,85 +100,65 @@ impl ColumnIndex {
             exact: HashMap::default(),
             folded: HashMap::default(),
             ints: HashMap::default(),
-            automaton: None,
-            literals: Vec::new(),
-            screen: OnceLock::new(),
+            folded_bytes_max: 0,
+            literals: None,
             waiting: Vec::new(),
             checks: Vec::new(),
             always: Vec::new(),
             expressions: Vec::new(),
             schema: alone,
-            needs_folding: false,
         };
         let mut literals: HashMap<String, u32> = HashMap::new();
         for (atom, test) in atoms {
             index.add(*atom, test, &mut literals)?;
         }
-        if !literals.is_empty() {
-            let mut ordered: Vec<(String, u32)> = literals.into_iter().collect();
-            ordered.sort_unstable_by_key(|(_, at)| *at);
-            index.literals = ordered.into_iter().map(|(text, _)| text).collect();
-            index.automaton =
-                Some(DoubleArrayAhoCorasick::new(&index.literals).map_err(BuildError::Automaton)?);
-        }
-        index.needs_folding = index.automaton.is_some()
-            || !index.folded.is_empty()
-            || index.always.iter().any(|(_, check)| matches!(check, Check::Folded(_)));
+        let mut ordered: Vec<(String, u32)> = literals.into_iter().collect();
+        ordered.sort_unstable_by_key(|(_, at)| *at);
+        index.literals = Literals::new(ordered.into_iter().map(|(text, _)| text).collect())?;
+        index.folded_bytes_max = FOLDED_SHARE * index.folded.keys().map(String::len).max().unwrap_or(0);
         Ok(index)
     }
 
     fn add(&mut self, atom: u32, test: &Test, literals: &mut HashMap<String, u32>) -> Result<(), BuildError> {
+        let lookup = Lookup::of(test);
         match test {
             Test::Present => self.present = Some(atom),
             Test::Equal(text) => self.exact.entry(text.clone()).or_default().push(atom),
             Test::EqualFolded(text) => self.folded.entry(text.clone()).or_default().push(atom),
             Test::Int(number) => self.ints.entry(*number).or_default().push(atom),
-            Test::Like { pattern, cased } => match Glob::read(pattern) {
-                Some(glob) => {
-                    let wanted = glob.longest().map(crate::rules::casefold);
-                    let whole = !cased && !glob.begins && !glob.ends && glob.parts.len() == 1;
-                    let check = match (whole, cased) {
-                        (true, _) => Check::Found,
-                        (false, true) => Check::Glob(glob),
-                        (false, false) => Check::Folded(glob),
-                    };
-                    self.wait(atom, check, wanted.map(|wanted| vec![wanted]), literals);
-                }
-                None => {
-                    let text = like_regex(pattern);
-                    let regex = RegexBuilder::new(&text)
-                        .case_insensitive(!cased)
-                        .dot_matches_new_line(true)
-                        .size_limit(COMPILED_BYTES_MAX)
-                        .build()?;
-                    self.wait(atom, Check::Regex(regex), required(&text), literals);
-                }
-            },
-            Test::Regex(pattern) => {
-                let check = Check::Regex(Regex::new(pattern)?);
-                self.wait(atom, check, required(pattern), literals);
-            }
             Test::Expression(expr) => self.expressions.push((atom, physical(expr, &self.schema)?)),
+            Test::Like { pattern, cased } => {
+                let check = match Glob::read(pattern) {
+                    _ if matches!(lookup, Lookup::Literal(_)) => Check::Found,
+                    Some(glob) if *cased => Check::Glob(glob),
+                    Some(glob) => Check::Folded(glob),
+                    None => Check::Regex(
+                        RegexBuilder::new(&like_regex(pattern))
+                            .case_insensitive(!cased)
+                            .dot_matches_new_line(true)
+                            .size_limit(COMPILED_BYTES_MAX)
+                            .build()?,
+                    ),
+                };
+                self.wait(atom, check, lookup.literals(), literals);
+            }
+            Test::Regex(pattern) => {
+                self.wait(atom, Check::Regex(Regex::new(pattern)?), lookup.literals(), literals);
+            }
         }
         Ok(())
     }
 
-    fn wait(
-        &mut self,
-        atom: u32,
-        check: Check,
-        wanted: Option<Vec<String>>,
-        literals: &mut HashMap<String, u32>,
-    ) {
-        let Some(wanted) = wanted else {
+    fn wait(&mut self, atom: u32, check: Check, wanted: &[String], literals: &mut HashMap<String, u32>) {
+        if wanted.is_empty() {
             self.always.push((atom, check));
             return;
-        };
+        }
         let number = self.checks.len() as u32;
         self.checks.push((atom, check));
         for literal in wanted {
             let next = literals.len() as u32;
-            let at = *literals.entry(literal).or_insert(next) as usize;
+            let at = *literals.entry(literal.clone()).or_insert(next) as usize;
             if at == self.waiting.len() {
                 self.waiting.push(Vec::new());
             }
@@ -218,57 +198,56 @@ impl ColumnIndex {
         self.expressions.iter().map(answer).collect()
     }
 
-    /// The atoms that hold of a text, without those of DataFusion.
+    /// Appends to what was found the literals that stand in a text.
+    pub(super) fn find(&self, text: &str, scratch: &mut Scratch) {
+        if let Some(literals) = &self.literals {
+            fold(text, &mut scratch.folded);
+            literals.find(&scratch.folded, &mut scratch.found);
+        }
+    }
+
+    /// Whether the literals of a text are those of its lines.
+    pub(super) fn looks_at_lines(&self) -> bool {
+        self.literals.as_ref().is_some_and(Literals::are_in_lines)
+    }
+
+    /// The atoms that hold of a text in which these literals were found, without those of DataFusion.
     pub(super) fn text(&self, text: &str, scratch: &mut Scratch, into: &mut Vec<u32>) {
         into.extend(self.present);
         if let Some(atoms) = self.exact.get(text) {
             into.extend(atoms);
         }
-        if self.needs_folding {
-            fold(text, &mut scratch.folded);
-        }
-        if let Some(atoms) = self.folded.get(&scratch.folded).filter(|_| self.needs_folding) {
+        let Scratch { found, folded, made, value, .. } = scratch;
+        let mut folded = Folded { text, buffer: folded, done: false };
+        if text.len() <= self.folded_bytes_max
+            && let Some(atoms) = self.folded.get(folded.get())
+        {
             into.extend(atoms);
         }
-        if let Some(automaton) = &self.automaton {
-            scratch.value += 1;
-            scratch.made.resize(self.checks.len().max(scratch.made.len()), 0);
-            for found in automaton.find_overlapping_iter(&scratch.folded) {
-                for check in &self.waiting[found.value() as usize] {
-                    let made = &mut scratch.made[*check as usize];
-                    if *made == scratch.value {
-                        continue;
-                    }
-                    *made = scratch.value;
-                    let (atom, check) = &self.checks[*check as usize];
-                    if check.holds(text, &scratch.folded) {
-                        into.push(*atom);
-                    }
-                }
+        *value += 1;
+        made.resize(self.checks.len().max(made.len()), 0);
+        for check in found.iter().flat_map(|literal| &self.waiting[*literal as usize]) {
+            let made = &mut made[*check as usize];
+            if *made != *value {
+                *made = *value;
+                let (atom, check) = &self.checks[*check as usize];
+                into.extend(check.holds(text, &mut folded).then_some(*atom));
             }
         }
-        into.extend(
-            self.always.iter().filter(|(_, check)| check.holds(text, &scratch.folded)).map(|(atom, _)| *atom),
-        );
+        for (atom, check) in &self.always {
+            into.extend(check.holds(text, &mut folded).then_some(*atom));
+        }
     }
 
     /// Whether it shows in an event as it was written that only [`Self::any`] holds of the text of all its values.
     pub(super) fn screens_out(&self, raw: &str, scratch: &mut Scratch) -> bool {
-        let Some(screen) = self.screen.get_or_init(|| self.screen()) else { return false };
-        fold(raw, &mut scratch.folded);
-        !screen.is_match(&scratch.folded)
-    }
-
-    fn screen(&self) -> Option<AhoCorasick> {
         let only_literals = self.always.is_empty()
             && self.exact.is_empty()
             && self.folded.is_empty()
             && self.expressions.is_empty();
-        if !only_literals {
-            return None;
-        }
-        let parts: Option<Vec<&str>> = self.literals.iter().map(|literal| written_part(literal)).collect();
-        AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(parts?).ok()
+        let Some(literals) = self.literals.as_ref().filter(|_| only_literals) else { return false };
+        fold(raw, &mut scratch.folded);
+        literals.screens_out(&scratch.folded)
     }
 
     /// The atoms that hold of a whole number, without those of DataFusion.
@@ -286,24 +265,31 @@ impl ColumnIndex {
 }
 
 impl Check {
-    fn holds(&self, text: &str, folded: &str) -> bool {
+    fn holds(&self, text: &str, folded: &mut Folded<'_>) -> bool {
         match self {
             Self::Found => true,
-            Self::Folded(glob) => glob.matches(folded),
+            Self::Folded(glob) => glob.matches(folded.get()),
             Self::Glob(glob) => glob.matches(text),
             Self::Regex(regex) => regex.is_match(text),
         }
     }
 }
 
-/// The longest part of a literal that JSON writes as it is, and that is no part of a number.
-fn written_part(literal: &str) -> Option<&str> {
-    let changes = |character: char| matches!(character, '"' | '\\' | '/') || character.is_control();
-    let in_numbers = |character: char| character.is_ascii_digit() || ".+-einfa".contains(character);
-    literal
-        .split(changes)
-        .filter(|part| part.chars().count() >= 3 && !part.chars().all(in_numbers))
-        .max_by_key(|part| part.len())
+/// A text without its case, once somebody asks for it.
+struct Folded<'s> {
+    text: &'s str,
+    buffer: &'s mut String,
+    done: bool,
+}
+
+impl Folded<'_> {
+    fn get(&mut self) -> &str {
+        if !self.done {
+            fold(self.text, self.buffer);
+            self.done = true;
+        }
+        self.buffer
+    }
 }
 
 fn fold(text: &str, into: &mut String) {

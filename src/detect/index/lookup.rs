@@ -2,7 +2,8 @@
 //!
 //! Owns the order of things: what is remembered, then what the column's lookups say, then, later and for many values
 //! together, what DataFusion says of them. Until then its atoms are not known of a value, and rules that need them are
-//! left open. Called by the parent for each cell that a rule may depend on.
+//! left open. Of long texts the lines are remembered: much telemetry has the same ones in texts that are all different.
+//! Called by the parent for each cell that a rule may depend on.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,186 +21,198 @@ use crate::observe::panics::caught;
 
 /// Values of a column that DataFusion is asked of together.
 const TOGETHER: usize = 256;
+/// Texts as long as this are looked at line by line,
+const LONG_TEXT_BYTES: usize = 512;
+/// of which those that are shorter than this are quicker searched than remembered.
+const SHORT_LINE_BYTES: usize = 24;
 
-/// The number of the set of atoms of a column that hold of this cell.
-pub(super) fn set_of(
-    column: &ColumnIndex,
-    nth: u32,
-    cell: &Cell<'_>,
-    values: &mut Values,
-    sets: &mut Sets,
-    scratch: &mut Scratch,
-    budget: &mut Budget,
-) -> u32 {
-    match cell {
-        Cell::Null | Cell::Unfit => missing(column, nth, values, sets, scratch, budget),
-        Cell::Text(text) => match values.text(text, false, budget) {
-            Some(set) => set,
-            None => new_text(column, nth, text, None, values, sets, scratch, budget),
-        },
-        Cell::Escaped(raw) => match values.text(raw, true, budget) {
-            Some(set) => set,
-            None => new_text(column, nth, &unescaped(raw), Some(raw), values, sets, scratch, budget),
-        },
-        Cell::Lines(lines) => {
-            // It is as long as the event, and comes once: nothing is remembered.
-            scratch.new += 1;
-            if lines.raw().is_some_and(|raw| column.screens_out(raw, scratch)) {
-                scratch.atoms.clear();
-                column.any(&mut scratch.atoms);
-                return sets.number(&scratch.atoms, budget);
+/// The lookups of a column, and the parts of a memory that they need.
+pub(super) struct Lookups<'m> {
+    pub(super) column: &'m ColumnIndex,
+    /// Its number in the index.
+    pub(super) nth: u32,
+    pub(super) values: &'m mut Values,
+    pub(super) lines: &'m mut Values,
+    pub(super) sets: &'m mut Sets,
+    pub(super) scratch: &'m mut Scratch,
+    pub(super) budget: &'m mut Budget,
+}
+
+impl Lookups<'_> {
+    /// The number of the set of atoms that hold of a cell.
+    pub(super) fn set_of(&mut self, cell: &Cell<'_>) -> u32 {
+        match cell {
+            Cell::Null | Cell::Unfit => self.missing(),
+            Cell::Text(text) => self.text(text, false),
+            Cell::Escaped(raw) => self.text(raw, true),
+            Cell::Lines(lines) => {
+                // It is as long as the event, and comes once: nothing is remembered.
+                self.scratch.new += 1;
+                if lines.raw().is_some_and(|raw| self.column.screens_out(raw, self.scratch)) {
+                    self.number(|this, atoms| this.column.any(atoms))
+                } else {
+                    let text = lines.text();
+                    self.number(|this, atoms| {
+                        this.scratch.found.clear();
+                        this.column.find(&text, this.scratch);
+                        this.column.text(&text, this.scratch, atoms);
+                    })
+                }
             }
-            let mut atoms = std::mem::take(&mut scratch.atoms);
-            atoms.clear();
-            column.text(&lines.text(), scratch, &mut atoms);
-            let set = number(column, nth, &mut atoms, sets, budget);
-            scratch.atoms = atoms;
-            set
-        }
-        Cell::Int(whole) => other(column, nth, whole.cast_unsigned(), values, sets, scratch, budget),
-        Cell::Time(micros) => other(column, nth, micros.cast_unsigned(), values, sets, scratch, budget),
-        Cell::Bool(flag) => other(column, nth, u64::from(*flag), values, sets, scratch, budget),
-        Cell::Double(double) => other(column, nth, double.to_bits(), values, sets, scratch, budget),
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of a memory, which are borrowed each for itself")]
-fn new_text(
-    column: &ColumnIndex,
-    nth: u32,
-    text: &str,
-    raw: Option<&str>,
-    values: &mut Values,
-    sets: &mut Sets,
-    scratch: &mut Scratch,
-    budget: &mut Budget,
-) -> u32 {
-    scratch.new += 1;
-    let mut atoms = std::mem::take(&mut scratch.atoms);
-    atoms.clear();
-    column.text(text, scratch, &mut atoms);
-    let set = number(column, nth, &mut atoms, sets, budget);
-    scratch.atoms = atoms;
-    let (key, escaped) = (raw.unwrap_or(text), raw.is_some());
-    if values.keep_text(key, escaped, set, budget) && column.asks_datafusion() {
-        values.fresh_texts.push((key.into(), escaped));
-        if values.fresh_texts.len() >= TOGETHER {
-            complete_texts(column, values, sets, scratch, budget);
+            Cell::Int(whole) => self.other(whole.cast_unsigned()),
+            Cell::Time(micros) => self.other(micros.cast_unsigned()),
+            Cell::Bool(flag) => self.other(u64::from(*flag)),
+            Cell::Double(double) => self.other(double.to_bits()),
         }
     }
-    set
-}
 
-/// The set of a sorted list of atoms, with the mark that those of DataFusion are not among them.
-fn number(column: &ColumnIndex, nth: u32, atoms: &mut Vec<u32>, sets: &mut Sets, budget: &mut Budget) -> u32 {
-    atoms.sort_unstable();
-    atoms.dedup();
-    if column.asks_datafusion() {
-        atoms.push(UNKNOWN | nth);
-    }
-    sets.number(atoms, budget)
-}
-
-fn other(
-    column: &ColumnIndex,
-    nth: u32,
-    bits: u64,
-    values: &mut Values,
-    sets: &mut Sets,
-    scratch: &mut Scratch,
-    budget: &mut Budget,
-) -> u32 {
-    if let Some(set) = values.number(bits, budget) {
-        return set;
-    }
-    scratch.new += 1;
-    let mut atoms = own_atoms(column, bits);
-    let set = number(column, nth, &mut atoms, sets, budget);
-    if values.keep_number(bits, set, budget) && column.asks_datafusion() {
-        values.fresh_numbers.push(bits);
-        if values.fresh_numbers.len() >= TOGETHER {
-            complete_numbers(column, values, sets, scratch, budget);
+    /// Asks DataFusion of the values that wait for company.
+    pub(super) fn complete(&mut self) {
+        let texts = std::mem::take(&mut self.values.fresh_texts);
+        if !texts.is_empty() {
+            let read: Vec<Cow<'_, str>> = texts
+                .iter()
+                .map(|(text, escaped)| if *escaped { unescaped(text).into() } else { text.as_ref().into() })
+                .collect();
+            let array: ArrayRef = Arc::new(read.iter().map(Some).collect::<StringViewArray>());
+            self.said(&array, |this, said, at| {
+                let set = this.numbered(said, at, |this, atoms| this.text_atoms(&read[at], atoms));
+                let (key, escaped) = &texts[at];
+                this.values.complete_text(key, *escaped, set);
+            });
+        }
+        let numbers = std::mem::take(&mut self.values.fresh_numbers);
+        if !numbers.is_empty() {
+            self.said(&array(self.column.kind(), &numbers), |this, said, at| {
+                let set = this.numbered(said, at, |this, atoms| this.other_atoms(numbers[at], atoms));
+                this.values.complete_number(numbers[at], set);
+            });
         }
     }
-    set
-}
 
-fn own_atoms(column: &ColumnIndex, bits: u64) -> Vec<u32> {
-    let mut atoms = Vec::new();
-    match column.kind() {
-        DataType::Int64 => column.int(bits.cast_signed(), &mut atoms),
-        _ => column.any(&mut atoms),
-    }
-    atoms
-}
-
-/// A missing value is one value: it is looked at at once.
-fn missing(
-    column: &ColumnIndex,
-    nth: u32,
-    values: &mut Values,
-    sets: &mut Sets,
-    scratch: &mut Scratch,
-    budget: &mut Budget,
-) -> u32 {
-    if let Some(set) = values.missing {
-        return set;
-    }
-    scratch.atoms.clear();
-    if column.asks_datafusion() {
-        let nothing = arrow::array::new_null_array(column.kind(), 1);
-        match said(column, &nothing) {
-            Some(said) => scratch.atoms.extend(of_row(&said, 0)),
-            None => scratch.atoms.push(UNKNOWN | nth),
+    fn text(&mut self, written: &str, escaped: bool) -> u32 {
+        if let Some(set) = self.values.text(written, escaped, self.budget) {
+            return set;
         }
-        scratch.atoms.sort_unstable();
+        self.scratch.new += 1;
+        let text: Cow<'_, str> = if escaped { unescaped(written).into() } else { written.into() };
+        let set = self.number(|this, atoms| this.text_atoms(&text, atoms));
+        if self.values.keep_text(written, escaped, set, self.budget) && self.column.asks_datafusion() {
+            self.values.fresh_texts.push((written.into(), escaped));
+            if self.values.fresh_texts.len() >= TOGETHER {
+                self.complete();
+            }
+        }
+        set
     }
-    let set = sets.number(&scratch.atoms, budget);
-    values.missing = Some(set);
-    set
-}
 
-fn complete_texts(
-    column: &ColumnIndex,
-    values: &mut Values,
-    sets: &mut Sets,
-    scratch: &mut Scratch,
-    budget: &mut Budget,
-) {
-    let fresh = std::mem::take(&mut values.fresh_texts);
-    let texts: Vec<Cow<'_, str>> = fresh
-        .iter()
-        .map(|(text, escaped)| if *escaped { unescaped(text).into() } else { text.as_ref().into() })
-        .collect();
-    let array: ArrayRef = Arc::new(texts.iter().map(Some).collect::<StringViewArray>());
-    // Where it fails they stay unknown: on the rows it shows which rule's failure it is.
-    let Some(said) = said(column, &array) else { return };
-    let mut atoms = Vec::new();
-    for (at, ((key, escaped), text)) in fresh.iter().zip(&texts).enumerate() {
-        atoms.clear();
-        column.text(text, scratch, &mut atoms);
-        atoms.extend(of_row(&said, at));
-        atoms.sort_unstable();
-        atoms.dedup();
-        values.complete_text(key, *escaped, sets.number(&atoms, budget));
+    fn text_atoms(&mut self, text: &str, atoms: &mut Vec<u32>) {
+        self.scratch.found.clear();
+        if text.len() >= LONG_TEXT_BYTES && self.column.looks_at_lines() {
+            text.split('\n').for_each(|line| self.line(line));
+        } else {
+            self.column.find(text, self.scratch);
+        }
+        self.column.text(text, self.scratch, atoms);
     }
-}
 
-fn complete_numbers(
-    column: &ColumnIndex,
-    values: &mut Values,
-    sets: &mut Sets,
-    _scratch: &mut Scratch,
-    budget: &mut Budget,
-) {
-    let fresh = std::mem::take(&mut values.fresh_numbers);
-    let Some(said) = said(column, &array(column.kind(), &fresh)) else { return };
-    for (at, bits) in fresh.iter().enumerate() {
-        let mut atoms = own_atoms(column, *bits);
-        atoms.extend(of_row(&said, at));
-        atoms.sort_unstable();
-        atoms.dedup();
-        values.complete_number(*bits, sets.number(&atoms, budget));
+    /// The literals that stand in a line.
+    fn line(&mut self, line: &str) {
+        if line.len() < SHORT_LINE_BYTES {
+            self.column.find(line, self.scratch);
+            return;
+        }
+        if let Some(set) = self.lines.text(line, false, self.budget) {
+            self.scratch.found.extend(self.sets.atoms(set));
+            return;
+        }
+        let before = std::mem::take(&mut self.scratch.found);
+        self.column.find(line, self.scratch);
+        let found = &mut self.scratch.found;
+        found.sort_unstable();
+        found.dedup();
+        let set = self.sets.number(found, self.budget);
+        found.extend(before);
+        self.lines.keep_line(line, set, self.budget);
+    }
+
+    fn other(&mut self, bits: u64) -> u32 {
+        if let Some(set) = self.values.number(bits, self.budget) {
+            return set;
+        }
+        self.scratch.new += 1;
+        let set = self.number(|this, atoms| this.other_atoms(bits, atoms));
+        if self.values.keep_number(bits, set, self.budget) && self.column.asks_datafusion() {
+            self.values.fresh_numbers.push(bits);
+            if self.values.fresh_numbers.len() >= TOGETHER {
+                self.complete();
+            }
+        }
+        set
+    }
+
+    fn other_atoms(&self, bits: u64, atoms: &mut Vec<u32>) {
+        match self.column.kind() {
+            DataType::Int64 => self.column.int(bits.cast_signed(), atoms),
+            _ => self.column.any(atoms),
+        }
+    }
+
+    /// A missing value is one value: it is looked at at once.
+    fn missing(&mut self) -> u32 {
+        if let Some(set) = self.values.missing {
+            return set;
+        }
+        let nothing = arrow::array::new_null_array(self.column.kind(), 1);
+        let said = self.column.asks_datafusion().then(|| said(self.column, &nothing));
+        let set = match &said {
+            Some(Some(said)) => self.numbered(said, 0, |_, _| {}),
+            Some(None) => self.sets.number(&[UNKNOWN | self.nth], self.budget),
+            None => self.sets.number(&[], self.budget),
+        };
+        self.values.missing = Some(set);
+        set
+    }
+
+    /// The number of a set of atoms, with the mark that those of DataFusion are not known.
+    fn number(&mut self, atoms: impl FnOnce(&mut Self, &mut Vec<u32>)) -> u32 {
+        let unknown = self.column.asks_datafusion().then_some(UNKNOWN | self.nth);
+        self.set(unknown, atoms)
+    }
+
+    /// The same once it has said where they hold.
+    fn numbered(
+        &mut self,
+        said: &[(u32, BooleanArray)],
+        at: usize,
+        atoms: impl FnOnce(&mut Self, &mut Vec<u32>),
+    ) -> u32 {
+        let theirs = said.iter().filter(|(_, holds)| holds.is_valid(at) && holds.value(at));
+        self.set(theirs.map(|(atom, _)| *atom), atoms)
+    }
+
+    fn set(
+        &mut self,
+        more: impl IntoIterator<Item = u32>,
+        atoms: impl FnOnce(&mut Self, &mut Vec<u32>),
+    ) -> u32 {
+        let mut all = std::mem::take(&mut self.scratch.atoms);
+        all.clear();
+        atoms(self, &mut all);
+        all.extend(more);
+        all.sort_unstable();
+        all.dedup();
+        let set = self.sets.number(&all, self.budget);
+        self.scratch.atoms = all;
+        set
+    }
+
+    /// What DataFusion says of each of these values. Where it fails they stay unknown: on the rows it shows which rule's
+    /// failure it is.
+    fn said(&mut self, values: &ArrayRef, mut each: impl FnMut(&mut Self, &[(u32, BooleanArray)], usize)) {
+        if let Some(said) = said(self.column, values) {
+            (0..values.len()).for_each(|at| each(self, &said, at));
+        }
     }
 }
 
@@ -208,23 +221,14 @@ fn said(column: &ColumnIndex, values: &ArrayRef) -> Option<Vec<(u32, BooleanArra
     caught(|| column.expressions(values)).ok()?.ok()
 }
 
-fn of_row(said: &[(u32, BooleanArray)], row: usize) -> impl Iterator<Item = u32> {
-    said.iter().filter(move |(_, holds)| holds.is_valid(row) && holds.value(row)).map(|(atom, _)| *atom)
-}
-
 /// Values that are no texts, as their column has them.
 fn array(kind: &DataType, bits: &[u64]) -> ArrayRef {
     let whole = bits.iter().map(|bits| bits.cast_signed());
     match kind {
         DataType::Boolean => Arc::new(bits.iter().map(|bits| Some(*bits == 1)).collect::<BooleanArray>()),
-        DataType::Float64 => Arc::new(
-            bits.iter()
-                .map(|bits| f64::from_bits(*bits))
-                .collect::<Vec<_>>()
-                .into_iter()
-                .map(Some)
-                .collect::<Float64Array>(),
-        ),
+        DataType::Float64 => {
+            Arc::new(bits.iter().map(|bits| Some(f64::from_bits(*bits))).collect::<Float64Array>())
+        }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             Arc::new(whole.map(Some).collect::<TimestampMicrosecondArray>().with_timezone_opt(zone.clone()))
         }

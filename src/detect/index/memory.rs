@@ -6,17 +6,20 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::classes::Class;
 use super::column::Scratch;
+use super::formula::Truth;
 use crate::detect::profile::LookupProfile;
 
 /// Values longer than this are looked up each time: they seldom come again.
 const VALUE_BYTES_MAX: usize = 4 << 10;
+/// The same for a line of a text.
+const LINE_BYTES_MAX: usize = 32 << 10;
 /// What an entry of a map costs beside its key.
-const ENTRY_BYTES: usize = 48;
+pub(super) const ENTRY_BYTES: usize = 48;
 /// Values of a column after which it is asked whether remembering them is worth it,
 const WINDOW_VALUES: u32 = 4_096;
 /// the share of them, one in so many, that must have been known,
@@ -45,7 +48,7 @@ pub(in crate::detect) struct Budget {
     young: usize,
     old: usize,
     /// Sets of atoms, classes and answers: they have no generations.
-    rest: usize,
+    pub(super) rest: usize,
     /// Changes of generation in which something was forgotten, since this was last asked.
     pub(in crate::detect) forgotten: u64,
 }
@@ -82,7 +85,7 @@ pub(in crate::detect) fn make_room<'m>(budget: &mut Budget, tables: impl Iterato
             *table = Memory { profile, ..fresh };
             continue;
         }
-        for column in &mut table.columns {
+        for column in table.columns.iter_mut().chain(&mut table.lines) {
             column.texts.age();
             column.escaped.age();
             column.numbers.age();
@@ -187,7 +190,18 @@ impl Values {
 
     /// Remembers a text; false when it is not worth it.
     pub(super) fn keep_text(&mut self, text: &str, escaped: bool, set: u32, budget: &mut Budget) -> bool {
-        let worth = self.passed == 0 && text.len() <= VALUE_BYTES_MAX;
+        text.len() <= VALUE_BYTES_MAX && self.keep(text, escaped, set, budget)
+    }
+
+    /// The same for a line, which comes again more often.
+    pub(super) fn keep_line(&mut self, line: &str, set: u32, budget: &mut Budget) {
+        if line.len() <= LINE_BYTES_MAX {
+            self.keep(line, false, set, budget);
+        }
+    }
+
+    fn keep(&mut self, text: &str, escaped: bool, set: u32, budget: &mut Budget) -> bool {
+        let worth = self.passed == 0;
         let texts = if escaped { &mut self.escaped } else { &mut self.texts };
         if worth && texts.young.insert(text.into(), set).is_none() {
             budget.young += text.len() + ENTRY_BYTES;
@@ -241,35 +255,11 @@ impl Sets {
     }
 }
 
-/// Rows that have the same values in the columns that decide most.
-#[derive(Default)]
-pub(super) struct Class {
-    /// The other columns that some rule still depends on.
-    pub(super) columns: Box<[u32]>,
-    /// What the rules say of a row, by its sets in those columns; nothing where no rule can hit.
-    answers: Map<Box<[u32]>, Option<Arc<Answer>>>,
-}
-
-impl Class {
-    pub(super) fn new(columns: Box<[u32]>, budget: &mut Budget) -> Self {
-        budget.rest += size_of_val::<[u32]>(&columns) + 2 * ENTRY_BYTES;
-        Self { columns, answers: Map::default() }
-    }
-
-    pub(super) fn answer(&self, sets: &[u32]) -> Option<&Option<Arc<Answer>>> {
-        self.answers.get(sets)
-    }
-
-    pub(super) fn keep(&mut self, sets: &[u32], answer: Option<Arc<Answer>>, budget: &mut Budget) {
-        let rules = answer.as_ref().map_or(0, |answer| answer.hits.len() + answer.open.len());
-        budget.rest += size_of_val(sets) + rules * size_of::<u32>() + ENTRY_BYTES;
-        self.answers.insert(sets.into(), answer);
-    }
-}
-
 /// What is remembered for one table.
 pub(in crate::detect) struct Memory {
     pub(super) columns: Vec<Values>,
+    /// Of each column, which set of literals stands in a line of a long text.
+    pub(super) lines: Vec<Values>,
     pub(super) sets: Sets,
     pub(super) class_numbers: Map<Box<[u32]>, usize>,
     pub(super) classes: Vec<Class>,
@@ -280,16 +270,25 @@ pub(in crate::detect) struct Memory {
     pub(super) row: u64,
     pub(super) scratch: Scratch,
     /// The sets of the row that is being judged.
-    pub(super) class_key: Vec<u32>,
     pub(super) key: Vec<u32>,
     /// Of each column, what was looked up, when somebody wants to know.
     pub(super) profile: Option<Vec<LookupProfile>>,
 }
 
 impl Memory {
+    /// What is known of an atom on the row whose sets were marked last.
+    pub(super) fn truth(&self, atom: u32) -> Truth {
+        match self.held.get(atom as usize).and_then(|mark| mark.checked_sub(self.row * 2)) {
+            Some(0) => Truth::Maybe,
+            Some(1) => Truth::Yes,
+            _ => Truth::No,
+        }
+    }
+
     pub(super) fn new(columns: usize, atoms: usize, rules: usize) -> Self {
         Self {
             columns: (0..columns).map(|_| Values::default()).collect(),
+            lines: (0..columns).map(|_| Values::default()).collect(),
             sets: Sets::default(),
             class_numbers: Map::default(),
             classes: Vec::new(),
@@ -297,7 +296,6 @@ impl Memory {
             seen: vec![0; rules],
             row: 0,
             scratch: Scratch::default(),
-            class_key: Vec::new(),
             key: Vec::new(),
             profile: None,
         }

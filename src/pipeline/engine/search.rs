@@ -324,6 +324,7 @@ impl Engine {
                     view: origin.view,
                 });
             }
+            compiled.detector.settle(table, &verdicts, &mut self.memory);
             batches.push(Some(batch));
         }
         self.forget_rows();
