@@ -57,7 +57,8 @@ Outputs:
   matches  one JSON object an alert: rule_id, org_id, file, record (0-based), index (of the event in the record)
   ocsf     the alerts as they would be published, one a line
   rows     no alerts, but how each record was read: one JSON object for each row (file, record, index, table,
-           event_time, org_id, columns), event in no table (table is null) and reject (reject is its code)")]
+           event_time, org_id, columns), event in no table (table is null), reject (reject is its code) and record
+           without an event (an empty list)")]
 #[command(mut_arg("source", |source| source.required(true)))]
 pub struct ScanArgs {
     /// Files; `-` is standard input.
@@ -213,6 +214,14 @@ fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
     let template = "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}";
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// How many records there were, and those of them that held no event.
+fn records(count: u64, without_event: u64) -> String {
+    match without_event {
+        0 => format!("{count} records"),
+        without => format!("{count} records ({without} without an event)"),
+    }
 }
 
 /// What is said of events in no table that do not look like their format.
