@@ -3,6 +3,7 @@
 //! `cargo bench --bench decode`. Each line is the median of several rounds; rounds alternate, so that a busy
 //! machine slows all of them alike. Read the ratios.
 
+mod record;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -18,7 +19,6 @@ use noroshi::normalise::time::ZoneOffset;
 use noroshi::pipeline::definition::Pipeline;
 use noroshi::pipeline::engine::{Compiled, Engine, EngineLimits};
 use noroshi::rules::{self, RuleLimits, RuleSet};
-use noroshi::source::{NoEnvelope, RecordRef};
 
 const RECORDS: usize = 60_000;
 const ROUNDS: usize = 5;
@@ -130,17 +130,8 @@ fn engine(records: &[Vec<u8>], compiled: &Arc<Compiled>) -> u64 {
     let mut engine = Engine::new(Arc::clone(compiled), EngineLimits::from(&Config::default().limits));
     let topic = Arc::from("bench");
     let mut alerts = 0;
-    for (offset, record) in (0i64..).zip(records) {
-        engine.push(&RecordRef {
-            source: 0,
-            slot: 0,
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms: None,
-            payload: Some(record),
-            envelope: &NoEnvelope,
-        });
+    for (offset, payload) in (0i64..).zip(records) {
+        engine.push(&record::of(&topic, offset, payload));
         if engine.is_full() {
             alerts += engine.search_all(0).len() as u64;
         }

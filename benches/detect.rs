@@ -10,6 +10,8 @@
 //! Without `NOROSHI_TEST_DATA` only Noroshi is measured, with its own rules on synthetic events.
 
 mod peer;
+mod public_rules;
+mod record;
 #[path = "../tests/suite/sigma/routes.rs"]
 mod routes;
 #[path = "../tests/suite/sigma/seen.rs"]
@@ -30,7 +32,6 @@ use noroshi::normalise::time::ZoneOffset;
 use noroshi::pipeline::definition::Pipeline;
 use noroshi::pipeline::engine::{Compiled, Engine, EngineLimits, Pushed};
 use noroshi::rules::{self, RuleLimits, RuleSet};
-use noroshi::source::{NoEnvelope, RecordRef};
 
 use peer::{Fed, Peer, Rules};
 
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     let wants = |name: &str| asked.is_empty() || asked.contains(&name);
     let (what, records) = telemetry::windows(count);
     let scratch = tempfile::tempdir().expect("a folder");
-    let public = telemetry::public_rules(scratch.path());
+    let public = public_rules::unpacked(scratch.path());
     let with_peer = public.is_some();
     let folder = public.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows"));
     if !with_peer {
@@ -285,8 +286,8 @@ fn engine(
     let topic: Arc<str> = Arc::from("bench");
     let mut hits = 0;
     let began = Instant::now();
-    for (offset, record) in (0i64..).zip(records) {
-        let pushed = engine.push(&record_of(&topic, offset, record));
+    for (offset, payload) in (0i64..).zip(records) {
+        let pushed = engine.push(&record::of(&topic, offset, payload));
         assert!(matches!(pushed, Pushed::Events(1)), "{pushed:?}");
         if engine.is_full() {
             hits += search(&mut engine);
@@ -294,19 +295,6 @@ fn engine(
     }
     hits += search(&mut engine);
     (began.elapsed(), hits as u64)
-}
-
-fn record_of<'a>(topic: &'a Arc<str>, offset: i64, payload: &'a [u8]) -> RecordRef<'a> {
-    RecordRef {
-        source: 0,
-        slot: 0,
-        topic,
-        partition: 0,
-        offset,
-        timestamp_ms: None,
-        payload: Some(payload),
-        envelope: &NoEnvelope,
-    }
 }
 
 /// Whether we find what the peer finds, and as many pairs without alerts as with them.
@@ -320,8 +308,8 @@ fn check(compiled: &Arc<Compiled>, records: &[Vec<u8>], theirs: &BTreeSet<(Strin
             ours.insert((compiled.rules.rules()[finding.rule].meta.id.clone(), at));
         }
     };
-    for (offset, record) in (0i64..).zip(records) {
-        engine.push(&record_of(&topic, offset, record));
+    for (offset, payload) in (0i64..).zip(records) {
+        engine.push(&record::of(&topic, offset, payload));
         if engine.is_full() {
             search(&mut engine);
         }

@@ -6,8 +6,10 @@
 //! `-- --transactions` it runs the same lanes with transactions and without; with `-- --one-core` it runs on one core, with the broker on another; with `-- --burst` it feeds it for a while at a steady rate, then at ten times that rate with one hot partition, then steadily
 //! again.
 
+mod bare;
 mod one_core;
 mod plain;
+mod public_rules;
 mod recover;
 mod telemetry;
 
@@ -21,9 +23,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 const RECORDS: usize = 1_200_000;
 /// The part of the records, in percent, over which the rate of `run` is taken: when the first are read its lanes are still joining
@@ -266,19 +266,8 @@ fn consume(servers: &str, topic: &str) -> f64 {
     std::thread::scope(|scope| {
         for lane in 0..LANES {
             scope.spawn(move || {
-                let consumer: BaseConsumer = ClientConfig::new()
-                    .set("bootstrap.servers", servers)
-                    .set("group.id", format!("bare-{}", std::process::id()))
-                    .set("enable.auto.commit", "false")
-                    .set("fetch.queue.backoff.ms", "5")
-                    .set("fetch.message.max.bytes", "4194304")
-                    .create()
-                    .expect("a consumer");
-                let mut list = TopicPartitionList::new();
-                for partition in (0..PARTITIONS).skip(lane).step_by(LANES) {
-                    list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
-                }
-                consumer.assign(&list).expect("assigns");
+                let share = (0..PARTITIONS).skip(lane).step_by(LANES);
+                let consumer = bare::consumer(servers, topic, share);
                 let mut left = RECORDS / LANES;
                 while left > 0 {
                     if let Some(Ok(message)) = consumer.poll(Duration::from_secs(10)) {

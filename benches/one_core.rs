@@ -7,11 +7,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
-use super::{PARTITIONS, Run, create_input, create_topics, fill_as, telemetry, write_pipeline};
+use super::{
+    PARTITIONS, Run, bare, create_input, create_topics, fill_as, public_rules, telemetry, write_pipeline,
+};
 
 /// The cores, as `taskset` numbers them.
 pub const BROKER_CORE: &str = "0";
@@ -23,7 +21,7 @@ const ROUNDS: usize = 3;
 
 /// Compares, codec by codec.
 pub fn compared(servers: &str, folder: &Path, id: &str, records: &[Vec<u8>]) {
-    let public = telemetry::public_rules(folder);
+    let public = public_rules::unpacked(folder);
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/windows");
     let rules = public.as_deref().unwrap_or(&own);
     let bytes: usize = records.iter().map(Vec::len).sum();
@@ -76,19 +74,7 @@ fn bare_rate(servers: &str, topic: &str) -> f64 {
 
 /// Reads the whole topic and prints the records a second, from the first record on.
 pub fn bare(servers: &str, topic: &str) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("group.id", format!("bare-{}", std::process::id()))
-        .set("enable.auto.commit", "false")
-        .set("fetch.queue.backoff.ms", "5")
-        .set("fetch.message.max.bytes", "4194304")
-        .create()
-        .expect("a consumer");
-    let mut list = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
-    }
-    consumer.assign(&list).expect("assigns");
+    let consumer = bare::consumer(servers, topic, 0..PARTITIONS);
     let mut began = None;
     for _ in 0..RECORDS {
         let message = consumer.poll(Duration::from_secs(20)).expect("a record in time").expect("a record");

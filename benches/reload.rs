@@ -4,6 +4,8 @@
 //! events without end as a lane does, adds one rule beside it, and counts what the engine reads in each tenth of a second.
 //! Without `NOROSHI_TEST_DATA` it takes Noroshi's own rules and synthetic events.
 
+mod public_rules;
+mod record;
 mod telemetry;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +18,6 @@ use noroshi::pipeline::engine::{Compiled, Engine, EngineLimits};
 use noroshi::pipeline::load;
 use noroshi::pipeline::slot::Slot;
 use noroshi::rules::{self, RuleLimits};
-use noroshi::source::{NoEnvelope, RecordRef};
 
 const RECORDS: usize = 60_000;
 /// Rebuilds without anything else.
@@ -37,7 +38,7 @@ fn main() {
     }
     let (what, records) = telemetry::windows(RECORDS);
     let folder = tempfile::tempdir().expect("a folder");
-    let rules = telemetry::public_rules(folder.path()).unwrap_or_else(|| {
+    let rules = public_rules::unpacked(folder.path()).unwrap_or_else(|| {
         println!("no NOROSHI_TEST_DATA: Noroshi's own rules");
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rules/windows")
     });
@@ -152,17 +153,8 @@ fn lane(first: Arc<Compiled>, slot: &Slot, records: &[Vec<u8>], stop: &AtomicBoo
     let mut engine = Engine::new(first, limits.clone());
     let mut ran = Ran { bins: Vec::new(), exchanges: Vec::new() };
     let (topic, mut taken): (Arc<str>, u64) = (Arc::from("bench"), slot.number());
-    for (offset, record) in (0i64..).zip(records.iter().cycle()) {
-        engine.push(&RecordRef {
-            source: 0,
-            slot: 0,
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms: None,
-            payload: Some(record),
-            envelope: &NoEnvelope,
-        });
+    for (offset, payload) in (0i64..).zip(records.iter().cycle()) {
+        engine.push(&record::of(&topic, offset, payload));
         let at = bin(began.elapsed());
         if ran.bins.len() <= at {
             ran.bins.resize(at + 1, 0);

@@ -1,7 +1,7 @@
 //! What the benches run on: the demo's synthetic telemetry, or the test data when there is some.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use noroshi::demo::telemetry::Telemetry;
@@ -27,15 +27,6 @@ fn real() -> Option<Vec<Vec<u8>>> {
     child.stdout.take()?.read_to_end(&mut bytes).ok()?;
     child.wait().ok()?.success().then_some(())?;
     Some(bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
-}
-
-/// The public Sigma rules of the test data, unpacked into a folder; `None` without them.
-#[allow(dead_code, reason = "not every bench has rules of others")]
-pub fn public_rules(folder: &Path) -> Option<PathBuf> {
-    let archive = Path::new(&std::env::var_os("NOROSHI_TEST_DATA")?).join("sigma-rules.tar.xz");
-    let status = Command::new("tar").arg("xJf").arg(&archive).arg("-C").arg(folder).status();
-    assert!(status.expect("tar starts").success(), "tar cannot unpack {}", archive.display());
-    Some(folder.join("rules/windows"))
 }
 
 /// The middle of some figures.

@@ -13,6 +13,7 @@ mod exit;
 mod explain;
 mod output;
 mod place;
+mod provenance;
 mod run;
 mod scan;
 mod sigma;

@@ -8,6 +8,8 @@
 pub mod broker;
 mod clock;
 pub mod telemetry;
+#[cfg(test)]
+pub mod tests;
 pub mod view;
 
 /// `pipelines/demo/pipeline.toml`.

@@ -45,7 +45,7 @@ use plan::{Planned, Tables};
 pub use queries::{SigmaQueries, sigma_sql, sigma_sql_files};
 pub use selection::Selection;
 pub use set::RuleSet;
-pub use sigma::documents::{Fate, SigmaDocument, SigmaKind};
+pub use sigma::documents::{Fate, SigmaDocument, SigmaKind, to_declare};
 pub use sigma::rule_files::SigmaText;
 pub use weight::Weight;
 pub(crate) use weight::is_heavy;

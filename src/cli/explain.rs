@@ -10,22 +10,20 @@ mod page;
 mod why;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal, plural};
-use super::values::ValuesArg;
+use super::provenance::Provenance;
 use crate::config::{Config, LoadOptions};
-use crate::decode::{self, Reject};
+use crate::decode::{DecodeLimits, Reject};
 use crate::detect::explain::{Explained, Shares};
 use crate::detect::trace::{Trace, TraceError};
-use crate::normalise::schema::Catalog;
-use crate::normalise::time::ZoneOffset;
 use crate::pipeline::definition::Pipeline;
 use crate::printable;
 use crate::rules::sigma::coverage::Coverage;
-use crate::rules::{Rule, RuleLimits, Selection};
+use crate::rules::{Rule, RuleLimits};
 use event::{ReadEvent, Wanted};
 
 /// Events of one record that are explained; `--index` picks one of more.
@@ -50,9 +48,8 @@ pub struct ExplainArgs {
     /// The rules that it is explained among: files and folders. Without --pipeline.
     #[arg(long, num_args = 1.., conflicts_with = "pipeline")]
     rules: Vec<PathBuf>,
-    /// A pipeline folder: its tables, rules, sources and organisations.
-    #[arg(long)]
-    pipeline: Option<PathBuf>,
+    #[command(flatten)]
+    provenance: Provenance,
     /// A file with a record; `-` is standard input.
     #[arg(long, value_name = "FILE", requires = "source")]
     event: Option<PathBuf>,
@@ -62,20 +59,6 @@ pub struct ExplainArgs {
     /// Which event of the record, from 0. Default: each, at most 10.
     #[arg(long, requires = "event")]
     index: Option<u32>,
-    /// A format (windows-json, windows-event-json, winlogbeat, suricata-eve), or with --pipeline the id of one of its sources.
-    #[arg(long)]
-    source: Option<String>,
-    /// The organisation that the record belongs to. Without --pipeline.
-    #[arg(long, default_value = "local", conflicts_with = "pipeline")]
-    org: String,
-    /// A folder with tables/, instead of the built-in ones.
-    #[arg(long, conflicts_with = "pipeline")]
-    schemas: Option<PathBuf>,
-    #[command(flatten)]
-    values: ValuesArg,
-    /// Zone of times that name none: UTC or an offset such as +09:00.
-    #[arg(long, conflicts_with = "pipeline")]
-    time_zone: Option<String>,
     /// For people or for machines.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -147,15 +130,11 @@ impl Told {
 pub fn main(args: &ExplainArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), Vec::new()))?;
     let limits = RuleLimits::from(&config.limits);
-    let pipeline = pipeline(args)?;
-    let catalog = match (&pipeline, &args.schemas) {
-        (Some(pipeline), _) => Arc::clone(&pipeline.catalog),
-        (None, Some(folder)) => Arc::new(Catalog::load(folder)?),
-        (None, None) => Arc::new(Catalog::stock()?),
+    let pipeline = args.provenance.pipeline(&args.rules)?;
+    let (catalog, selection) = match &pipeline {
+        Some(pipeline) => (Arc::clone(&pipeline.catalog), pipeline.selection.clone()),
+        None => (args.provenance.catalog()?, args.provenance.selection()?),
     };
-    let mut selection =
-        pipeline.as_ref().map_or_else(Selection::default, |pipeline| pipeline.selection.clone());
-    args.values.put_into(&mut selection)?;
     let paths = pipeline.as_ref().map_or_else(|| args.rules.clone(), |pipeline| pipeline.rules.clone());
     let search = find::find(&args.rule, paths, &catalog, &limits, &selection)?;
     if search.faulty > 0 {
@@ -168,8 +147,8 @@ pub fn main(args: &ExplainArgs, terminal: &Terminal) -> Result<Outcome, CliError
     for found in search.found {
         let tables: Vec<Explained> = found.rules.iter().map(|rule| Explained::new(rule, &shares)).collect();
         let events = match (&args.event, &pipeline) {
-            (Some(_), Some(pipeline)) if !tables.is_empty() => {
-                Some(traced(args, pipeline, &found.rules, &tables, config.limits.decode())?)
+            (Some(file), Some(pipeline)) if !tables.is_empty() => {
+                Some(traced(args, file, pipeline, &found.rules, &tables, config.limits.decode())?)
             }
             _ => None,
         };
@@ -186,42 +165,18 @@ pub fn main(args: &ExplainArgs, terminal: &Terminal) -> Result<Outcome, CliError
     super::read_or_not(std::io::stdout().lock().write_all(text.as_bytes()).map_err(CliError::from), outcome)
 }
 
-/// The pipeline of the source; none without a source.
-fn pipeline(args: &ExplainArgs) -> Result<Option<Pipeline>, CliError> {
-    if let Some(path) = &args.pipeline {
-        return Ok(Some(Pipeline::load(path)?));
-    }
-    let Some(source) = &args.source else { return Ok(None) };
-    let catalog = match &args.schemas {
-        Some(folder) => Catalog::load(folder)?,
-        None => Catalog::stock()?,
-    };
-    let Some(format) = decode::format(source) else {
-        let known: Vec<&str> = decode::FORMATS.iter().map(|format| format.name()).collect();
-        return Err(CliError::usage(format!("there is no format `{source}`; known: {}", known.join(", "))));
-    };
-    let zone = args.time_zone.as_deref().map_or(Some(ZoneOffset::UTC), ZoneOffset::parse);
-    let zone = zone.ok_or_else(|| CliError::usage("--time-zone: write UTC or an offset such as +09:00"))?;
-    Ok(Some(Pipeline::of_one_source(format, &args.org, zone, args.rules.clone(), Arc::new(catalog))?))
-}
-
 /// The rule on the record.
 fn traced(
     args: &ExplainArgs,
+    file: &Path,
     pipeline: &Pipeline,
     rules: &[Arc<Rule>],
     tables: &[Explained],
-    limits: decode::DecodeLimits,
+    limits: DecodeLimits,
 ) -> Result<TracedRecord, CliError> {
-    let (Some(file), Some(source)) = (&args.event, &args.source) else {
-        return Err(CliError::usage("--event needs --source"));
-    };
-    let at = pipeline.sources.iter().position(|declared| *declared.id == **source).ok_or_else(|| {
-        let known: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
-        CliError::usage(format!("the pipeline has no source `{source}`; it has: {}", known.join(", ")))
-    })?;
+    let source = args.provenance.source(pipeline)?;
     let wanted = Wanted { file, record: args.record };
-    let reading = event::read(pipeline, at, rules, &wanted, limits)?;
+    let reading = event::read(pipeline, source, rules, &wanted, limits)?;
     let count = reading.events.as_ref().map_or(0, Vec::len);
     if let Some(index) = args.index.filter(|index| reading.events.is_ok() && *index as usize >= count) {
         return Err(CliError::usage(format!(

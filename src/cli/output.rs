@@ -74,9 +74,7 @@ impl Terminal {
         let mut err = io::stderr().lock();
         match error {
             CliError::Diagnostics(found) => {
-                for diagnostic in found {
-                    let _ = writeln!(err, "{}\n", diagnostic.render(self.colour_err));
-                }
+                self.show(&mut err, found);
                 let _ = writeln!(err, "{}", count(found));
                 Outcome::Usage
             }
@@ -90,10 +88,7 @@ impl Terminal {
 
     /// Prints warnings and notes that do not stop a command.
     pub fn warn(&self, found: &[Diagnostic]) {
-        let mut err = io::stderr().lock();
-        for diagnostic in found {
-            let _ = writeln!(err, "{}\n", diagnostic.render(self.colour_err));
-        }
+        self.show(&mut io::stderr().lock(), found);
     }
 
     /// The same, the graver ones first and not all of many.
@@ -102,11 +97,15 @@ impl Terminal {
         graver.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
         let (shown, more) = graver.split_at(graver.len().min(WARNINGS_SHOWN_MAX));
         let mut err = io::stderr().lock();
-        for diagnostic in shown {
-            let _ = writeln!(err, "{}\n", diagnostic.render(self.colour_err));
-        }
+        self.show(&mut err, shown.iter().copied());
         if !more.is_empty() {
             let _ = writeln!(err, "… and {} more; `noroshi check` names them\n", more.len());
+        }
+    }
+
+    fn show<'a>(&self, err: &mut impl Write, found: impl IntoIterator<Item = &'a Diagnostic>) {
+        for diagnostic in found {
+            let _ = writeln!(err, "{}\n", diagnostic.render(self.colour_err));
         }
     }
 }

@@ -23,14 +23,11 @@ use workers::{Piece, Work};
 
 use super::exit::{CliError, Outcome};
 use super::output::{Format, Terminal};
-use super::values::ValuesArg;
+use super::provenance::Provenance;
 use crate::config::{Config, LoadOptions};
 use crate::decode;
 use crate::detect::guard::parks::ParkedRule;
 use crate::detect::profile::Stopwatch;
-use crate::normalise::schema::Catalog;
-use crate::normalise::time::ZoneOffset;
-use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Compiled, EngineLimits};
 use crate::record::wall_clock;
 use crate::rules::{self, RuleLimits};
@@ -60,7 +57,9 @@ Outputs:
   matches  one JSON object an alert: rule_id, org_id, file, record (0-based), index (of the event in the record)
   ocsf     the alerts as they would be published, one a line
   rows     no alerts, but how each record was read: one JSON object for each row (file, record, index, table,
-           event_time, org_id, columns), event in no table (table is null) and reject (reject is its code)")]
+           event_time, org_id, columns), event in no table (table is null), reject (reject is its code) and record
+           without an event (an empty list)")]
+#[command(mut_arg("source", |source| source.required(true)))]
 pub struct ScanArgs {
     /// Files; `-` is standard input.
     #[arg(default_value = "-")]
@@ -68,23 +67,8 @@ pub struct ScanArgs {
     /// Rules: files and folders. Without --pipeline. `--output rows` reads none.
     #[arg(long, num_args = 1.., conflicts_with = "pipeline")]
     rules: Vec<PathBuf>,
-    /// A format (windows-json, windows-event-json, winlogbeat, suricata-eve), or with --pipeline the id of one of its sources.
-    #[arg(long)]
-    source: String,
-    /// The organisation that the records belong to. Without --pipeline.
-    #[arg(long, default_value = "local", conflicts_with = "pipeline")]
-    org: String,
-    /// A pipeline folder: its tables, rules, sources and organisations.
-    #[arg(long)]
-    pipeline: Option<PathBuf>,
-    /// A folder with tables/, instead of the built-in ones.
-    #[arg(long, conflicts_with = "pipeline")]
-    schemas: Option<PathBuf>,
     #[command(flatten)]
-    values: ValuesArg,
-    /// Zone of times that name none: UTC or an offset such as +09:00.
-    #[arg(long, conflicts_with = "pipeline")]
-    time_zone: Option<String>,
+    provenance: Provenance,
     /// What to print.
     #[arg(long, value_enum)]
     output: Option<Output>,
@@ -117,14 +101,17 @@ enum Output {
 pub fn main(args: &ScanArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let config = Config::load(&LoadOptions::from_process(args.config.clone(), args.set.clone()))?;
     let output = args.output.unwrap_or(if terminal.live_out { Output::Table } else { Output::Matches });
-    if output != Output::Rows && args.rules.is_empty() && args.pipeline.is_none() {
+    if output != Output::Rows && args.rules.is_empty() && args.provenance.folder().is_none() {
         return Err(CliError::usage(
             "which rules? Name them with --rules, or a pipeline with --pipeline; --output rows needs neither",
         ));
     }
-    let mut pipeline = pipeline(args)?;
-    args.values.put_into(&mut pipeline.selection)?;
-    let source = source(args, &pipeline)?;
+    let Some(pipeline) = args.provenance.pipeline(&args.rules)? else {
+        return Err(CliError::usage(
+            "which format? Name it, or with --pipeline one of its sources, with --source",
+        ));
+    };
+    let source = args.provenance.source(&pipeline)?;
     let began = Instant::now();
     if output == Output::Rows {
         // Rows themselves show how it goes; a bar beside them would be in their way.
@@ -217,34 +204,6 @@ fn print(out: &mut BufWriter<Stdout>, text: &str) -> Result<(), CliError> {
     Ok(out.write_all(text.as_bytes())?)
 }
 
-fn pipeline(args: &ScanArgs) -> Result<Pipeline, CliError> {
-    if let Some(path) = &args.pipeline {
-        return Ok(Pipeline::load(path)?);
-    }
-    let catalog = match &args.schemas {
-        Some(folder) => Catalog::load(folder)?,
-        None => Catalog::stock()?,
-    };
-    let Some(format) = decode::format(&args.source) else {
-        let known: Vec<&str> = decode::FORMATS.iter().map(|format| format.name()).collect();
-        let known = known.join(", ");
-        return Err(CliError::usage(format!("there is no format `{}`; known: {known}", args.source)));
-    };
-    let zone = args.time_zone.as_deref().map_or(Some(ZoneOffset::UTC), ZoneOffset::parse);
-    let zone = zone.ok_or_else(|| CliError::usage("--time-zone: write UTC or an offset such as +09:00"))?;
-    Ok(Pipeline::of_one_source(format, &args.org, zone, args.rules.clone(), Arc::new(catalog))?)
-}
-
-fn source(args: &ScanArgs, pipeline: &Pipeline) -> Result<usize, CliError> {
-    if args.pipeline.is_none() {
-        return Ok(0);
-    }
-    pipeline.sources.iter().position(|source| *source.id == *args.source).ok_or_else(|| {
-        let known: Vec<&str> = pipeline.sources.iter().map(|source| &*source.id).collect();
-        CliError::usage(format!("the pipeline has no source `{}`; it has: {}", args.source, known.join(", ")))
-    })
-}
-
 fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
     let total: Option<u64> =
         args.files.iter().map(|path| std::fs::metadata(path).ok().map(|meta| meta.len())).sum();
@@ -255,6 +214,14 @@ fn progress(args: &ScanArgs, terminal: &Terminal) -> ProgressBar {
     let template = "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}";
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// How many records there were, and those of them that held no event.
+fn records(count: u64, without_event: u64) -> String {
+    match without_event {
+        0 => format!("{count} records"),
+        without => format!("{count} records ({without} without an event)"),
+    }
 }
 
 /// What is said of events in no table that do not look like their format.

@@ -44,6 +44,11 @@ pub fn main(args: &SigmaArgs, terminal: &Terminal) -> Result<Outcome, CliError> 
     }
 }
 
+/// Why nothing can be said.
+fn no_rule() -> CliError {
+    CliError::usage("no Sigma rule is there: those are files whose names end in .yml or .yaml")
+}
+
 /// What rules are read with.
 #[derive(Debug, clap::Args)]
 struct Scope {

@@ -118,21 +118,11 @@ impl Slot {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::demo::PIPELINE;
-    use crate::diagnostic::SourceFile;
-    use crate::pipeline::definition::Pipeline;
-    use crate::rules::RuleSet;
-
-    fn compiled() -> Arc<Compiled> {
-        let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
-        let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
-        let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
-        Arc::new(compiled.expect("compiles"))
-    }
+    use crate::demo::tests::without_rules;
 
     #[test]
     fn the_newest_is_found_and_what_nobody_took_is_passed_over() {
-        let sets: Vec<Arc<Compiled>> = (0..3).map(|_| compiled()).collect();
+        let sets: Vec<Arc<Compiled>> = (0..3).map(|_| without_rules()).collect();
         let slot = Slot::new(Arc::clone(&sets[0]), "a", 5);
         let found = |number, set: usize, content: &str, loaded| {
             let newest = slot.newest();
@@ -149,7 +139,7 @@ mod tests {
 
     #[test]
     fn each_lane_finds_an_engine_of_its_own_for_the_newest() {
-        let sets: Vec<Arc<Compiled>> = (0..3).map(|_| compiled()).collect();
+        let sets: Vec<Arc<Compiled>> = (0..3).map(|_| without_rules()).collect();
         let slot = Slot::new(Arc::clone(&sets[0]), "", 0);
         let limits = EngineLimits::from(&Config::default().limits);
         let other = EngineLimits { batch_rows_max: 7, ..limits.clone() };
@@ -175,7 +165,7 @@ mod tests {
     /// Lanes look while somebody writes: the number never runs ahead of what is found.
     #[test]
     fn a_number_that_was_seen_can_be_taken() {
-        let set = compiled();
+        let set = without_rules();
         let slot = Slot::new(Arc::clone(&set), "", 0);
         std::thread::scope(|scope| {
             let looks = || {

@@ -16,7 +16,7 @@ pub enum Framing {
     /// A record a line; a file that begins with `[`, or with a `{` alone on its line, is one record.
     #[default]
     Auto,
-    /// A record a line; empty lines are none.
+    /// A record a line; lines without anything but white space are none.
     Lines,
     /// The whole file is one record.
     Whole,

@@ -161,6 +161,9 @@ fn payload(wanted: &Wanted<'_>, limits: DecodeLimits) -> Result<(Vec<u8>, bool),
         at += 1;
     }
     let file = wanted.file.display();
+    if at == 0 {
+        return Err(CliError::usage(format!("{file} has no record")));
+    }
     Err(CliError::usage(format!(
         "{file} has {at} records, and none with the number {}; the first is 0",
         wanted.record

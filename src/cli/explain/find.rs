@@ -2,14 +2,18 @@
 //!
 //! Owns reading the set of rules and looking for one in it, by its id or its file. Called by the parent.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::exit::CliError;
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::normalise::schema::Catalog;
-use crate::rules::sigma::coverage::{Coverage, cover};
-use crate::rules::{self, Loaded, Rule, RuleLimits, Selection, SigmaKind};
+use crate::rules::sigma::coverage::{Coverage, Verdict, cover};
+use crate::rules::{self, Loaded, Rule, RuleLimits, Selection, SigmaDocument, SigmaKind};
+
+/// Ids that are shown when several begin as somebody wrote.
+const IDS_SHOWN_MAX: usize = 5;
 
 /// A rule, as far as it could be read.
 pub struct Found {
@@ -47,6 +51,7 @@ pub fn find(
         paths.extend(Some(PathBuf::from("rules")).filter(|path| path.is_dir()));
     }
     if paths.is_empty() {
+        no_folder(wanted)?;
         return Err(CliError::usage(format!(
             "`{wanted}` is no file: name the rules that it is among with --rules, or a pipeline with --pipeline"
         )));
@@ -56,7 +61,7 @@ pub fn find(
         Some(file) => whole(path) == *file,
         None => id.is_some_and(|id| id.eq_ignore_ascii_case(wanted)),
     };
-    let found = found(&loaded, &is_meant);
+    let found = found(&loaded, catalog, &is_meant);
     if found.is_empty() {
         return Err(not_found(wanted, &loaded, file.as_deref()));
     }
@@ -64,7 +69,7 @@ pub fn find(
     Ok(Search { found, set: loaded.rules, faulty })
 }
 
-fn found(loaded: &Loaded, is_meant: &dyn Fn(&Path, Option<&str>) -> bool) -> Vec<Found> {
+fn found(loaded: &Loaded, catalog: &Catalog, is_meant: &dyn Fn(&Path, Option<&str>) -> bool) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
     // Those of one rule stand together.
     for rules in loaded.rules.chunk_by(|a, b| a.meta.id == b.meta.id) {
@@ -82,11 +87,22 @@ fn found(loaded: &Loaded, is_meant: &dyn Fn(&Path, Option<&str>) -> bool) -> Vec
                 && found.rules.first().is_some_and(|rule| id == Some(rule.meta.id.as_str()))
         };
         match found.iter_mut().find(of_it) {
-            Some(found) => found.sigma = Some(cover(document)),
-            None => found.push(Found { rules: Vec::new(), sigma: Some(cover(document)) }),
+            Some(found) => found.sigma = Some(covered(document, catalog)),
+            None => found.push(Found { rules: Vec::new(), sigma: Some(covered(document, catalog)) }),
         }
     }
     found
+}
+
+/// What can be said of a document; that its log source is that of no table with what was probably meant, as `check` tells.
+fn covered(document: &SigmaDocument, catalog: &Catalog) -> Coverage {
+    let mut coverage = cover(document);
+    if coverage.verdict == Verdict::NoTable {
+        let source = &document.log_source;
+        let help = rules::to_declare(source, catalog.log_sources());
+        coverage.why = Some(format!("none is declared for the log source {}; {help}", source.described()));
+    }
+    coverage
 }
 
 /// Why there is nothing to explain: what is wrong with the file that it is in, or that there is no such rule.
@@ -102,12 +118,22 @@ fn not_found(wanted: &str, loaded: &Loaded, file: Option<&Path>) -> CliError {
         }
     };
     let told: Vec<Diagnostic> = loaded.diagnostics.iter().filter(about).cloned().collect();
-    if !told.is_empty() {
+    // What a rule lacks is no news of a file that has nothing at all.
+    let has_text =
+        |told: &Diagnostic| told.location.as_ref().is_none_or(|place| !place.file.text.trim().is_empty());
+    if told.iter().any(has_text) {
         return told.into();
     }
+    if file.is_some() {
+        return CliError::usage(format!("there is no rule in `{wanted}`"));
+    }
+    if let Err(error) = no_folder(wanted) {
+        return error;
+    }
+    // A Sigma rule is in both lists, and may be on several tables.
     let ids = loaded.rules.iter().map(|rule| rule.meta.id.as_str());
     let ids = ids.chain(loaded.sigma.iter().filter_map(|document| document.headline.id.as_deref()));
-    let ids: Vec<&str> = ids.collect();
+    let ids: BTreeSet<&str> = ids.collect();
     if ids.is_empty() {
         let errors: Vec<Diagnostic> =
             loaded.diagnostics.iter().filter(|told| told.is_error()).cloned().collect();
@@ -115,10 +141,36 @@ fn not_found(wanted: &str, loaded: &Loaded, file: Option<&Path>) -> CliError {
             return errors.into();
         }
     }
-    CliError::usage(format!(
-        "there is no rule `{wanted}`, neither by id nor as a file; {}",
-        suggest(wanted, ids)
-    ))
+    let meant = begun(wanted, &ids).unwrap_or_else(|| suggest(wanted, ids));
+    CliError::usage(format!("there is no rule `{wanted}`, neither by id nor as a file; {meant}"))
+}
+
+/// The ids that begin so, as people copy the beginning of one; none when there are none.
+fn begun(wanted: &str, ids: &BTreeSet<&str>) -> Option<String> {
+    let begins = |id: &&&str| {
+        id.get(..wanted.len()).is_some_and(|begin| !begin.is_empty() && begin.eq_ignore_ascii_case(wanted))
+    };
+    let begun: Vec<String> = ids.iter().filter(begins).map(|id| format!("`{id}`")).collect();
+    match begun.as_slice() {
+        [] => None,
+        [one] => Some(format!("did you mean {one}?")),
+        several => {
+            let shown = several.get(..IDS_SHOWN_MAX).unwrap_or(several).join(", ");
+            let more = several.len().saturating_sub(IDS_SHOWN_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            Some(format!("it is the beginning of {} ids: {shown}{more}", several.len()))
+        }
+    }
+}
+
+/// Folders have many rules, and one is explained.
+fn no_folder(wanted: &str) -> Result<(), CliError> {
+    if Path::new(wanted).is_dir() {
+        return Err(CliError::usage(format!(
+            "`{wanted}` is a folder: name one rule, by its file, or by its id with the folder behind --rules"
+        )));
+    }
+    Ok(())
 }
 
 fn says_id(text: &str, id: &str) -> bool {

@@ -133,6 +133,23 @@ impl Page {
         }
     }
 
+    /// Columns that must have a value, on one line; of those that an event lacks there is another.
+    fn presences(&mut self, explained: &Explained, atoms: &[usize], trace: Option<&Trace>, depth: usize) {
+        let holds = |at: &usize| trace.is_none_or(|trace| trace.holds(Leaf::Atom(*at)));
+        let (there, lacking): (Vec<usize>, Vec<usize>) = atoms.iter().partition(|at| holds(at));
+        for atoms in [there, lacking] {
+            match atoms.as_slice() {
+                [] => {}
+                [one] => self.part(explained, &Part::Atom(*one), trace, depth),
+                several => {
+                    let all = several.iter().all(holds);
+                    let text = have_a_value(explained, several, trace.filter(|_| all));
+                    self.stated(&text, trace.map(|_| (all, false)), depth);
+                }
+            }
+        }
+    }
+
     /// A part and what is inside it, a line each.
     fn part(&mut self, explained: &Explained, part: &Part, trace: Option<&Trace>, depth: usize) {
         let (text, inner): (String, &[Part]) = match part {
@@ -143,26 +160,33 @@ impl Page {
             Part::All(parts) => ("all of:".to_owned(), parts),
             Part::Any(parts) => ("one of:".to_owned(), parts),
         };
-        let indent = "  ".repeat(depth);
-        let text = printable::line(&text, LINE_COLUMNS_MAX);
-        match trace {
-            Some(trace) => {
-                let (word, look) = if trace.truth(part) { ("yes", Look::Good) } else { ("no ", Look::Bad) };
-                let mark = self.looking(word, look);
-                let open = if trace.known(part).is_none() {
-                    self.looking(" (left open)", Look::Open)
-                } else {
-                    String::new()
-                };
-                let _ = writeln!(self.text, "  {mark}  {indent}{text}{open}");
-            }
-            None => {
-                let _ = writeln!(self.text, "{indent}{text}");
-            }
-        }
+        self.stated(&text, trace.map(|trace| (trace.truth(part), trace.known(part).is_none())), depth);
+        let together = if matches!(part, Part::All(_)) { presences(explained, inner) } else { Vec::new() };
+        let mut said = false;
         for inner in inner {
-            self.part(explained, inner, trace, depth + 1);
+            match inner {
+                Part::Atom(at) if together.contains(at) => {
+                    if !std::mem::replace(&mut said, true) {
+                        self.presences(explained, &together, trace, depth + 1);
+                    }
+                }
+                inner => self.part(explained, inner, trace, depth + 1),
+            }
         }
+    }
+
+    /// One line; of an event with whether it holds, and whether that was left open.
+    fn stated(&mut self, text: &str, holds: Option<(bool, bool)>, depth: usize) {
+        let indent = "  ".repeat(depth);
+        let text = printable::line(text, LINE_COLUMNS_MAX);
+        let Some((holds, open)) = holds else {
+            let _ = writeln!(self.text, "{indent}{text}");
+            return;
+        };
+        let (word, look) = if holds { ("yes", Look::Good) } else { ("no ", Look::Bad) };
+        let mark = self.looking(word, look);
+        let open = if open { self.looking(" (left open)", Look::Open) } else { String::new() };
+        let _ = writeln!(self.text, "  {mark}  {indent}{text}{open}");
     }
 
     fn record(&mut self, record: &TracedRecord, tables: &[Explained]) {
@@ -179,6 +203,10 @@ impl Page {
                 return;
             }
         };
+        if record.count == 0 {
+            self.title(&format!("On {place}"));
+            self.line("It holds no event: its list is empty");
+        }
         for event in events {
             let which = if record.count > 1 { format!("event {} of ", event.index) } else { String::new() };
             self.event(event, &format!("{which}{place}"), tables);
@@ -222,6 +250,32 @@ impl Page {
         let verdict = self.looking(&format!("{verdict}:"), look);
         let _ = writeln!(self.text, "{verdict} {}", printable::line(reason, usize::MAX));
     }
+}
+
+/// The atoms among parts that say that a column has a value, each once.
+fn presences(explained: &Explained, parts: &[Part]) -> Vec<usize> {
+    let mut atoms = Vec::new();
+    for part in parts {
+        if let Part::Atom(at) = part
+            && explained.atoms.get(*at).is_some_and(|atom| atom.lookup == Lookup::Presence)
+            && !atoms.contains(at)
+        {
+            atoms.push(*at);
+        }
+    }
+    atoms
+}
+
+/// What they say together; values are for where there are some.
+fn have_a_value(explained: &Explained, atoms: &[usize], values: Option<&Trace>) -> String {
+    let numbers = atoms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let columns: Vec<&str> =
+        atoms.iter().filter_map(|at| Some(explained.atoms.get(*at)?.column.as_str())).collect();
+    let values = values.map(|trace| {
+        let values = columns.iter().map(|column| why::shown(trace.value(column)));
+        format!(" <- {}", values.collect::<Vec<_>>().join(", "))
+    });
+    format!("{numbers:>2}  {} have a value{}", columns.join(", "), values.unwrap_or_default())
 }
 
 fn leaf(explained: &Explained, leaf: Leaf, trace: Option<&Trace>) -> String {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
+use crate::decode;
+use crate::normalise::schema::Catalog;
+use crate::normalise::time::ZoneOffset;
 use crate::pipeline::engine::{Compiled, Engine, EngineLimits};
 use crate::rules::{self, RuleSet};
 use crate::source::files::{FileRecords, Framing};

@@ -65,10 +65,22 @@ fn parts(explained: &Explained, trace: &Trace) -> String {
         }
         _ => true,
     };
-    let decisive: Vec<&Leaf> = trace.decisive.iter().filter(told).collect();
-    let named: Vec<String> =
-        decisive.iter().take(PARTS_NAMED_MAX).map(|leaf| part(explained, trace, **leaf)).collect();
-    let more = decisive.len().saturating_sub(PARTS_NAMED_MAX);
+    let mut decisive: Vec<&Leaf> = trace.decisive.iter().filter(told).collect();
+    // Columns that lack a value are one reason, however many they are.
+    let is_lacking = |leaf: &Leaf| column(leaf).is_some_and(|(_, presence)| presence) && !trace.holds(*leaf);
+    let lacking: Vec<&str> = decisive
+        .iter()
+        .filter(|leaf| is_lacking(leaf))
+        .filter_map(|leaf| column(leaf).map(|(name, _)| name.as_str()))
+        .collect();
+    let mut named = Vec::new();
+    if lacking.len() > 1 {
+        decisive.retain(|leaf| !is_lacking(leaf));
+        named.push(format!("{} have no value", lacking.join(", ")));
+    }
+    let room = PARTS_NAMED_MAX - named.len();
+    named.extend(decisive.iter().take(room).map(|leaf| part(explained, trace, **leaf)));
+    let more = decisive.len().saturating_sub(room);
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }

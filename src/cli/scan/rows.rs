@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::chunk::Chunk;
-use super::unlike;
 use super::workers::{Unheard, Work};
+use super::{records, unlike};
 use crate::decode::{DecodeLimits, Decoder, Hint};
 use crate::normalise::layout::Layout;
 use crate::normalise::projection::Projection;
@@ -27,12 +27,15 @@ const LINES_TOGETHER_BYTES: usize = 1 << 20;
 /// Why a line has no table.
 const IN_NO_TABLE: &str = "no table takes the event: the fields under `decisive` say which do, with one of the values under `accepted`";
 
+/// Why a line has no event.
+const WITHOUT_EVENT: &str = "the record holds no event: its list is empty";
+
 /// One line; `table` is null for what became no row.
 #[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
     record: i64,
-    /// Of the event in its record; a reject has none.
+    /// Of the event in its record; a reject has none, nor has a record without an event.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u32>,
     org_id: &'a str,
@@ -86,6 +89,9 @@ enum What<'a> {
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         accepted: BTreeMap<&'a str, Vec<&'a str>>,
     },
+    WithoutEvent {
+        reason: &'a str,
+    },
     Rejected {
         reject: &'a str,
         reason: &'a str,
@@ -107,6 +113,7 @@ pub struct Rows {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     records: u64,
+    without_event: u64,
     events: u64,
     rows: u64,
     in_no_table: u64,
@@ -136,8 +143,10 @@ impl Rows {
 impl Seen {
     /// Adds what was seen in the chunk that follows.
     pub fn add(&mut self, next: Self) {
-        let Self { records, events, rows, in_no_table, unlike_format, without_time, rejected } = next;
+        let Self { records, without_event, events, rows, in_no_table, unlike_format, without_time, rejected } =
+            next;
         self.records += records;
+        self.without_event += without_event;
         self.events += events;
         self.rows += rows;
         self.in_no_table += in_no_table;
@@ -150,12 +159,13 @@ impl Seen {
 
     /// Says, on standard error, how much there was.
     pub fn report(&self, began: Instant) {
-        let Self { records, events, rows, in_no_table, unlike_format, without_time, rejected } = self;
+        let Self { events, rows, in_no_table, unlike_format, without_time, rejected, .. } = self;
+        let records = records(self.records, self.without_event);
         let seconds = began.elapsed().as_secs_f64();
         let mut err = std::io::stderr().lock();
         let _ = writeln!(
             err,
-            "{records} records, {events} events, {rows} rows ({in_no_table} events in no table), {rejected} rejected, \
+            "{records}, {events} events, {rows} rows ({in_no_table} events in no table), {rejected} rejected, \
              {seconds:.1} s"
         );
         for (hint, count) in unlike_format {
@@ -232,10 +242,17 @@ impl Rows {
             }
             index += 1;
         });
-        if let Err(reject) = decoded {
-            seen.rejected += 1;
-            let what = What::Rejected { reject: reject.code.as_str(), reason: &reject.detail };
-            write(out, &place.line(None, None, what));
+        match decoded {
+            Ok(0) => {
+                seen.without_event += 1;
+                write(out, &place.line(None, None, What::WithoutEvent { reason: WITHOUT_EVENT }));
+            }
+            Ok(_) => {}
+            Err(reject) => {
+                seen.rejected += 1;
+                let what = What::Rejected { reject: reject.code.as_str(), reason: &reject.detail };
+                write(out, &place.line(None, None, what));
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::chunk::Chunk;
 use super::workers::{Unheard, Work};
-use super::{Output, parked, unlike};
+use super::{Output, parked, records, unlike};
 use crate::cli::output::{MESSAGE_COLUMNS_MAX, Terminal};
 use crate::decode::{Hint, Reject};
 use crate::detect::profile::Profile;
@@ -112,8 +112,10 @@ impl Work for Search {
                 payload: Some(payload),
                 envelope: &NoEnvelope,
             };
-            if let Pushed::Rejected(reject) = self.engine.push(&record) {
-                found.reject(file, offset, &reject);
+            match self.engine.push(&record) {
+                Pushed::Rejected(reject) => found.reject(file, offset, &reject),
+                Pushed::Events(0) => found.without_event += 1,
+                Pushed::Events(_) | Pushed::Tombstone => {}
             }
             if self.engine.is_full() {
                 self.search(&mut found, say)?;
@@ -130,6 +132,8 @@ impl Work for Search {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     records: u64,
+    /// Records that are an empty list.
+    without_event: u64,
     events: u64,
     events_without_table: u64,
     times_missing: u64,
@@ -170,6 +174,7 @@ impl Found {
     /// Adds what was found in the chunk that follows.
     pub fn add(&mut self, next: Self) {
         self.records += next.records;
+        self.without_event += next.without_event;
         self.events += next.events;
         self.events_without_table += next.events_without_table;
         self.times_missing += next.times_missing;
@@ -212,8 +217,12 @@ impl Found {
     /// How much there was.
     pub fn counts(&self) -> String {
         format!(
-            "{} records, {} events ({} in no table that a rule reads), {} rejected, {} alerts",
-            self.records, self.events, self.events_without_table, self.rejected, self.alerts
+            "{}, {} events ({} in no table that a rule reads), {} rejected, {} alerts",
+            records(self.records, self.without_event),
+            self.events,
+            self.events_without_table,
+            self.rejected,
+            self.alerts
         )
     }
 

@@ -105,9 +105,7 @@ pub fn main(args: &CoverageArgs, terminal: &Terminal) -> Result<Outcome, CliErro
         return Err(loaded.diagnostics.into());
     }
     if loaded.sigma.is_empty() {
-        return Err(CliError::usage(
-            "no Sigma rule is there: those are files whose names end in .yml or .yaml",
-        ));
+        return Err(super::no_rule());
     }
     let report = report(&loaded, selection.fed().iter().map(|format| format.name()).collect());
     let mut out = std::io::stdout().lock();

@@ -51,9 +51,7 @@ pub fn main(args: &SqlArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let made = rules::sigma_sql(&args.paths, &catalog, &limits, &selection);
     terminal.warn(&made.diagnostics);
     if made.texts.is_empty() && made.diagnostics.is_empty() {
-        return Err(CliError::usage(
-            "no Sigma rule is there: those are files whose names end in .yml or .yaml",
-        ));
+        return Err(super::no_rule());
     }
     let names = names(&made.texts);
     match &args.write {

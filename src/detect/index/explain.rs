@@ -232,6 +232,18 @@ impl Explained {
                 Lookup::Presence | Lookup::Map | Lookup::Literal(_) | Lookup::Behind(_) => {}
             }
         }
+        // How many values such a test holds for, nobody knows before.
+        let open = self.atoms.iter().filter(|atom| atom.needed && atom.lookup.scans());
+        let named: Vec<String> = open.map(|atom| format!("`{}`", atom.text)).collect();
+        if !named.is_empty() {
+            because.push(Because {
+                what: format!(
+                    "nothing else keeps rows out: it is looked at on each row where {} holds, be those few or all",
+                    named.join(" or ")
+                ),
+                instead: "where that holds for most rows, add a condition that is rarely true: =, IN, LIKE, ILIKE or ~ with a literal",
+            });
+        }
         because
     }
 

@@ -3,13 +3,11 @@
 mod guard;
 mod routes;
 
-use std::path::Path;
-
 use super::*;
 use crate::config::Config;
 use crate::decode::{Decoder, RejectCode};
 use crate::demo::telemetry::{ATTACK, Telemetry};
-use crate::demo::{PIPELINE, RULES};
+use crate::demo::tests::{compiled, pipeline, with_its_rules};
 use crate::diagnostic::SourceFile;
 use crate::normalise::layout::Layout;
 use crate::rules::{self, RuleLimits};
@@ -17,16 +15,6 @@ use crate::source::NoEnvelope;
 
 /// Enough for the whole attack, few enough for batches of one record in a debug build.
 const RECORDS: u64 = 600;
-
-fn compiled() -> Arc<Compiled> {
-    let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
-    let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
-    let files: Vec<_> = RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
-    let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
-    assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-    let rules = Arc::new(RuleSet::new(loaded.rules));
-    Arc::new(Compiled::new(Arc::new(pipeline), rules).expect("compiles"))
-}
 
 struct Run {
     findings: Vec<Finding>,
@@ -293,17 +281,13 @@ impl Decoder for PanickingDecoder {
 /// A record that panics a stage is rejected whole, and its neighbours alert as if it were not there.
 #[test]
 fn a_record_that_panics_a_stage_is_rejected_and_leaves_nothing_behind() {
-    let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
-    let mut pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
+    let mut pipeline = pipeline();
     let plain = compiled();
     let fields = |projection| Layout::new(projection, &Panicking { evidence_fields: 0 }).fields().len();
     let evidence_fields = fields(&plain.evidence);
     assert_ne!(evidence_fields, fields(&plain.projection));
     pipeline.sources[0].format = Box::leak(Box::new(Panicking { evidence_fields }));
-    let files: Vec<_> = RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
-    let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
-    let rules = Arc::new(RuleSet::new(loaded.rules));
-    let compiled = Arc::new(Compiled::new(Arc::new(pipeline), rules).expect("compiles"));
+    let compiled = with_its_rules(pipeline);
     for (records, rejected, late, alerting) in [
         (&["good", "panic", "good"][..], &[1][..], &[][..], &[0, 2][..]),
         (&["panic", "good good", "good panic", "good"], &[0, 2], &[], &[1, 1, 3]),

@@ -1,22 +1,16 @@
 //! What a lane's events become: metrics, states and lines.
 
 use super::*;
-use crate::demo::{PIPELINE, RULES};
+use crate::demo::tests::{compiled, without_rules};
 use crate::detect::guard::Reason;
 use crate::detect::guard::parks::ParkedRule;
-use crate::diagnostic::SourceFile;
-use crate::pipeline::definition::Pipeline;
 use crate::pipeline::engine::{Engine, EngineLimits, Pushed};
 use crate::pipeline::slot::Slot;
-use crate::rules::{self, RuleLimits, RuleSet};
+use crate::rules::RuleSet;
 use crate::source::{NoEnvelope, RecordRef};
 
 pub(super) fn watch() -> Watch {
-    let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
-    let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
-    let compiled = Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(Vec::new())));
-    let compiled = Arc::new(compiled.expect("compiles"));
-    let first = Slot::new(compiled, "", 0).newest();
+    let first = Slot::new(without_rules(), "", 0).newest();
     Watch::new(0, Observed::new(&Config::default(), &first, "a"), &first)
 }
 
@@ -127,13 +121,6 @@ fn partitions_that_move_are_named_and_bounded() {
 
 #[test]
 fn a_parked_rule_is_counted_once_by_all_lanes_and_shown_until_it_runs_again() {
-    let compiled = || {
-        let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
-        let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
-        let files: Vec<_> = RULES.iter().map(|(path, text)| SourceFile::new(*path, *text)).collect();
-        let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
-        Arc::new(Compiled::new(Arc::new(pipeline), Arc::new(RuleSet::new(loaded.rules))).expect("compiles"))
-    };
     let slot = Slot::new(compiled(), "", 0);
     let first = slot.newest();
     let observed = Observed::new(&Config::default(), &first, "a");

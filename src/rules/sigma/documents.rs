@@ -208,13 +208,19 @@ pub(super) fn without_table(documents: &[SigmaDocument], declared: &LogSources) 
     let told = sources.into_iter().map(|(source, (first, count))| {
         let rules = if count == 1 { "1 rule is".to_owned() } else { format!("{count} rules are") };
         let message = format!("no table holds the log source {}: {rules} not armed", source.described());
-        let mut help = "declare it in the pipeline's `schemas`, in sigma/*.toml".to_owned();
-        if let Some(suggestion) = declared.suggest(&source) {
-            help = format!("{suggestion} Or {help}");
-        }
+        let help = to_declare(&source, declared);
         Diagnostic::new(codes::G017, message).at(first.clone()).help(help).warning()
     });
     told.collect()
+}
+
+/// What to do about a log source that is in no table.
+pub fn to_declare(source: &LogSource, declared: &LogSources) -> String {
+    let declare = "declare it in the pipeline's `schemas`, in sigma/*.toml";
+    match declared.suggest(source) {
+        Some(suggestion) => format!("{suggestion} Or {declare}"),
+        None => declare.to_owned(),
+    }
 }
 
 /// The rules whose log sources nothing feeds, in one sum: sets of rules are for all sorts of machines, and this is no fault.

@@ -13,6 +13,9 @@ fn folder() -> Folder {
     let sigma = "title: Sigma\nid: 3c4c1d8e-0d4f-4f3c-9d8e-2f6f3a1b5c77\nstatus: test\nlevel: low\nlogsource:\n    \
                  category: process_creation\n    product: windows\ndetection:\n    sel:\n        \
                  Image|endswith: '\\cmd.exe'\n    condition: sel\n";
+    let lacking = "SELECT Image FROM process_activity WHERE Image ILIKE '%\\\\cmd.exe' AND NOT CommandLine = 'c' \
+                   AND NOT CommandLine = 'd' AND NOT ProcessId = 4 AND Image <> 'x'";
+    let unknown = sigma.replace("process_creation", "proces_creation").replace("5c77", "5c79");
     let off = sigma.replace("status: test", "status: deprecated").replace("5c77", "5c78");
     Folder::new(&[
         ("rules/shell.sql", SHELL),
@@ -21,10 +24,17 @@ fn folder() -> Folder {
         ("rules/sigma.yml", sigma),
         ("rules/off.yml", &off),
         ("every_row.sql", &rule("every_row", every_row)),
+        ("lacking.sql", &rule("lacking", lacking)),
+        ("compared.sql", &rule("compared", "SELECT Image FROM process_activity WHERE EventID >= 0")),
+        ("unknown.yml", &unknown),
+        ("empty.sql", ""),
+        ("empty.yml", "\n"),
         ("faulty/faulty.sql", &rule("faulty", "SELECT Image FROM process_activity WHERE Imag = 'x'")),
         ("events", &format!("{}\n{}\n", hit(), miss())),
         ("twice", &format!("[{},{}]", miss(), hit())),
         ("broken", "{"),
+        ("nothing", "[]"),
+        ("blank", "\n"),
         ("elsewhere", r#"{"Channel":"Security","EventID":4624,"Hostname":"ws1"}"#),
         ("nowhere", r#"{"event_type":"dns"}"#),
     ])
@@ -117,6 +127,28 @@ fn what_cannot_be_explained_says_why() {
     for (args, code, expect) in [
         (&["none", "--rules", "rules"][..], 2, "there is no rule `none`"),
         (&["shel", "--rules", "rules"], 2, "did you mean `shell`"),
+        (&["sh", "--rules", "rules"], 2, "it is the beginning of 2 ids: `shared`, `shell`"),
+        (
+            &["3C4C1D8E", "--rules", "rules"],
+            2,
+            "it is the beginning of 2 ids: `3c4c1d8e-0d4f-4f3c-9d8e-2f6f3a1b5c77`, ",
+        ),
+        (&["rules"], 2, "`rules` is a folder: name one rule"),
+        (&["faulty", "--rules", "rules"], 2, "`faulty` is a folder"),
+        (&["empty.sql"], 2, "there is no rule in `empty.sql`"),
+        (&["empty.yml", "--rules", "rules"], 2, "there is no rule in `empty.yml`"),
+        (
+            &["unknown.yml"],
+            1,
+            "It does not run: not armed: no table: none is declared for the log source category `proces_creation`, product `windows`; did you mean",
+        ),
+        (&["shell", "--source", "windows-json", "--event", "blank"], 2, "blank has no record"),
+        (
+            &["shell", "--source", "windows-json", "--event", "nothing"],
+            0,
+            "On record 0 of nothing\nIt holds no event: its list is empty\n",
+        ),
+        (&["shell", "--source", "windows-json", "--event", "nothing", "--index", "0"], 2, "has 0 events"),
         (&["faulty", "--rules", "faulty"], 2, "Q008"),
         (&["faulty/faulty.sql"], 2, "Q008"),
         (&["shell", "--rules", "rules", "faulty"], 0, "1 error in other rules"),
@@ -131,6 +163,57 @@ fn what_cannot_be_explained_says_why() {
         assert_eq!(done.code, Some(code), "{args:?}: {all}");
         assert!(all.contains(expect), "{args:?}: {all}");
     }
+}
+
+/// With an event, what is said of the columns that must have a value; each once, however many tests ask for it.
+#[test]
+fn columns_that_must_have_a_value_are_told_together() {
+    let folder = folder();
+    let event = |more: &str| hit().replacen('{', &format!("{{{more}"), 1);
+    folder.write("all", event(r#""CommandLine":"l","ProcessId":7,"#).as_bytes());
+    folder.write("some", event(r#""CommandLine":"l","#).as_bytes());
+    let image = r"'C:\Windows\System32\cmd.exe'";
+    let all = format!("  yes    2, 5, 7  CommandLine, ProcessId, Image have a value <- 'l', 7, {image}");
+    let some = format!("  yes    2, 7  CommandLine, Image have a value <- 'l', {image}");
+    for (event, lines, why) in [
+        (None, &["    2, 5, 7  CommandLine, ProcessId, Image have a value"][..], ""),
+        (Some("all"), &[all.as_str()], "it fires: "),
+        (
+            Some("some"),
+            &[some.as_str(), "  no      5  ProcessId has a value <- no value"],
+            "it does not fire: `ProcessId has a value` does not hold (ProcessId has no value)\n",
+        ),
+        (
+            Some("events"),
+            &[
+                "  yes     7  Image has a value <- 'C:\\Windows\\System32\\cmd.exe'",
+                "  no     2, 5  CommandLine, ProcessId have a value",
+            ],
+            "it does not fire: CommandLine, ProcessId have no value\n",
+        ),
+    ] {
+        let mut args = vec!["explain", "lacking.sql"];
+        args.extend(event.iter().flat_map(|event| ["--source", "windows-json", "--event", event]));
+        let done = folder.run(&args);
+        let is_said =
+            |line: &&str| line.starts_with("  ") && line.contains(" a value") && !line.contains("there is");
+        let told: Vec<&str> = done.out.lines().filter(is_said).collect();
+        assert_eq!(told, lines, "{event:?}:\n{}", done.out);
+        assert!(done.out.contains(why), "{event:?}:\n{}", done.out);
+    }
+}
+
+/// A comparison may hold for each row: `explain` says what that costs, and `check` counts it.
+#[test]
+fn a_comparison_alone_says_what_it_costs() {
+    let folder = folder();
+    let told = folder.run(&["explain", "compared.sql"]).out;
+    assert!(
+        told.contains("it is looked at on each row where `EventID >= 0` holds, be those few or all\n"),
+        "{told}"
+    );
+    let checked = folder.run(&["check", "compared.sql"]).out;
+    assert!(checked.contains("cost: 1 scanned; ") && !checked.contains("note["), "{checked}");
 }
 
 #[test]

@@ -56,6 +56,8 @@ const READ: &[(&str, &str, &str)] = &[
             {"index":2,"table":null,"event_time":null,"decisive":{"event_type":null},
              "reason":"no table takes the event: it has no `event_type`, as events of suricata-eve have"}]"#,
     ),
+    // Nothing that could be a row, and no fault either.
+    ("windows-json", " [ ] ", r#"[{"table":null,"reason":"the record holds no event: its list is empty"}]"#),
     (
         "suricata-eve",
         r#"[{"event_type":"flow"},7]"#,

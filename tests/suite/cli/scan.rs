@@ -73,6 +73,31 @@ fn every_way_in_gives_the_same_alerts() {
     }
 }
 
+/// A file, what is said of its records, and the numbers of those that alert.
+#[test]
+fn what_is_no_record_or_holds_no_event_is_told() {
+    let table: &[(String, &str, &[i64])] = &[
+        (hit(), "1 records, 1 events", &[0]),
+        ("[]".into(), "1 records (1 without an event), 0 events", &[]),
+        (format!("{}\n[]\n[ ]\n{}\n", hit(), hit()), "4 records (2 without an event), 2 events", &[0, 3]),
+        // White space alone is no record, and takes no number.
+        (format!(" \n{}\n\t \r\n\n{}\n  ", hit(), hit()), "2 records, 2 events", &[0, 1]),
+        (" \n\n".into(), "0 records, 0 events", &[]),
+    ];
+    for (text, said, alerts) in table {
+        let folder = Folder::new(&[("shell.sql", SHELL), ("a", text)]);
+        for threads in ["1", "3"] {
+            let done = folder.run(&[ARGS, &["--threads", threads, "a"]].concat());
+            assert_eq!(done.code, Some(0), "{text:?}: {}", done.err);
+            let records: Vec<i64> = places(&done.out).into_iter().map(|(_, record, _)| record).collect();
+            assert_eq!(records, *alerts, "{text:?}");
+            assert!(done.err.starts_with(said), "{text:?}: {}", done.err);
+        }
+        let done = folder.run(&["scan", "--source", "windows-json", "--output", "rows", "a"]);
+        assert!(done.err.starts_with(said), "{text:?}: {}", done.err);
+    }
+}
+
 #[test]
 fn many_files_are_numbered_each_for_itself() {
     let list = format!(" [\n{},\n{}\n]\n", miss(), hit());

@@ -11,21 +11,8 @@ use crate::cli::scan::workers::{Piece, in_order};
 use crate::config::Config;
 use crate::decode;
 use crate::demo::telemetry::Telemetry;
-use crate::demo::{PIPELINE, RULES};
-use crate::diagnostic::SourceFile;
-use crate::pipeline::definition::Pipeline;
-use crate::rules::{self, RuleLimits, RuleSet};
+use crate::demo::tests::compiled;
 use crate::source::files::Framing;
-
-fn compiled() -> Arc<Compiled> {
-    let file = SourceFile::new("pipelines/demo/pipeline.toml", PIPELINE);
-    let pipeline = Pipeline::from_text(&file).expect("the demo's pipeline");
-    let files: Vec<_> = RULES.iter().map(|(path, text)| SourceFile::new(Path::new(path), *text)).collect();
-    let loaded = rules::load_files(&files, &pipeline.catalog, &RuleLimits::default());
-    assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-    let rules = Arc::new(RuleSet::new(loaded.rules));
-    Arc::new(Compiled::new(Arc::new(pipeline), rules).expect("compiles"))
-}
 
 /// The demo's telemetry of one source, some of it damaged, with lines that are none, in two files.
 fn files(folder: &Path) -> Vec<PathBuf> {

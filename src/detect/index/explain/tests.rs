@@ -96,6 +96,29 @@ fn what_makes_a_rule_expensive_is_named() {
 }
 
 #[test]
+fn a_test_that_may_hold_for_each_row_is_named_where_nothing_else_keeps_rows_out() {
+    for (condition, expect) in [
+        ("ProcessId >= 0", Some("where `ProcessId >= 0` holds")),
+        ("ProcessId >= 0 AND ParentImage = CommandLine", Some("where `ProcessId >= 0` holds")),
+        (
+            "ProcessId >= 0 OR CommandLine ~ '^[0-9]+$'",
+            Some("where `ProcessId >= 0` or `CommandLine ~ '^[0-9]+$'` holds"),
+        ),
+        ("ProcessId >= 0 AND Image = 'x'", None),
+        // With one that can be looked up it is no less, and that one is not what costs.
+        ("ProcessId >= 0 OR Image = 'x'", Some("where `ProcessId >= 0` holds")),
+        ("Image = 'x'", None),
+        ("CommandLine IS NULL", None),
+    ] {
+        let because = explained(condition).because;
+        let told = because.iter().find(|because| because.what.starts_with("nothing else keeps rows out"));
+        assert_eq!(told.is_some(), expect.is_some(), "{condition}: {because:?}");
+        let is_named = told.zip(expect).is_none_or(|(told, expect)| told.what.contains(expect));
+        assert!(is_named, "{condition}: {because:?}");
+    }
+}
+
+#[test]
 fn atoms_are_shared_and_one_that_is_needed_is_rare() {
     let rules = [rule("Image ILIKE '%\\\\cmd.exe' AND ProcessId = 4"), rule("Image ILIKE '%\\\\CMD.EXE'")];
     let shares = Shares::new(&rules);
