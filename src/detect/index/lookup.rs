@@ -108,7 +108,8 @@ impl Lookups<'_> {
 
     fn text_atoms(&mut self, text: &str, atoms: &mut Vec<u32>) {
         self.scratch.found.clear();
-        if text.len() >= LONG_TEXT_BYTES && self.column.looks_at_lines() {
+        // One long line is no more than the value, which has just been found to be new.
+        if text.len() >= LONG_TEXT_BYTES && self.column.looks_at_lines() && text.contains('\n') {
             text.split('\n').for_each(|line| self.line(line));
         } else {
             self.column.find(text, self.scratch);
