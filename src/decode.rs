@@ -6,9 +6,11 @@
 //! is left to `normalise`. Called by `pipeline::engine`.
 
 mod bounds;
+mod events;
 mod fields;
 mod foreign;
 mod json;
+mod readers;
 mod suricata_eve;
 mod windows_event_json;
 mod windows_json;

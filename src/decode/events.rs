@@ -1,0 +1,228 @@
+//! Events on their way to JSON.
+//!
+//! Owns the text that a reader of another format writes: one JSON object an event, all of a record in one list, so that
+//! whatever comes after (paths, whole events, all values, evidence) is the same for all formats. Keys and texts are escaped
+//! here; order and names are the reader's. Called by `readers`; read by `json`.
+
+use std::fmt::Write;
+
+/// The events of one record.
+#[derive(Debug, Default)]
+pub struct Events {
+    text: String,
+    count: usize,
+}
+
+impl Events {
+    /// Forgets the events of the record before.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.count = 0;
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// One more event, of what is written to it.
+    pub fn event<R>(&mut self, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
+        self.text.push(if self.count == 0 { '[' } else { ',' });
+        self.count += 1;
+        object(&mut self.text, write)
+    }
+
+    /// One more event that is a JSON object already: its text, which must be that of an object.
+    pub fn json(&mut self, object: &str) {
+        self.text.push(if self.count == 0 { '[' } else { ',' });
+        self.count += 1;
+        self.text.push_str(object);
+    }
+
+    /// All of them, as the text of a JSON list; none may follow.
+    pub fn list(&mut self) -> &str {
+        if self.count == 0 {
+            self.text.push('[');
+        }
+        self.text.push(']');
+        &self.text
+    }
+}
+
+/// A JSON object that is being written.
+#[derive(Debug)]
+pub struct Object<'a> {
+    text: &'a mut String,
+    any: bool,
+}
+
+impl Object<'_> {
+    /// A text.
+    pub fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        quoted(self.text, value);
+    }
+
+    /// A number as it was written; what JSON does not take for a number is a text.
+    pub fn number(&mut self, key: &str, written: &str) {
+        self.key(key);
+        if is_number(written) {
+            self.text.push_str(written);
+        } else {
+            quoted(self.text, written);
+        }
+    }
+
+    /// A whole number.
+    pub fn int(&mut self, key: &str, value: i64) {
+        self.key(key);
+        let _ = write!(self.text, "{value}");
+    }
+
+    /// A boolean.
+    pub fn bool(&mut self, key: &str, value: bool) {
+        self.key(key);
+        self.text.push_str(if value { "true" } else { "false" });
+    }
+
+    /// No value.
+    pub fn null(&mut self, key: &str) {
+        self.key(key);
+        self.text.push_str("null");
+    }
+
+    /// A value that is JSON already.
+    pub fn json(&mut self, key: &str, json: &str) {
+        self.key(key);
+        self.text.push_str(json);
+    }
+
+    /// An object.
+    pub fn object<R>(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
+        self.key(key);
+        object(self.text, write)
+    }
+
+    /// A list of texts.
+    pub fn texts<'v>(&mut self, key: &str, values: impl IntoIterator<Item = &'v str>) {
+        self.key(key);
+        self.text.push('[');
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                self.text.push(',');
+            }
+            quoted(self.text, value);
+        }
+        self.text.push(']');
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.any {
+            self.text.push(',');
+        }
+        self.any = true;
+        quoted(self.text, key);
+        self.text.push(':');
+    }
+}
+
+fn object<R>(text: &mut String, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
+    text.push('{');
+    let mut object = Object { text, any: false };
+    let made = write(&mut object);
+    object.text.push('}');
+    made
+}
+
+fn quoted(text: &mut String, value: &str) {
+    text.push('"');
+    let mut rest = value;
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        let (plain, after) = rest.split_at(at);
+        text.push_str(plain);
+        let mut characters = after.chars();
+        match characters.next() {
+            Some('\n') => text.push_str("\\n"),
+            Some('\r') => text.push_str("\\r"),
+            Some('\t') => text.push_str("\\t"),
+            Some(character @ ('"' | '\\')) => {
+                text.push('\\');
+                text.push(character);
+            }
+            Some(control) => {
+                let _ = write!(text, "\\u{:04x}", u32::from(control));
+            }
+            None => {}
+        }
+        rest = characters.as_str();
+    }
+    text.push_str(rest);
+    text.push('"');
+}
+
+/// Whether JSON takes a text for a number.
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    digits(whole)
+        && (whole.len() == 1 || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_json_and_says_the_same() {
+        let mut events = Events::default();
+        assert_eq!(events.list(), "[]");
+        events.clear();
+        let odd = "a\"b\\c\nd\re\tf\u{1}g\u{7f}h é 狼煙";
+        events.event(|object| {
+            object.text(odd, odd);
+            object.number("n", "-12.5e+3");
+            object.number("no number", "012");
+            object.int("i", i64::MIN);
+            object.bool("b", true);
+            object.null("null");
+            object.object("o", |inner| inner.texts("list", ["x", odd]));
+            object.object("empty", |_| ());
+        });
+        events.json("{\"raw\":[1]}");
+        assert_eq!(events.len(), 2);
+        let read: serde_json::Value = serde_json::from_str(events.list()).expect("JSON");
+        let expect = json!([
+            {odd: odd, "n": -12500.0, "no number": "012", "i": i64::MIN, "b": true, "null": null,
+             "o": {"list": ["x", odd]}, "empty": {}},
+            {"raw": [1]},
+        ]);
+        assert_eq!(read, expect);
+    }
+
+    #[test]
+    fn numbers() {
+        for yes in ["0", "-0", "7", "10.5", "1e9", "1E-9", "-3.25e+10"] {
+            assert!(is_number(yes) && serde_json::from_str::<serde_json::Number>(yes).is_ok(), "{yes}");
+        }
+        for no in ["", "-", "01", "1.", ".5", "1e", "+1", "0x1", "1 ", "1.2.3", "--1", "1e+", "NaN"] {
+            assert!(!is_number(no), "{no}");
+        }
+    }
+}
