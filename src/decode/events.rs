@@ -11,13 +11,26 @@ use std::fmt::Write;
 pub struct Events {
     text: String,
     count: usize,
+    /// What each further event has beside what is written to it: a key and a value, as JSON.
+    more: String,
 }
 
 impl Events {
     /// Forgets the events of the record before.
     pub fn clear(&mut self) {
         self.text.clear();
+        self.more.clear();
         self.count = 0;
+    }
+
+    /// From now on each event also has this, which is JSON; without a text no more.
+    pub fn with(&mut self, key: &str, json: &str) {
+        self.more.clear();
+        if !json.is_empty() {
+            quoted(&mut self.more, key);
+            self.more.push(':');
+            self.more.push_str(json);
+        }
     }
 
     /// How many there are.
@@ -34,14 +47,31 @@ impl Events {
     pub fn event<R>(&mut self, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
         self.text.push(if self.count == 0 { '[' } else { ',' });
         self.count += 1;
-        object(&mut self.text, write)
+        let made = object(&mut self.text, write);
+        self.complete();
+        made
     }
 
-    /// One more event that is a JSON object already: its text, which must be that of an object.
+    /// One more event that is a JSON object already: its text, which must be that of an object and nothing around it.
     pub fn json(&mut self, object: &str) {
         self.text.push(if self.count == 0 { '[' } else { ',' });
         self.count += 1;
         self.text.push_str(object);
+        self.complete();
+    }
+
+    fn complete(&mut self) {
+        if self.more.is_empty() {
+            return;
+        }
+        self.text.pop();
+        if self.text.trim_ascii_end().ends_with('{') {
+            self.text.push_str(&self.more);
+        } else {
+            self.text.push(',');
+            self.text.push_str(&self.more);
+        }
+        self.text.push('}');
     }
 
     /// All of them, as the text of a JSON list; none may follow.
@@ -131,7 +161,8 @@ impl Object<'_> {
     }
 }
 
-fn object<R>(text: &mut String, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
+/// Writes an object behind a text.
+pub fn object<R>(text: &mut String, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
     text.push('{');
     let mut object = Object { text, any: false };
     let made = write(&mut object);
@@ -206,12 +237,20 @@ mod tests {
             object.object("empty", |_| ());
         });
         events.json("{\"raw\":[1]}");
-        assert_eq!(events.len(), 2);
+        events.with("more", "{\"a\":1}");
+        events.json("{ }");
+        events.event(|object| object.int("own", 1));
+        events.with("more", "");
+        events.event(|_| ());
+        assert_eq!(events.len(), 5);
         let read: serde_json::Value = serde_json::from_str(events.list()).expect("JSON");
         let expect = json!([
             {odd: odd, "n": -12500.0, "no number": "012", "i": i64::MIN, "b": true, "null": null,
              "o": {"list": ["x", odd]}, "empty": {}},
             {"raw": [1]},
+            {"more": {"a": 1}},
+            {"own": 1, "more": {"a": 1}},
+            {},
         ]);
         assert_eq!(read, expect);
     }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::RejectCode;
 use super::events::Events;
 
 /// Reads a format that is not JSON.
@@ -18,6 +19,8 @@ pub trait Reader: Send {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}, at byte {at}")]
 pub struct Fault {
+    /// The reject that it becomes.
+    pub code: RejectCode,
     /// The byte of the frame, from 0.
     pub at: usize,
     /// What is wrong there; never with bytes of the frame.
@@ -27,13 +30,20 @@ pub struct Fault {
 impl Fault {
     /// What is wrong at a byte.
     pub fn new(at: usize, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { at, what: what.into() }
+        Self { code: RejectCode::Syntax, at, what: what.into() }
+    }
+
+    /// The same with another code.
+    pub fn code(self, code: RejectCode) -> Self {
+        Self { code, ..self }
     }
 }
 
 /// The text of a frame, for readers of text.
 pub fn text(frame: &[u8]) -> Result<&str, Fault> {
-    std::str::from_utf8(frame).map_err(|error| Fault::new(error.valid_up_to(), "no UTF-8"))
+    let refused =
+        |error: std::str::Utf8Error| Fault::new(error.valid_up_to(), "no UTF-8").code(RejectCode::NotUtf8);
+    std::str::from_utf8(frame).map_err(refused)
 }
 
 /// The events that a reader finds in a frame, as JSON: for its tests.
