@@ -5,6 +5,7 @@
 //! their meaning to the tables' views. Called by `compose`.
 
 pub mod cef;
+pub mod key_value;
 pub mod leef;
 pub mod pairs;
 pub mod syslog;
