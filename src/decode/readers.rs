@@ -4,6 +4,12 @@
 //! what stood in an envelope) into events, total and bounded as all of `decode`; it names fields as its format does, and leaves
 //! their meaning to the tables' views. Called by `compose`.
 
+pub mod cef;
+pub mod key_value;
+pub mod leef;
+pub mod pairs;
+pub mod syslog;
+
 use std::borrow::Cow;
 
 use super::RejectCode;
