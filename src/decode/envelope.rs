@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::TimeField;
 use super::json::outer::{Outer, OuterFault};
+use super::readers::syslog::{self, Rfc5424};
 use super::readers::{Fault, text};
 
 /// The key of an event under which what was around it stands.
@@ -28,6 +29,8 @@ enum Kind {
     /// A JSON object with the text, or the object, at the first of these paths that it has. `*` stands for each item of a
     /// list.
     Json(&'static [&'static str]),
+    /// A syslog header before the text.
+    Syslog,
     /// `TIME STREAM TAG text`, as containerd and CRI-O write the lines of a container.
     Cri,
 }
@@ -79,6 +82,12 @@ pub const ENVELOPES: &[Envelope] = &[
         description: "Lines of a container as containerd and CRI-O write them: time, stream, tag, text",
         times: &[utc("time")],
         kind: Kind::Cri,
+    },
+    Envelope {
+        name: "syslog",
+        description: "A syslog header (RFC 5424, RFC 3164 or what relays write instead) before the text",
+        times: &[TimeField { path: "timestamp", utc: false }],
+        kind: Kind::Syslog,
     },
     Envelope {
         name: "cloudwatch",
@@ -141,6 +150,15 @@ impl Opener {
                     Fault::new(0, format!("envelope {}: there is no text at `{paths}`", self.envelope.name))
                 }
             }),
+            Kind::Syslog => {
+                let header = syslog::header(written, Rfc5424::Strict).map_err(|fault| Fault {
+                    what: format!("envelope syslog: {}", fault.what).into(),
+                    ..fault
+                })?;
+                let mut left = String::new();
+                super::events::object(&mut left, |object| header.write_parts(object));
+                each(header.message.as_bytes(), &left)
+            }
             Kind::Cri => {
                 let mut parts = written.splitn(4, ' ');
                 let (Some(time), Some(stream @ ("stdout" | "stderr")), Some(tag), Some(line)) =

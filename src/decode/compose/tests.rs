@@ -59,6 +59,12 @@ fn events_come_out_of_what_is_around_them() {
             vec![json!({"EventID": 1, "envelope": {"time": "2026-10-03T01:02:03.4Z", "stream": "stdout", "tag": "F"}})]),
         (None, Record, &["fluentd", "docker"], br#"{"tag":"t","message":"{\"log\":\"{\\\"EventID\\\":1}\\n\",\"stream\":\"stderr\"}"}"#.to_vec(),
             vec![json!({"EventID": 1, "envelope": {"stream": "stderr", "envelope": {"tag": "t"}}})]),
+        (None, Record, &["syslog"], b"<13>1 2026-10-03T01:02:03Z gw app 7 - - {\"EventID\":1}".to_vec(),
+            vec![json!({"EventID": 1, "envelope": {"facility": 1, "facility_name": "user", "severity": 5, "severity_name": "notice",
+                "version": 1, "timestamp": "2026-10-03T01:02:03Z", "hostname": "gw", "app_name": "app", "procid": "7"}})]),
+        (None, Lines, &["vector", "syslog"], br#"{"host":"v","message":"<13>Oct  3 01:02:03 gw app: {\"EventID\":1}"}"#.to_vec(),
+            vec![json!({"EventID": 1, "envelope": {"facility": 1, "facility_name": "user", "severity": 5, "severity_name": "notice",
+                "timestamp": "Oct  3 01:02:03", "hostname": "gw", "app_name": "app", "envelope": {"host": "v"}}})]),
         (None, Record, &["records"], br#"{"Records":[{"EventID":1},{"EventID":1}]}"#.to_vec(),
             vec![json!({"EventID": 1, "envelope": {}}), json!({"EventID": 1, "envelope": {}})]),
         (None, Record, &["cloudwatch"], br#"{"owner":"o","logEvents":[{"id":"1","message":"{\"EventID\":1}"},{"id":"2","message":"{\"EventID\":2}"}]}"#.to_vec(),
@@ -94,6 +100,7 @@ fn what_is_not_there_is_refused_with_its_step_and_byte() {
         (None, Record, &["vector"], br#"{"message":"1"}"#.to_vec(), RejectCode::Syntax, "format: no JSON object"),
         (None, Record, &["vector"], deep.into_bytes(), RejectCode::TooDeep, "format: JSON nested too deep"),
         (None, Record, &["vector"], b"{\"message\":\"\xff\"}".to_vec(), RejectCode::NotUtf8, "no UTF-8, at byte 12"),
+        (None, Record, &["syslog"], b"<13>1 nonsense {}".to_vec(), RejectCode::Syntax, "envelope syslog: "),
         (None, Record, &["cri"], b"2026-10-03T01:02:03Z {}".to_vec(), RejectCode::Syntax, "envelope cri: no time, stream and tag"),
     ];
     for (packing, framing, envelopes, payload, code, detail) in table {
