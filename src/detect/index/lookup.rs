@@ -155,6 +155,7 @@ impl Lookups<'_> {
     fn other_atoms(&self, bits: u64, atoms: &mut Vec<u32>) {
         match self.column.kind() {
             DataType::Int64 => self.column.int(bits.cast_signed(), atoms),
+            DataType::Boolean => self.column.flag(bits == 1, atoms),
             _ => self.column.any(atoms),
         }
     }
