@@ -20,6 +20,7 @@ use super::cost::Lookup;
 use super::formula::Test;
 use super::literal::Glob;
 use super::literals::Literals;
+use super::memory::ENTRY_BYTES;
 use crate::rules::{CompileError, Network, address, like_regex, physical};
 
 /// Bytes of one compiled pattern; those of DataFusion's own LIKE are as large.
@@ -182,6 +183,18 @@ impl ColumnIndex {
             }
             self.waiting[at].push(number);
         }
+    }
+
+    /// Bytes of it in memory, about; of regular expressions what a thread may remember of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        let maps = self.exact.keys().chain(self.folded.keys()).map(|text| text.len() + ENTRY_BYTES);
+        let checks = self.checks.iter().chain(&self.always).map(|(_, check)| match check {
+            Check::Regex(_) => STATES_BYTES_MAX,
+            Check::Found | Check::Folded(_) | Check::Glob(_) => ENTRY_BYTES,
+        });
+        let entries = self.ints.len() + self.ranges.len() + self.networks.len() + self.expressions.len();
+        let literals = self.literals.as_ref().map_or(0, Literals::bytes);
+        literals + maps.sum::<usize>() + checks.sum::<usize>() + entries * ENTRY_BYTES
     }
 
     /// Whether DataFusion has to be asked about new values.
