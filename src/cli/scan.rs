@@ -75,7 +75,7 @@ pub struct ScanArgs {
     /// How files are cut into records.
     #[arg(long, value_enum, default_value_t = Framing::Auto)]
     framing: Framing,
-    /// Engines side by side; the output is the same for any number. As many as there are cores, when not told.
+    /// Engines side by side; unless a rule is parked the output is the same for any number. As many as there are cores, when not told.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
     threads: Option<u16>,
     /// A configuration file, for its limits.

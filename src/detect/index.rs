@@ -86,6 +86,14 @@ impl TableIndex {
         })
     }
 
+    /// Bytes of it in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let waiting: usize =
+            self.waiting.iter().map(|rules| size_of_val(&rules[..]) + size_of::<Vec<u32>>()).sum();
+        let columns: usize = self.columns.iter().map(ColumnIndex::bytes).sum();
+        columns + waiting + size_of_val(&self.formulas[..]) + size_of_val(&self.column_of[..])
+    }
+
     /// An empty memory for rows of this table.
     pub(super) fn memory(&self) -> Memory {
         Memory::new(self.columns.len(), self.waiting.len(), self.formulas.len())

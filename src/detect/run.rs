@@ -107,6 +107,11 @@ impl Detector {
         Ok(Self { tables })
     }
 
+    /// Bytes of what is looked up in, about: maps, automata, and what regular expressions may remember on one thread.
+    pub fn index_bytes(&self) -> usize {
+        self.tables.iter().filter_map(|table| table.index.as_ref()).map(TableIndex::bytes).sum()
+    }
+
     /// An empty memory of at most about so many bytes.
     pub fn memory(&self, bytes_max: usize) -> Memory {
         let tables = self.tables.iter().map(|table| Some(table.index.as_ref()?.memory())).collect();

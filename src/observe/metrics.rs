@@ -302,6 +302,11 @@ impl Metrics {
         all.rule_set_info.get_or_create(&label("version", version)).set(1);
     }
 
+    /// Bytes of what its rules are looked up in.
+    pub fn rule_index(&self, bytes: u64) {
+        self.0.all.rule_index.set(signed(bytes));
+    }
+
     /// When the active rule set was read.
     pub fn rule_set_loaded(&self, at: TimeMicros) {
         self.0.all.rule_set_loaded.set(at.div_euclid(1_000_000));

@@ -103,6 +103,11 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// Bytes of what its rules are looked up in, about.
+    pub fn index_bytes(&self) -> usize {
+        self.detector.index_bytes()
+    }
+
     /// Compiles rules for a pipeline.
     pub fn new(pipeline: Arc<Pipeline>, rules: Arc<RuleSet>) -> Result<Self, BindError> {
         let enabled = rules.rules().iter().filter(|rule| rule.enabled);

@@ -95,6 +95,7 @@ impl Observed {
         if newer {
             self.metrics.rule_set(&version, active, 0);
             self.metrics.rule_set_loaded(generation.loaded);
+            self.metrics.rule_index(generation.compiled.index_bytes() as u64);
         }
     }
 }

@@ -21,7 +21,7 @@ use datafusion::logical_expr::ScalarUDF;
 pub(crate) use any::like_regex;
 pub(super) use any_value::{COMPARISONS, MATCHES, PARTS};
 pub(crate) use casefold::{casefold, casefold_into};
-pub(crate) use cidr_match::Network;
+pub(crate) use cidr_match::{Network, address, cidr_match};
 
 /// What a function asks of its arguments beyond their types; the indexes count from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

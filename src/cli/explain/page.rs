@@ -308,6 +308,7 @@ fn lookup(lookup: &Lookup) -> String {
     match lookup {
         Lookup::Presence => "there is a value or none".to_owned(),
         Lookup::Map => "a map".to_owned(),
+        Lookup::Compared => "compared".to_owned(),
         Lookup::Literal(literal) => format!("the automaton, which finds '{literal}'"),
         Lookup::Behind(literals) => format!("tried where the automaton finds {}", quoted(literals)),
         Lookup::Pattern => "tried on each new value".to_owned(),

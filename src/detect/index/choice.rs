@@ -24,7 +24,9 @@ pub(super) fn costs(formulas: &[Formula], atoms: &[(usize, Test)]) -> Vec<f64> {
 pub(super) fn share(test: &Test) -> f64 {
     let by_length = |chars: usize| 0.7f64.powi(i32::try_from(chars.min(40)).unwrap_or(40));
     match test {
-        Test::Present | Test::Expression(_) => 1.0,
+        Test::Present | Test::Address | Test::Expression(_) => 1.0,
+        Test::Range(..) | Test::Set => 0.5,
+        Test::Network(_) => 0.2,
         Test::Equal(text) | Test::EqualFolded(text) => 0.5 * by_length(text.len()),
         Test::Like { pattern, .. } => by_length(pattern.len()),
         Test::Regex(pattern) => 2.0 * by_length(pattern.len().min(8)),

@@ -5,6 +5,7 @@
 //! asked once for a value; what it said is kept by `memory`. Built by the parent, called by `lookup`.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -19,10 +20,13 @@ use super::cost::Lookup;
 use super::formula::Test;
 use super::literal::Glob;
 use super::literals::Literals;
-use crate::rules::{CompileError, like_regex, physical};
+use super::memory::ENTRY_BYTES;
+use crate::rules::{CompileError, Network, address, like_regex, physical};
 
 /// Bytes of one compiled pattern; those of DataFusion's own LIKE are as large.
 const COMPILED_BYTES_MAX: usize = 10 << 20;
+/// What a regular expression remembers of a thread's texts.
+const STATES_BYTES_MAX: usize = 256 << 10;
 /// By how many times a text can be longer than without its case: a character has one to four bytes.
 const FOLDED_SHARE: usize = 4;
 
@@ -47,6 +51,11 @@ pub(super) struct ColumnIndex {
     exact: HashMap<String, Vec<u32>, RandomState>,
     folded: HashMap<String, Vec<u32>, RandomState>,
     ints: HashMap<i64, Vec<u32>, RandomState>,
+    ranges: Vec<(RangeInclusive<i64>, u32)>,
+    set: Option<u32>,
+    /// Holds of every address; then the networks.
+    address: Option<u32>,
+    networks: Vec<(Network, u32)>,
     /// A longer text folds to none of them.
     folded_bytes_max: usize,
     literals: Option<Literals>,
@@ -100,6 +109,10 @@ impl ColumnIndex {
             exact: HashMap::default(),
             folded: HashMap::default(),
             ints: HashMap::default(),
+            ranges: Vec::new(),
+            set: None,
+            address: None,
+            networks: Vec::new(),
             folded_bytes_max: 0,
             literals: None,
             waiting: Vec::new(),
@@ -126,6 +139,10 @@ impl ColumnIndex {
             Test::Equal(text) => self.exact.entry(text.clone()).or_default().push(atom),
             Test::EqualFolded(text) => self.folded.entry(text.clone()).or_default().push(atom),
             Test::Int(number) => self.ints.entry(*number).or_default().push(atom),
+            Test::Range(least, most) => self.ranges.push((*least..=*most, atom)),
+            Test::Set => self.set = Some(atom),
+            Test::Address => self.address = Some(atom),
+            Test::Network(network) => self.networks.push((*network, atom)),
             Test::Expression(expr) => self.expressions.push((atom, physical(expr, &self.schema)?)),
             Test::Like { pattern, cased } => {
                 let check = match Glob::read(pattern) {
@@ -137,13 +154,15 @@ impl ColumnIndex {
                             .case_insensitive(!cased)
                             .dot_matches_new_line(true)
                             .size_limit(COMPILED_BYTES_MAX)
+                            .dfa_size_limit(STATES_BYTES_MAX)
                             .build()?,
                     ),
                 };
                 self.wait(atom, check, lookup.literals(), literals);
             }
             Test::Regex(pattern) => {
-                self.wait(atom, Check::Regex(Regex::new(pattern)?), lookup.literals(), literals);
+                let regex = RegexBuilder::new(pattern).dfa_size_limit(STATES_BYTES_MAX).build()?;
+                self.wait(atom, Check::Regex(regex), lookup.literals(), literals);
             }
         }
         Ok(())
@@ -164,6 +183,18 @@ impl ColumnIndex {
             }
             self.waiting[at].push(number);
         }
+    }
+
+    /// Bytes of it in memory, about; of regular expressions what a thread may remember of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        let maps = self.exact.keys().chain(self.folded.keys()).map(|text| text.len() + ENTRY_BYTES);
+        let checks = self.checks.iter().chain(&self.always).map(|(_, check)| match check {
+            Check::Regex(_) => STATES_BYTES_MAX,
+            Check::Found | Check::Folded(_) | Check::Glob(_) => ENTRY_BYTES,
+        });
+        let entries = self.ints.len() + self.ranges.len() + self.networks.len() + self.expressions.len();
+        let literals = self.literals.as_ref().map_or(0, Literals::bytes);
+        literals + maps.sum::<usize>() + checks.sum::<usize>() + entries * ENTRY_BYTES
     }
 
     /// Whether DataFusion has to be asked about new values.
@@ -217,6 +248,11 @@ impl ColumnIndex {
         if let Some(atoms) = self.exact.get(text) {
             into.extend(atoms);
         }
+        if let Some(address) = Some(text).filter(|_| self.asks_addresses()).and_then(address) {
+            into.extend(self.address);
+            let around = self.networks.iter().filter(|(network, _)| network.contains(address));
+            into.extend(around.map(|(_, atom)| *atom));
+        }
         let Scratch { found, folded, made, value, .. } = scratch;
         let mut folded = Folded { text, buffer: folded, done: false };
         if text.len() <= self.folded_bytes_max
@@ -239,11 +275,16 @@ impl ColumnIndex {
         }
     }
 
+    fn asks_addresses(&self) -> bool {
+        self.address.is_some() || !self.networks.is_empty()
+    }
+
     /// Whether it shows in an event as it was written that only [`Self::any`] holds of the text of all its values.
     pub(super) fn screens_out(&self, raw: &str, scratch: &mut Scratch) -> bool {
         let only_literals = self.always.is_empty()
             && self.exact.is_empty()
             && self.folded.is_empty()
+            && !self.asks_addresses()
             && self.expressions.is_empty();
         let Some(literals) = self.literals.as_ref().filter(|_| only_literals) else { return false };
         fold(raw, &mut scratch.folded);
@@ -256,6 +297,13 @@ impl ColumnIndex {
         if let Some(atoms) = self.ints.get(&number) {
             into.extend(atoms);
         }
+        into.extend(self.ranges.iter().filter(|(range, _)| range.contains(&number)).map(|(_, atom)| *atom));
+    }
+
+    /// The atoms that hold of a flag, without those of DataFusion.
+    pub(super) fn flag(&self, set: bool, into: &mut Vec<u32>) {
+        into.extend(self.present);
+        into.extend(self.set.filter(|_| set));
     }
 
     /// The atoms that hold of any value.

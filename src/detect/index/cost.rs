@@ -1,7 +1,7 @@
 //! What a rule costs, by what of its condition can be looked up.
 //!
 //! Owns how each kind of test is looked up, and the classes of cost: a pure function of a formula and its atoms. The words
-//! for people are `explain`'s. That the lookups are those of `column` is a matter of keeping both alike.
+//! for people are `explain`'s. `column` builds the lookups as they are told here.
 
 use super::formula::{Formula, Test};
 use super::literal::{Glob, required};
@@ -14,6 +14,8 @@ pub enum Lookup {
     Presence,
     /// A map, which answers for all equalities of the column at once.
     Map,
+    /// The ends of a range, or what the value is by itself: compared once for each new value.
+    Compared,
     /// An automaton finds this literal, for all patterns of the column at once; nothing else is asked.
     Literal(String),
     /// The automaton finds one of these literals; only then the pattern is tried.
@@ -30,6 +32,7 @@ impl Lookup {
         match test {
             Test::Present => Self::Presence,
             Test::Equal(_) | Test::EqualFolded(_) | Test::Int(_) => Self::Map,
+            Test::Range(..) | Test::Set | Test::Address | Test::Network(_) => Self::Compared,
             Test::Like { pattern, cased } => match Glob::read(pattern) {
                 Some(glob) => {
                     let literal = glob.longest().map(crate::rules::casefold);
@@ -51,6 +54,7 @@ impl Lookup {
         match self {
             Self::Presence => "presence",
             Self::Map => "map",
+            Self::Compared => "compared",
             Self::Literal(_) => "literal",
             Self::Behind(_) => "behind_literal",
             Self::Pattern => "pattern",
@@ -63,7 +67,7 @@ impl Lookup {
         match self {
             Self::Literal(literal) => std::slice::from_ref(literal),
             Self::Behind(literals) => literals,
-            Self::Presence | Self::Map | Self::Pattern | Self::DataFusion => &[],
+            Self::Presence | Self::Map | Self::Compared | Self::Pattern | Self::DataFusion => &[],
         }
     }
 
@@ -129,7 +133,9 @@ pub(super) fn class(formula: &Formula, tests: &[&Test]) -> CostClass {
 /// Whether the formula holds only where one of some atoms does, of which each says more than that there is a value.
 pub(super) fn rules_out(formula: &Formula, tests: &[&Test]) -> bool {
     match formula {
-        Formula::Atom(atom) => !matches!(tests.get(*atom as usize), None | Some(Test::Present)),
+        Formula::Atom(atom) => {
+            !matches!(tests.get(*atom as usize), None | Some(Test::Present | Test::Address))
+        }
         Formula::All(parts) => parts.iter().any(|part| rules_out(part, tests)),
         Formula::Any(parts) => parts.iter().all(|part| rules_out(part, tests)),
         Formula::Constant(truth) => !truth,
@@ -191,6 +197,9 @@ mod tests {
         let table = [
             (Test::Present, Lookup::Presence),
             (Test::Int(7), Lookup::Map),
+            (Test::Range(7, i64::MAX), Lookup::Compared),
+            (Test::Set, Lookup::Compared),
+            (Test::Address, Lookup::Compared),
             (Test::EqualFolded("a".to_owned()), Lookup::Map),
             (like("%\\\\cmd.exe%", false), Lookup::Literal("\\cmd.exe".to_owned())),
             (like("%\\\\cmd.exe", false), behind(&["\\cmd.exe"])),

@@ -208,8 +208,12 @@ impl Explained {
             because.push(Because { what, instead });
         }
         for residual in &self.residuals {
+            let why = match residual.expr.column_refs().len() {
+                0 | 1 => "can take long, or is about a text that comes once",
+                _ => "looks at several columns at once",
+            };
             because.push(Because {
-                what: format!("`{}` looks at several columns at once: DataFusion judges it", residual.text),
+                what: format!("`{}` {why}: DataFusion judges it", residual.text),
                 instead: "leave it where it stands beside conditions that are rarely true; else compare with literals",
             });
         }
@@ -229,11 +233,17 @@ impl Explained {
                     ),
                     instead: "where =, IN, LIKE, ILIKE or ~ on the column itself say the same, write that",
                 }),
-                Lookup::Presence | Lookup::Map | Lookup::Literal(_) | Lookup::Behind(_) => {}
+                Lookup::Presence
+                | Lookup::Map
+                | Lookup::Compared
+                | Lookup::Literal(_)
+                | Lookup::Behind(_) => {}
             }
         }
         // How many values such a test holds for, nobody knows before.
-        let open = self.atoms.iter().filter(|atom| atom.needed && atom.lookup.scans());
+        let open = self.atoms.iter().filter(|atom| {
+            atom.needed && (atom.lookup.scans() || matches!(atom.test, Test::Range(..) | Test::Set))
+        });
         let named: Vec<String> = open.map(|atom| format!("`{}`", atom.text)).collect();
         if !named.is_empty() {
             because.push(Because {
@@ -403,6 +413,13 @@ fn words(column: &str, test: &Test) -> String {
         Test::Equal(text) => format!("{column} = {}", quoted(text)),
         Test::EqualFolded(text) => format!("{column} = {}, without case", quoted(text)),
         Test::Int(number) => format!("{column} = {number}"),
+        Test::Range(least, most) if least > most => format!("{column} is beyond all numbers"),
+        Test::Range(i64::MIN, most) => format!("{column} <= {most}"),
+        Test::Range(least, i64::MAX) => format!("{column} >= {least}"),
+        Test::Range(least, most) => format!("{column} is from {least} to {most}"),
+        Test::Set => format!("{column} is true"),
+        Test::Address => format!("{column} is an address"),
+        Test::Network(network) => format!("{column} is in {network}"),
         Test::Regex(pattern) => match pattern.strip_prefix("(?i)") {
             Some(pattern) => format!("{column} ~* {}", quoted(pattern)),
             None => format!("{column} ~ {}", quoted(pattern)),

@@ -10,10 +10,10 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::split_binary;
-use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
 
-use super::literal::Glob;
-use crate::rules::{casefold, is_heavy};
+use super::literal::{Glob, escaped, is_large, required};
+use crate::rules::{Network, TEXT_COLUMN, casefold, is_heavy};
 
 /// A condition over atoms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,14 @@ pub(super) enum Test {
     Regex(String),
     /// The number is this one.
     Int(i64),
+    /// The number is one of these, both ends among them.
+    Range(i64, i64),
+    /// The flag is set.
+    Set,
+    /// The text is an IP address.
+    Address,
+    /// The text is an IP address in this network.
+    Network(Network),
     /// Any expression over the column, true where it is true; it may be so without a value.
     Expression(Box<Expr>),
 }
@@ -240,15 +248,38 @@ impl Atoms {
     }
 
     fn leaf(&mut self, expr: &Expr, wanted: bool, schema: &Schema) -> Formula {
-        let Some((at, tests, negated)) = tests(expr, schema) else {
+        let Some(Tests { at, tests, negated, known }) = tests(expr, schema) else {
             return self.expression(expr, wanted, schema);
         };
+        if let [Test::Regex(pattern)] = tests.as_slice()
+            && is_large(pattern)
+        {
+            return self.large(at, pattern, wanted != negated);
+        }
         let holds = Formula::any(tests.into_iter().map(|test| self.atom(at, test)).collect());
         if wanted != negated {
             return holds;
         }
-        let present = self.atom(at, Test::Present);
-        Formula::all(vec![present, holds.not()])
+        let known = self.atom(at, known);
+        Formula::all(vec![known, holds.not()])
+    }
+
+    /// Where a regular expression matches, or does not, that can take long by itself: its rule alone answers for it, under its
+    /// guard, on values that have one of its literals.
+    fn large(&mut self, at: usize, pattern: &str, wanted: bool) -> Formula {
+        let like = |literal: &String| Test::Like { pattern: format!("%{}%", escaped(literal)), cased: false };
+        let literals = required(pattern).map(|literals| {
+            Formula::any(literals.iter().map(|literal| self.atom(at, like(literal))).collect())
+        });
+        match (literals, wanted) {
+            (None, true) => Formula::Rest,
+            (Some(literals), true) => Formula::all(vec![literals, Formula::Rest]),
+            (literals, false) => {
+                let present = self.atom(at, Test::Present);
+                let without = literals.map(|literals| Formula::any(vec![literals.not(), Formula::Rest]));
+                Formula::all(vec![present, without.unwrap_or(Formula::Rest)])
+            }
+        }
     }
 
     /// What has no form of its own: an atom when it looks at one column.
@@ -261,6 +292,10 @@ impl Atoms {
         let mut columns = columns.iter();
         let (Some(only), None) = (columns.next(), columns.next()) else { return Formula::Rest };
         let Ok(at) = schema.index_of(&only.name) else { return Formula::Rest };
+        // All values of an event come once: what is said of them would never be used again.
+        if only.name == TEXT_COLUMN {
+            return Formula::Rest;
+        }
         let expr = if wanted { expr.clone() } else { Expr::Not(Box::new(expr.clone())) };
         self.atom(at, Test::Expression(Box::new(expr)))
     }
@@ -279,18 +314,32 @@ fn text(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// The tests of one column of which one must hold, and whether the expression is the contrary; `None` where the
-/// expression is not of that kind. Where the value is missing it is neither true nor false.
-fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
+/// What an expression says of one column.
+struct Tests {
+    at: usize,
+    /// One of them must hold.
+    tests: Vec<Test>,
+    /// The expression is the contrary.
+    negated: bool,
+    /// Where this does not hold it is neither true nor false.
+    known: Test,
+}
+
+/// The tests that an expression is; `None` where it is not of that kind.
+fn tests(expr: &Expr, schema: &Schema) -> Option<Tests> {
+    let of = |at, tests, negated| Some(Tests { at, tests, negated, known: Test::Present });
     match expr {
+        Expr::Column(_) => {
+            let (at, kind) = column(expr, schema)?;
+            (*kind == DataType::Boolean).then_some(())?;
+            of(at, vec![Test::Set], false)
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let (side, other) =
                 if matches!(left.as_ref(), Expr::Column(_)) { (left, right) } else { (right, left) };
             let (at, kind) = column(side, schema)?;
             match op {
-                Operator::Eq | Operator::NotEq => {
-                    Some((at, vec![equal(kind, other)?], *op == Operator::NotEq))
-                }
+                Operator::Eq | Operator::NotEq => of(at, vec![equal(kind, other)?], *op == Operator::NotEq),
                 Operator::RegexMatch
                 | Operator::RegexNotMatch
                 | Operator::RegexIMatch
@@ -304,7 +353,19 @@ fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
                         _ => "",
                     };
                     let negated = matches!(op, Operator::RegexNotMatch | Operator::RegexNotIMatch);
-                    Some((at, vec![Test::Regex(format!("{flag}{pattern}"))], negated))
+                    of(at, vec![Test::Regex(format!("{flag}{pattern}"))], negated)
+                }
+                _ => {
+                    let op = if std::ptr::eq(side, left) { *op } else { op.swap()? };
+                    of(at, vec![range(kind, op, other)?], false)
+                }
+            }
+        }
+        Expr::Between(Between { expr, negated, low, high }) => {
+            let (at, kind) = column(expr, schema)?;
+            match (range(kind, Operator::GtEq, low)?, range(kind, Operator::LtEq, high)?) {
+                (Test::Range(least, _), Test::Range(_, most)) => {
+                    of(at, vec![Test::Range(least, most)], *negated)
                 }
                 _ => None,
             }
@@ -312,7 +373,7 @@ fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
         Expr::InList(InList { expr, list, negated }) => {
             let (at, kind) = column(expr, schema)?;
             let tests: Option<Vec<Test>> = list.iter().map(|item| equal(kind, item)).collect();
-            Some((at, tests?, *negated))
+            of(at, tests?, *negated)
         }
         Expr::Like(Like { negated, expr, pattern, escape_char: None, case_insensitive }) => {
             let (at, kind) = column(expr, schema)?;
@@ -325,10 +386,33 @@ fn tests(expr: &Expr, schema: &Schema) -> Option<(usize, Vec<Test>, bool)> {
                 (false, Some(text)) => Test::Equal(text),
                 (false, None) => Test::Like { pattern: pattern.to_owned(), cased: true },
             };
-            Some((at, vec![test], *negated))
+            of(at, vec![test], *negated)
+        }
+        Expr::ScalarFunction(call) if call.func.name() == "cidr_match" => {
+            let [address, network] = call.args.as_slice() else { return None };
+            let (at, kind) = column(address, schema)?;
+            let network = text(network).filter(|_| *kind == DataType::Utf8View)?;
+            let tests = vec![Test::Network(Network::parse(network).ok()?)];
+            Some(Tests { at, tests, negated: false, known: Test::Address })
         }
         _ => None,
     }
+}
+
+/// The numbers that a comparison with a literal leaves.
+fn range(kind: &DataType, op: Operator, literal: &Expr) -> Option<Test> {
+    let (DataType::Int64, Expr::Literal(ScalarValue::Int64(Some(number)), _)) = (kind, literal) else {
+        return None;
+    };
+    // The range without numbers, where there is no smaller or larger one.
+    let none = Test::Range(i64::MAX, i64::MIN);
+    Some(match op {
+        Operator::Lt => number.checked_sub(1).map_or(none, |most| Test::Range(i64::MIN, most)),
+        Operator::LtEq => Test::Range(i64::MIN, *number),
+        Operator::Gt => number.checked_add(1).map_or(none, |least| Test::Range(least, i64::MAX)),
+        Operator::GtEq => Test::Range(*number, i64::MAX),
+        _ => return None,
+    })
 }
 
 /// Equality with a literal; `None` for NULL, with which nothing is equal or different.

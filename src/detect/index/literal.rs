@@ -82,6 +82,37 @@ impl Glob {
     }
 }
 
+/// A regular expression with more states than this is not tried on whatever value comes: without a memory that holds all
+/// of what its states can be together, each byte of a text costs as much as there are of them.
+const STATES_MAX: usize = 256;
+
+/// Whether a regular expression can take long by itself.
+pub(super) fn is_large(pattern: &str) -> bool {
+    regex_syntax::parse(pattern).is_ok_and(|hir| states(&hir) > STATES_MAX)
+}
+
+/// How many states it has, about: a repetition has those of what is repeated as often as it can be told apart.
+fn states(hir: &Hir) -> usize {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(_) => 1,
+        HirKind::Capture(capture) => states(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            states(&repetition.sub).saturating_mul(usize::try_from(times).unwrap_or(usize::MAX))
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(states).fold(0, usize::saturating_add)
+        }
+    }
+}
+
+/// A text as LIKE takes it for itself.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
 /// Folded literals of which each text that a regular expression matches contains one; `None` when there are none, or
 /// they say too little.
 pub(super) fn required(pattern: &str) -> Option<Vec<String>> {
@@ -187,6 +218,19 @@ mod tests {
         }
         assert_eq!(Glob::read("a_b"), None);
         assert!(Glob::read("a\\_b").is_some_and(|glob| glob.matches("a_b")));
+    }
+
+    #[test]
+    fn repetitions_make_regular_expressions_large() {
+        #[rustfmt::skip]
+        let table = [
+            ("abc", 3), ("[a-z]+x", 2), ("a{3}", 3), ("a{2,5}", 5), ("a{4,}", 4), ("(ab|c)*", 3), ("", 0),
+            ("([ab]{20}c){30}", 630), ("((a{99}){99}){99}", 970_299),
+        ];
+        for (pattern, expect) in table {
+            assert_eq!(states(&regex_syntax::parse(pattern).expect(pattern)), expect, "{pattern}");
+        }
+        assert!(is_large("[01]*1[01]{400}2") && !is_large("(?i)(whoami|net1)\\s"));
     }
 
     #[test]

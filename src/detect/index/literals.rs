@@ -9,6 +9,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use daachorse::DoubleArrayAhoCorasick;
 
 use super::column::BuildError;
+use super::memory::ENTRY_BYTES;
 
 /// The literals of a column, by their numbers.
 pub(super) struct Literals {
@@ -34,6 +35,12 @@ impl Literals {
     /// Appends the literals that stand in a text, each as often as it stands there.
     pub(super) fn find(&self, folded: &str, into: &mut Vec<u32>) {
         into.extend(self.automaton.find_overlapping_iter(folded).map(|found| found.value()));
+    }
+
+    /// Bytes of it in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.automaton.heap_bytes()
+            + self.all.iter().map(|literal| literal.len() + ENTRY_BYTES).sum::<usize>()
     }
 
     /// Whether the lines of a text have the literals that the text has.

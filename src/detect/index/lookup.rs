@@ -19,8 +19,6 @@ use crate::decode::unescaped;
 use crate::normalise::columns::Cell;
 use crate::observe::panics::caught;
 
-/// Values of a column that DataFusion is asked of together.
-const TOGETHER: usize = 256;
 /// Texts as long as this are looked at line by line,
 const LONG_TEXT_BYTES: usize = 512;
 /// of which those that are shorter than this are quicker searched than remembered.
@@ -68,7 +66,7 @@ impl Lookups<'_> {
 
     /// Asks DataFusion of the values that wait for company.
     pub(super) fn complete(&mut self) {
-        let texts = std::mem::take(&mut self.values.fresh_texts);
+        let (texts, numbers) = self.values.take_fresh();
         if !texts.is_empty() {
             let read: Vec<Cow<'_, str>> = texts
                 .iter()
@@ -81,7 +79,6 @@ impl Lookups<'_> {
                 this.values.complete_text(key, *escaped, set);
             });
         }
-        let numbers = std::mem::take(&mut self.values.fresh_numbers);
         if !numbers.is_empty() {
             self.said(&array(self.column.kind(), &numbers), |this, said, at| {
                 let set = this.numbered(said, at, |this, atoms| this.other_atoms(numbers[at], atoms));
@@ -97,11 +94,11 @@ impl Lookups<'_> {
         self.scratch.new += 1;
         let text: Cow<'_, str> = if escaped { unescaped(written).into() } else { written.into() };
         let set = self.number(|this, atoms| this.text_atoms(&text, atoms));
-        if self.values.keep_text(written, escaped, set, self.budget) && self.column.asks_datafusion() {
-            self.values.fresh_texts.push((written.into(), escaped));
-            if self.values.fresh_texts.len() >= TOGETHER {
-                self.complete();
-            }
+        if self.values.keep_text(written, escaped, set, self.budget)
+            && self.column.asks_datafusion()
+            && self.values.ask_of_text(written, escaped)
+        {
+            self.complete();
         }
         set
     }
@@ -143,11 +140,11 @@ impl Lookups<'_> {
         }
         self.scratch.new += 1;
         let set = self.number(|this, atoms| this.other_atoms(bits, atoms));
-        if self.values.keep_number(bits, set, self.budget) && self.column.asks_datafusion() {
-            self.values.fresh_numbers.push(bits);
-            if self.values.fresh_numbers.len() >= TOGETHER {
-                self.complete();
-            }
+        if self.values.keep_number(bits, set, self.budget)
+            && self.column.asks_datafusion()
+            && self.values.ask_of_number(bits)
+        {
+            self.complete();
         }
         set
     }
@@ -155,6 +152,7 @@ impl Lookups<'_> {
     fn other_atoms(&self, bits: u64, atoms: &mut Vec<u32>) {
         match self.column.kind() {
             DataType::Int64 => self.column.int(bits.cast_signed(), atoms),
+            DataType::Boolean => self.column.flag(bits == 1, atoms),
             _ => self.column.any(atoms),
         }
     }

@@ -20,6 +20,10 @@ const VALUE_BYTES_MAX: usize = 4 << 10;
 const LINE_BYTES_MAX: usize = 32 << 10;
 /// What an entry of a map costs beside its key.
 pub(super) const ENTRY_BYTES: usize = 48;
+/// Values of a column that DataFusion is asked of together,
+const TOGETHER: usize = 256;
+/// or fewer, when they are as long as this.
+const TOGETHER_BYTES: usize = 64 << 10;
 /// Values of a column after which it is asked whether remembering them is worth it,
 const WINDOW_VALUES: u32 = 4_096;
 /// the share of them, one in so many, that must have been known,
@@ -144,9 +148,10 @@ pub(super) struct Values {
     numbers: Generations<u64>,
     pub(super) missing: Option<u32>,
     /// Remembered texts of which DataFusion has not been asked yet, and whether they have escapes.
-    pub(super) fresh_texts: Vec<(Box<str>, bool)>,
+    fresh_texts: Vec<(Box<str>, bool)>,
+    fresh_bytes: usize,
     /// The same of other values.
-    pub(super) fresh_numbers: Vec<u64>,
+    fresh_numbers: Vec<u64>,
     asked: u32,
     known: u32,
     passed: u32,
@@ -216,6 +221,25 @@ impl Values {
             budget.young += ENTRY_BYTES;
         }
         worth
+    }
+
+    /// DataFusion is to be asked of a remembered text; true when there is enough to ask of together.
+    pub(super) fn ask_of_text(&mut self, text: &str, escaped: bool) -> bool {
+        self.fresh_texts.push((text.into(), escaped));
+        self.fresh_bytes += text.len();
+        self.fresh_texts.len() >= TOGETHER || self.fresh_bytes >= TOGETHER_BYTES
+    }
+
+    /// The same of any other value.
+    pub(super) fn ask_of_number(&mut self, bits: u64) -> bool {
+        self.fresh_numbers.push(bits);
+        self.fresh_numbers.len() >= TOGETHER
+    }
+
+    /// The texts and other values that it is to be asked of.
+    pub(super) fn take_fresh(&mut self) -> (Vec<(Box<str>, bool)>, Vec<u64>) {
+        self.fresh_bytes = 0;
+        (std::mem::take(&mut self.fresh_texts), std::mem::take(&mut self.fresh_numbers))
     }
 
     /// Corrects what is remembered of a text, if it still is.

@@ -8,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrow::array::{Array, RecordBatch};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{Column, ScalarValue};
-use datafusion::logical_expr::{Expr, Like, Operator, binary_expr};
+use datafusion::logical_expr::{Between, Expr, Like, Operator, binary_expr};
 use serde_json::{Map, Value};
 
 use super::explain::{Atom, Explained, Part};
 use super::formula::Test;
+use super::literal::escaped;
 use crate::detect::run;
-use crate::rules::physical;
+use crate::rules::{cidr_match, physical};
 
 /// What can be true or false of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,15 +181,11 @@ fn said(expr: &Expr, row: &RecordBatch) -> Result<Option<bool>, String> {
     }
 }
 
-/// The text as a pattern of LIKE that matches nothing else.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-}
-
 /// The expression that an atom is.
 fn asked(atom: &Atom) -> Expr {
     let column = || Expr::Column(Column::from_name(&atom.column));
     let text = |text: &str| Expr::Literal(ScalarValue::Utf8View(Some(text.to_owned())), None);
+    let int = |number: i64| Expr::Literal(ScalarValue::Int64(Some(number)), None);
     let like = |pattern: &str, cased: bool| {
         Expr::Like(Like {
             negated: false,
@@ -204,9 +201,16 @@ fn asked(atom: &Atom) -> Expr {
         Test::EqualFolded(value) => like(&escaped(value), false),
         Test::Like { pattern, cased } => like(pattern, *cased),
         Test::Regex(pattern) => binary_expr(column(), Operator::RegexMatch, text(pattern)),
-        Test::Int(number) => {
-            binary_expr(column(), Operator::Eq, Expr::Literal(ScalarValue::Int64(Some(*number)), None))
-        }
+        Test::Int(number) => binary_expr(column(), Operator::Eq, int(*number)),
+        Test::Range(least, most) => Expr::Between(Between {
+            expr: Box::new(column()),
+            negated: false,
+            low: Box::new(int(*least)),
+            high: Box::new(int(*most)),
+        }),
+        Test::Set => column(),
+        Test::Address => Expr::IsNotNull(Box::new(cidr_match(column(), text("::/0")))),
+        Test::Network(network) => cidr_match(column(), text(&network.to_string())),
         Test::Expression(expr) => expr.as_ref().clone(),
     }
 }

@@ -150,6 +150,7 @@ metrics! {
     rule_parks Counter [rule reason] "" "Times that a rule was parked, by reason: errors, panics, time, memory, rows";
     rule_rows_unjudged Counter [rule] "" "Rows that a parked rule would have looked at or alerted on; whether it would have alerted on them nobody knows";
     rules Gauge [state] "" "Rules by state: active, and those of them that are parked after failures";
+    rule_index Single<Gauge> [] "bytes" "What rules are looked up in: maps, automata and what regular expressions may remember on one thread";
     rule_set_info Gauge [version] "" "The version of the active rule set, as a label; always 1";
     rule_set_loaded Single<Gauge> [] "seconds" "When the active rule set was read, in seconds since 1970";
     reloads Counter [outcome] "" "Changed files that were taken (loaded) or refused; and looks asked for that found no change (unchanged)";

@@ -38,6 +38,7 @@ fn touch_all(metrics: &Metrics) {
     metrics.rule_parks("r1", "time");
     metrics.rule_rows_unjudged("r1", 12);
     metrics.rule_set_loaded(NOW);
+    metrics.rule_index(65_536);
     metrics.reload(Reload::Loaded);
     metrics.reload(Reload::Refused);
     metrics.lag("logs", 4, 1_000);
@@ -100,6 +101,7 @@ fn every_count_appears_under_its_name_and_labels() {
         (r#"noroshi_paused_partitions{lane="0"}"#, 2.0),
         (r#"noroshi_open_epoch_bytes{lane="1"}"#, 4_096.0),
         (r#"noroshi_match_memory_bytes{lane="0"}"#, 2_048.0),
+        ("noroshi_rule_index_bytes", 65_536.0),
         (r#"noroshi_match_memory_forgotten_total{lane="0"}"#, 3.0),
         (r#"noroshi_epochs_total{outcome="committed"}"#, 1.0),
         (r#"noroshi_epochs_total{outcome="unknown"}"#, 0.0),

@@ -3,6 +3,7 @@
 //! Owns the function and the reading of networks; `rules::sql` reads the literal at load, so that a typing
 //! error is a diagnostic and not an error on the stream.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, LazyLock};
 
@@ -10,13 +11,14 @@ use arrow::array::{Array, BooleanArray};
 use arrow::datatypes::DataType;
 use datafusion::common::cast::as_string_view_array;
 use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 /// A network: 128 bits and how many of them count. IPv4 is kept in its mapped IPv6 form, so that both ways
 /// to write an IPv4 address are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Network {
     bits: u128,
     mask: u128,
@@ -56,6 +58,26 @@ impl Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.mask.leading_ones();
+        match IpAddr::V6(Ipv6Addr::from(self.bits)).to_canonical() {
+            IpAddr::V4(address) if length >= 96 => write!(f, "{address}/{}", length - 96),
+            _ => write!(f, "{}/{length}", Ipv6Addr::from(self.bits)),
+        }
+    }
+}
+
+/// The address that a text is, as the function reads it.
+pub(crate) fn address(text: &str) -> Option<IpAddr> {
+    text.trim().parse().ok()
+}
+
+/// The function's call.
+pub(crate) fn cidr_match(address: Expr, network: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(udf(), vec![address, network]))
+}
+
 fn mapped(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_ipv6_mapped()),
@@ -82,7 +104,7 @@ impl ScalarUDFImpl for CidrMatch {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [address, network] = args.args.as_slice() else {
+        let [addresses, network] = args.args.as_slice() else {
             return exec_err!("cidr_match takes two arguments");
         };
         let network = match network {
@@ -96,8 +118,8 @@ impl ScalarUDFImpl for CidrMatch {
             Ok(network) => network,
             Err(error) => return exec_err!("{error}"),
         };
-        let matches = |text: &str| text.trim().parse().ok().map(|address| network.contains(address));
-        match address {
+        let matches = |text: &str| address(text).map(|address| network.contains(address));
+        match addresses {
             ColumnarValue::Scalar(scalar) => {
                 let text = scalar.try_as_str().flatten();
                 Ok(ColumnarValue::Scalar(ScalarValue::Boolean(text.and_then(matches))))

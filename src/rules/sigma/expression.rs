@@ -22,7 +22,7 @@ const DASHES: &str = "[-/–—―]";
 /// Whole numbers up to here are the same as a `double`.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// The column of all values of the event, for keywords.
-pub(in crate::rules) const TEXT_COLUMN: &str = "event_text";
+pub(crate) const TEXT_COLUMN: &str = "event_text";
 
 /// Why a tree has no expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
