@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use super::pairs::Pairs;
 use super::{Fault, Reader, text};
 use crate::decode::events::Events;
@@ -111,7 +113,7 @@ impl KeyValue {
         let mut made: Option<String> = None;
         let (mut from, mut at) = (0, 0);
         loop {
-            let found = at + bytes.get(at..)?.iter().position(|byte| *byte == quote || *byte == b'\\')?;
+            let found = at + memchr2(quote, b'\\', bytes.get(at..)?)?;
             if bytes.get(found) == Some(&quote) {
                 let last = inside.get(from..found)?;
                 let value = match made {

@@ -10,6 +10,8 @@ use crate::decode::events::Object;
 /// How many bits tell keys apart before they are compared.
 const MASK_BITS: usize = 4096;
 const WORD_BITS: usize = 64;
+/// How many pairs there is room for from the beginning.
+const ROOM: usize = 32;
 
 /// The pairs of one object, in their order.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct Pairs<'a> {
 
 impl Default for Pairs<'_> {
     fn default() -> Self {
-        Self { pairs: Vec::new(), mask: [0; MASK_BITS / WORD_BITS], maybe_repeated: false }
+        Self { pairs: Vec::with_capacity(ROOM), mask: [0; MASK_BITS / WORD_BITS], maybe_repeated: false }
     }
 }
 
