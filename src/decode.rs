@@ -8,11 +8,11 @@
 mod bounds;
 mod compose;
 pub mod envelope;
-mod events;
+pub mod events;
 mod fields;
 mod foreign;
 mod json;
-mod readers;
+pub mod readers;
 pub mod steps;
 mod suricata_eve;
 mod windows_event_json;

@@ -8,7 +8,7 @@
 use std::io::Read;
 use std::ops::Range;
 
-use super::envelope::{self, Opener};
+use super::envelope::{self, Opener, Take};
 use super::events::Events;
 use super::json::{JsonDecoder, frame::JsonFrames};
 use super::readers::{Fault, Reader};
@@ -111,12 +111,7 @@ impl Decoder for Composed {
 }
 
 /// Takes all envelopes off a frame, from the outside in.
-fn opened(
-    openers: &mut [Opener],
-    frame: &[u8],
-    outer: &str,
-    each: &mut dyn FnMut(&[u8], &str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+fn opened(openers: &mut [Opener], frame: &[u8], outer: &str, each: &mut Take<'_>) -> Result<(), Fault> {
     match openers {
         [] => each(frame, outer),
         [first, rest @ ..] => {
@@ -133,7 +128,7 @@ fn frames(framing: Framing, payload: &[u8]) -> Vec<Range<usize>> {
         start..(start + payload[start..range.end].trim_ascii_end().len())
     };
     match framing {
-        Framing::Record => vec![0..payload.len()],
+        Framing::Record => std::iter::once(0..payload.len()).collect(),
         Framing::Lines => {
             let mut from = 0;
             let lines = payload.split_inclusive(|byte| *byte == b'\n').map(|line| {

@@ -120,6 +120,9 @@ pub fn envelope(name: &str) -> Option<usize> {
     ENVELOPES.iter().position(|envelope| envelope.name == name)
 }
 
+/// Takes what is inside of an envelope, and what is left of the envelope as a JSON object.
+pub type Take<'t> = dyn FnMut(&[u8], &str) -> Result<(), Fault> + 't;
+
 /// Takes envelopes off.
 pub struct Opener {
     envelope: &'static Envelope,
@@ -133,11 +136,7 @@ impl Opener {
     }
 
     /// Hands on what is inside, each time with what is left of the envelope as a JSON object.
-    pub fn open(
-        &mut self,
-        frame: &[u8],
-        each: &mut dyn FnMut(&[u8], &str) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub fn open(&mut self, frame: &[u8], each: &mut Take<'_>) -> Result<(), Fault> {
         let written = text(frame)?;
         match self.envelope.kind {
             Kind::Json(paths) => self.outer.open(written, paths, each).map_err(|fault| match fault {

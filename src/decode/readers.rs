@@ -52,10 +52,7 @@ pub fn text(frame: &[u8]) -> Result<&str, Fault> {
     std::str::from_utf8(frame).map_err(refused)
 }
 
-/// The events that a reader finds in a frame, as JSON: for its tests.
 #[cfg(test)]
-pub fn read(reader: &mut dyn Reader, frame: &[u8]) -> Result<serde_json::Value, Fault> {
-    let mut events = Events::default();
-    reader.read(frame, &mut events)?;
-    Ok(serde_json::from_str(events.list()).expect("a reader writes JSON"))
-}
+mod tests;
+#[cfg(test)]
+use tests::read;

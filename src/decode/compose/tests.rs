@@ -30,6 +30,9 @@ fn read(steps: Steps, payload: &[u8]) -> Result<Vec<Json>, Reject> {
     Ok(events)
 }
 
+/// Steps, a record, and what becomes of it.
+type Case<T> = (Packing, Framing, &'static [&'static str], Vec<u8>, T);
+
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(text).expect("packs");
@@ -42,7 +45,7 @@ fn events_come_out_of_what_is_around_them() {
     use Packing::{Gzip, None, Zstd};
     let one = json!({"EventID": 1});
     #[rustfmt::skip]
-    let table: Vec<(Packing, Framing, &[&str], Vec<u8>, Vec<Json>)> = vec![
+    let table: Vec<Case<Vec<Json>>> = vec![
         (None, Lines, &[], b"{\"EventID\":1}\r\n\n  {\"EventID\":2}".to_vec(), vec![one.clone(), json!({"EventID": 2})]),
         (Gzip, Record, &[], gzip(b"{\"EventID\":1}"), vec![one.clone()]),
         (Gzip, Lines, &[], [gzip(b"{\"EventID\":1}\n"), gzip(b"{\"EventID\":1}\n")].concat(), vec![one.clone(), one.clone()]),
@@ -84,26 +87,26 @@ fn what_is_not_there_is_refused_with_its_step_and_byte() {
     let bomb = gzip(&vec![b' '; 4_096 * 16 + 1]);
     let deep = format!("{{\"message\":{:?}}}", "[".repeat(9) + &"]".repeat(9));
     #[rustfmt::skip]
-    let table: Vec<(Packing, Framing, &[&str], Vec<u8>, RejectCode, &str)> = vec![
-        (Gzip, Record, &[], b"{}".to_vec(), RejectCode::Syntax, "packing: no whole gzip"),
-        (Gzip, Record, &[], gzip(b"{\"EventID\":1}")[..20].to_vec(), RejectCode::Syntax, "packing: no whole gzip"),
-        (Zstd, Record, &[], b"\x28\xb5\x2f\xfd\xff".to_vec(), RejectCode::Syntax, "packing: no whole zstd"),
-        (Gzip, Record, &[], bomb, RejectCode::TooLarge, "packing: more than 65536 bytes"),
-        (None, Record, &[], vec![b' '; 5_000], RejectCode::TooLarge, "more than 4096 bytes"),
-        (None, Lines, &[], b"{}\n{\"a\n".to_vec(), RejectCode::Syntax, "frame 1: format: the JSON ends early, at byte 3"),
-        (None, Lines, &[], b"{}\n{}\n{}\n{}\n{}\n{}\n".to_vec(), RejectCode::TooManyEvents, "more than 5 events"),
-        (None, Record, &["vector"], b"not JSON".to_vec(), RejectCode::Syntax, "envelope vector: no JSON, at byte 0"),
-        (None, Record, &["vector"], b"[1]".to_vec(), RejectCode::Syntax, "envelope vector: no JSON object"),
-        (None, Record, &["vector"], br#"{"log":"{}"}"#.to_vec(), RejectCode::Syntax, "envelope vector: there is no text at `message`"),
-        (None, Record, &["vector"], br#"{"message":" "}"#.to_vec(), RejectCode::Syntax, "there is no text at `message`"),
-        (None, Record, &["vector"], br#"{"message":"{\"a\":1},{\"b\":2}"}"#.to_vec(), RejectCode::Syntax, "format: no JSON, at byte 7"),
-        (None, Record, &["vector"], br#"{"message":"1"}"#.to_vec(), RejectCode::Syntax, "format: no JSON object"),
-        (None, Record, &["vector"], deep.into_bytes(), RejectCode::TooDeep, "format: JSON nested too deep"),
-        (None, Record, &["vector"], b"{\"message\":\"\xff\"}".to_vec(), RejectCode::NotUtf8, "no UTF-8, at byte 12"),
-        (None, Record, &["syslog"], b"<13>1 nonsense {}".to_vec(), RejectCode::Syntax, "envelope syslog: "),
-        (None, Record, &["cri"], b"2026-10-03T01:02:03Z {}".to_vec(), RejectCode::Syntax, "envelope cri: no time, stream and tag"),
+    let table: Vec<Case<(RejectCode, &str)>> = vec![
+        (Gzip, Record, &[], b"{}".to_vec(), (RejectCode::Syntax, "packing: no whole gzip")),
+        (Gzip, Record, &[], gzip(b"{\"EventID\":1}")[..20].to_vec(), (RejectCode::Syntax, "packing: no whole gzip")),
+        (Zstd, Record, &[], b"\x28\xb5\x2f\xfd\xff".to_vec(), (RejectCode::Syntax, "packing: no whole zstd")),
+        (Gzip, Record, &[], bomb, (RejectCode::TooLarge, "packing: more than 65536 bytes")),
+        (None, Record, &[], vec![b' '; 5_000], (RejectCode::TooLarge, "more than 4096 bytes")),
+        (None, Lines, &[], b"{}\n{\"a\n".to_vec(), (RejectCode::Syntax, "frame 1: format: the JSON ends early, at byte 3")),
+        (None, Lines, &[], b"{}\n{}\n{}\n{}\n{}\n{}\n".to_vec(), (RejectCode::TooManyEvents, "more than 5 events")),
+        (None, Record, &["vector"], b"not JSON".to_vec(), (RejectCode::Syntax, "envelope vector: no JSON, at byte 0")),
+        (None, Record, &["vector"], b"[1]".to_vec(), (RejectCode::Syntax, "envelope vector: no JSON object")),
+        (None, Record, &["vector"], br#"{"log":"{}"}"#.to_vec(), (RejectCode::Syntax, "envelope vector: there is no text at `message`")),
+        (None, Record, &["vector"], br#"{"message":" "}"#.to_vec(), (RejectCode::Syntax, "there is no text at `message`")),
+        (None, Record, &["vector"], br#"{"message":"{\"a\":1},{\"b\":2}"}"#.to_vec(), (RejectCode::Syntax, "format: no JSON, at byte 7")),
+        (None, Record, &["vector"], br#"{"message":"1"}"#.to_vec(), (RejectCode::Syntax, "format: no JSON object")),
+        (None, Record, &["vector"], deep.into_bytes(), (RejectCode::TooDeep, "format: JSON nested too deep")),
+        (None, Record, &["vector"], b"{\"message\":\"\xff\"}".to_vec(), (RejectCode::NotUtf8, "no UTF-8, at byte 12")),
+        (None, Record, &["syslog"], b"<13>1 nonsense {}".to_vec(), (RejectCode::Syntax, "envelope syslog: ")),
+        (None, Record, &["cri"], b"2026-10-03T01:02:03Z {}".to_vec(), (RejectCode::Syntax, "envelope cri: no time, stream and tag")),
     ];
-    for (packing, framing, envelopes, payload, code, detail) in table {
+    for (packing, framing, envelopes, payload, (code, detail)) in table {
         let reject = read(steps(packing, framing, envelopes), &payload).expect_err(detail);
         assert!(reject.code == code && reject.detail.contains(detail), "{detail}: {reject}");
     }

@@ -5,7 +5,7 @@
 
 use super::tape::{self, Buffers, Node};
 use super::{render, reused, span, write_value};
-use crate::decode::envelope::nested;
+use crate::decode::envelope::{Take, nested};
 use crate::decode::readers::Fault;
 
 /// Takes objects apart, with memory that is used again.
@@ -39,12 +39,7 @@ impl Outer {
 
     /// Hands on the text, or the object as JSON, at the first of the paths that leads to one, with the rest of the object. A
     /// list stands for its items; `list.*.key` is what each item has there, and the rest of the item goes with it.
-    pub fn open(
-        &mut self,
-        text: &str,
-        paths: &[&str],
-        each: &mut dyn FnMut(&[u8], &str) -> Result<(), Fault>,
-    ) -> Result<(), OuterFault> {
+    pub fn open(&mut self, text: &str, paths: &[&str], each: &mut Take<'_>) -> Result<(), OuterFault> {
         let mut nodes = reused(std::mem::take(&mut self.nodes));
         let read = tape::read(text.trim_ascii(), self.depth_max, &mut self.buffers, &mut nodes);
         let result = match read {
@@ -59,11 +54,7 @@ impl Outer {
     }
 }
 
-fn opened(
-    nodes: &[Node<'_>],
-    paths: &[&str],
-    each: &mut dyn FnMut(&[u8], &str) -> Result<(), Fault>,
-) -> Result<(), OuterFault> {
+fn opened(nodes: &[Node<'_>], paths: &[&str], each: &mut Take<'_>) -> Result<(), OuterFault> {
     for path in paths {
         let (path, below) = match path.split_once(".*") {
             Some((path, below)) => (path, Some(below.trim_start_matches('.'))),

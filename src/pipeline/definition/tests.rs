@@ -383,8 +383,8 @@ fn steps_before_a_format_are_named_and_few() {
     for (steps, code, words) in [
         ("envelopes = ['vectr']", "[P001]", "vector"),
         ("envelopes = ['docker', 'docker', 'docker', 'docker', 'docker']", "[D006]", "more than 4"),
-        ("packing = 'rar'", "[D004]", "rar"),
-        ("framing = 'line'", "[D004]", "line"),
+        ("packing = 'rar'", "[D006]", "rar"),
+        ("framing = 'line'", "[D006]", "line"),
     ] {
         let found = with(steps).expect_err(steps).join("\n");
         assert!(found.contains(code) && found.contains(words), "{steps}: {found}");

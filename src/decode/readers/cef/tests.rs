@@ -1,3 +1,5 @@
+//! CEF: frames, and what is read of them.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

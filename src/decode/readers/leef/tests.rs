@@ -1,3 +1,5 @@
+//! LEEF: frames, and what is read of them.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
