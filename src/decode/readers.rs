@@ -4,6 +4,16 @@
 //! what stood in an envelope) into events, total and bounded as all of `decode`; it names fields as its format does, and leaves
 //! their meaning to the tables' views. Called by `compose`.
 
+pub mod access_log;
+pub mod auditd;
+pub mod delimited;
+mod pieces;
+mod request;
+pub mod squid;
+pub mod w3c;
+pub mod windows_event_xml;
+pub mod zeek_tsv;
+
 use std::borrow::Cow;
 
 use super::events::Events;
