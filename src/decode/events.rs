@@ -151,6 +151,16 @@ impl Object<'_> {
         self.text.push(']');
     }
 
+    /// A list of anything.
+    pub fn list<R>(&mut self, key: &str, write: impl FnOnce(&mut List<'_>) -> R) -> R {
+        self.key(key);
+        self.text.push('[');
+        let mut list = List { text: self.text, any: false };
+        let made = write(&mut list);
+        list.text.push(']');
+        made
+    }
+
     fn key(&mut self, key: &str) {
         if self.any {
             self.text.push(',');
@@ -158,6 +168,56 @@ impl Object<'_> {
         self.any = true;
         quoted(self.text, key);
         self.text.push(':');
+    }
+}
+
+/// A JSON list that is being written.
+#[derive(Debug)]
+pub struct List<'a> {
+    text: &'a mut String,
+    any: bool,
+}
+
+impl List<'_> {
+    /// A text.
+    pub fn text(&mut self, value: &str) {
+        self.next();
+        quoted(self.text, value);
+    }
+
+    /// A number as it was written; what JSON does not take for a number is a text.
+    pub fn number(&mut self, written: &str) {
+        self.next();
+        if is_number(written) {
+            self.text.push_str(written);
+        } else {
+            quoted(self.text, written);
+        }
+    }
+
+    /// A boolean.
+    pub fn bool(&mut self, value: bool) {
+        self.next();
+        self.text.push_str(if value { "true" } else { "false" });
+    }
+
+    /// No value.
+    pub fn null(&mut self) {
+        self.next();
+        self.text.push_str("null");
+    }
+
+    /// An object.
+    pub fn object<R>(&mut self, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
+        self.next();
+        object(self.text, write)
+    }
+
+    fn next(&mut self) {
+        if self.any {
+            self.text.push(',');
+        }
+        self.any = true;
     }
 }
 
@@ -235,6 +295,15 @@ mod tests {
             object.null("null");
             object.object("o", |inner| inner.texts("list", ["x", odd]));
             object.object("empty", |_| ());
+            object.list("mixed", |list| {
+                list.text(odd);
+                list.number("7");
+                list.number("007");
+                list.bool(false);
+                list.null();
+                list.object(|inner| inner.int("i", 1));
+            });
+            object.list("nothing", |_| ());
         });
         events.json("{\"raw\":[1]}");
         events.with("more", "{\"a\":1}");
@@ -246,7 +315,8 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(events.list()).expect("JSON");
         let expect = json!([
             {odd: odd, "n": -12500.0, "no number": "012", "i": i64::MIN, "b": true, "null": null,
-             "o": {"list": ["x", odd]}, "empty": {}},
+             "o": {"list": ["x", odd]}, "empty": {},
+             "mixed": [odd, 7, "007", false, null, {"i": 1}], "nothing": []},
             {"raw": [1]},
             {"more": {"a": 1}},
             {"own": 1, "more": {"a": 1}},

@@ -4,11 +4,20 @@
 //! what stood in an envelope) into events, total and bounded as all of `decode`; it names fields as its format does, and leaves
 //! their meaning to the tables' views. Called by `compose`.
 
+pub mod access_log;
+pub mod auditd;
 pub mod cef;
+pub mod delimited;
 pub mod key_value;
 pub mod leef;
 pub mod pairs;
+mod pieces;
+mod request;
+pub mod squid;
 pub mod syslog;
+pub mod w3c;
+pub mod windows_event_xml;
+pub mod zeek_tsv;
 
 use std::borrow::Cow;
 
