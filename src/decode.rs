@@ -16,6 +16,7 @@ pub mod readers;
 pub mod steps;
 mod suricata_eve;
 mod windows_event_json;
+mod windows_event_xml;
 mod windows_json;
 mod winlogbeat;
 
@@ -67,6 +68,7 @@ pub trait Format: Sync + Send {
 pub const FORMATS: &[&dyn Format] = &[
     &windows_json::WindowsJson,
     &windows_event_json::WindowsEventJson,
+    &windows_event_xml::WindowsEventXml,
     &winlogbeat::Winlogbeat,
     &suricata_eve::SuricataEve,
 ];

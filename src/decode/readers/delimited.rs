@@ -161,6 +161,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::decode::RejectCode;
     use crate::decode::readers::read;
 
     fn abc(separator: u8, quote: Option<u8>) -> Delimited {
@@ -202,7 +203,10 @@ mod tests {
             let fault = read(&mut abc(b',', Some(b'"')), frame.as_bytes());
             assert_eq!(fault, Err(Fault::new(at, what)), "{frame:?}");
         }
-        assert_eq!(read(&mut abc(b',', None), b"a\xff"), Err(Fault::new(1, "no UTF-8")));
+        assert_eq!(
+            read(&mut abc(b',', None), b"a\xff"),
+            Err(Fault::new(1, "no UTF-8").code(RejectCode::NotUtf8))
+        );
     }
 
     #[test]

@@ -318,6 +318,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::decode::RejectCode;
     use crate::decode::readers::read;
     use crate::decode::{DecodeLimits, FieldSet, format};
 
@@ -422,7 +423,10 @@ mod tests {
         ] {
             assert_eq!(read(&mut WindowsEventXml, frame.as_bytes()), Err(Fault::new(at, what)), "{frame}");
         }
-        assert_eq!(read(&mut WindowsEventXml, b"<Event>\xff</Event>"), Err(Fault::new(7, "no UTF-8")));
+        assert_eq!(
+            read(&mut WindowsEventXml, b"<Event>\xff</Event>"),
+            Err(Fault::new(7, "no UTF-8").code(RejectCode::NotUtf8))
+        );
     }
 
     #[test]
