@@ -6,11 +6,17 @@
 //! is left to `normalise`. Called by `pipeline::engine`.
 
 mod bounds;
+mod compose;
+pub mod envelope;
+pub mod events;
 mod fields;
 mod foreign;
 mod json;
+pub mod readers;
+pub mod steps;
 mod suricata_eve;
 mod windows_event_json;
+mod windows_event_xml;
 mod windows_json;
 mod winlogbeat;
 
@@ -18,9 +24,13 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use bounds::DecodeLimits;
+use compose::Composed;
 pub use fields::{FieldSet, Place, Places, Slot};
 pub use foreign::{Hint, Marks};
+use json::JsonDecoder;
 pub use json::Lines;
+pub use readers::Reader;
+use steps::Steps;
 
 /// A source format. A new one is a file here, one line in [`FORMATS`] and a fixture folder.
 pub trait Format: Sync + Send {
@@ -41,14 +51,24 @@ pub trait Format: Sync + Send {
     fn may_hold(&self, _path: &str) -> bool {
         true
     }
+    /// What reads a frame of it; nothing where it is JSON.
+    fn reader(&self) -> Option<Box<dyn Reader>> {
+        None
+    }
     /// A decoder that fills the slots of `fields`.
-    fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder>;
+    fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
+        match self.reader() {
+            None => Box::new(JsonDecoder::new(fields, limits)),
+            reader => Box::new(Composed::new(&Steps::default(), reader, fields, limits)),
+        }
+    }
 }
 
 /// All formats.
 pub const FORMATS: &[&dyn Format] = &[
     &windows_json::WindowsJson,
     &windows_event_json::WindowsEventJson,
+    &windows_event_xml::WindowsEventXml,
     &winlogbeat::Winlogbeat,
     &suricata_eve::SuricataEve,
 ];

@@ -20,7 +20,7 @@ pub struct Provenance {
     /// A pipeline folder: its tables, rules, sources and organisations.
     #[arg(long)]
     pipeline: Option<PathBuf>,
-    /// A format (windows-json, windows-event-json, winlogbeat, suricata-eve), or with --pipeline the id of one of its sources.
+    /// A format (windows-json, windows-event-json, windows-event-xml, winlogbeat, suricata-eve), or with --pipeline the id of one of its sources.
     #[arg(long)]
     source: Option<String>,
     /// The organisation that the records belong to. Without --pipeline.

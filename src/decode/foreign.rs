@@ -152,8 +152,10 @@ fn encoding(payload: &[u8]) -> Option<&'static str> {
     let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload).trim_ascii_start();
     let begins = |start: &[u8]| text.starts_with(start);
     match payload {
-        [0x1f, 0x8b, ..] => return Some("gzip: the value itself is compressed"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some("zstd: the value itself is compressed"),
+        [0x1f, 0x8b, ..] => return Some("gzip: the value itself is compressed (`packing` of the source)"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            return Some("zstd: the value itself is compressed (`packing` of the source)");
+        }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'<', 0, ..] => return Some("UTF-16"),
         // A later line of such a text: cut in the middle of its newline. No registry has ids that high.
         [0, 0x09..=0x7e, 0, ..] => return Some("UTF-16"),
@@ -162,7 +164,7 @@ fn encoding(payload: &[u8]) -> Option<&'static str> {
         _ => {}
     }
     if begins(b"<Event") {
-        return Some("Windows event XML");
+        return Some("Windows event XML (`format = \"windows-event-xml\"`)");
     }
     if begins(b"<?xml") {
         return Some("XML");
@@ -185,8 +187,8 @@ mod tests {
     #[test]
     fn the_first_bytes_tell_the_encoding() {
         for (payload, expect) in [
-            (&b"<Event xmlns='x'>"[..], Some("Windows event XML")),
-            (b"\xef\xbb\xbf <Event>", Some("Windows event XML")),
+            (&b"<Event xmlns='x'>"[..], Some("Windows event XML (`format = \"windows-event-xml\"`)")),
+            (b"\xef\xbb\xbf <Event>", Some("Windows event XML (`format = \"windows-event-xml\"`)")),
             (b"<?xml version='1.0'?>", Some("XML")),
             (b"<13>1 2026-10-03T01:02:03Z host app - - - hello", Some("syslog")),
             (b"<1234>x", None),
@@ -194,8 +196,8 @@ mod tests {
             (b"<13", None),
             (b"CEF:0|vendor|product", Some("CEF")),
             (b"LEEF:2.0|vendor", Some("LEEF")),
-            (b"\x1f\x8b\x08", Some("gzip: the value itself is compressed")),
-            (b"\x28\xb5\x2f\xfd", Some("zstd: the value itself is compressed")),
+            (b"\x1f\x8b\x08", Some("gzip: the value itself is compressed (`packing` of the source)")),
+            (b"\x28\xb5\x2f\xfd", Some("zstd: the value itself is compressed (`packing` of the source)")),
             (b"\xff\xfe{\0", Some("UTF-16")),
             (b"{\0\"\0", Some("UTF-16")),
             (b"\0{\0\"\0a\0", Some("UTF-16")),

@@ -4,9 +4,11 @@
 //! is `scan`'s and `tape`'s, picking the wanted fields `walk`'s: nothing else of the document is built. Used by all formats
 //! whose records are JSON.
 
+pub(super) mod frame;
 mod keys;
 mod lines;
 mod listed;
+pub(super) mod outer;
 mod parts;
 mod scan;
 mod spread;

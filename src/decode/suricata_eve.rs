@@ -1,7 +1,6 @@
 //! `suricata-eve`: Suricata's EVE log, one JSON object an event, with `event_type` naming its kind.
 
-use super::json::JsonDecoder;
-use super::{DecodeLimits, Decoder, FieldSet, Format, TimeField};
+use super::{Format, TimeField};
 
 /// The format.
 pub struct SuricataEve;
@@ -28,9 +27,5 @@ impl Format for SuricataEve {
         // Suricata writes its keys without capitals. Below them others name some: the metadata of alerts, the parameters of
         // a database's clients.
         !path.split('.').next().unwrap_or(path).bytes().any(|byte| byte.is_ascii_uppercase())
-    }
-
-    fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
-        Box::new(JsonDecoder::new(fields, limits))
     }
 }

@@ -4,8 +4,7 @@
 //! `Event.UserData`. Attributes may be written as `Provider.#attributes.Name`, `Provider_attributes.Name` or
 //! `Provider.@Name`.
 
-use super::json::JsonDecoder;
-use super::{DecodeLimits, Decoder, FieldSet, Format, Place, Places, TimeField};
+use super::{Format, Place, Places, TimeField};
 
 /// The format.
 pub struct WindowsEventJson;
@@ -34,10 +33,6 @@ impl Format for WindowsEventJson {
 
     fn places(&self) -> Option<Places> {
         Some(places)
-    }
-
-    fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
-        Box::new(JsonDecoder::new(fields, limits))
     }
 }
 
@@ -101,6 +96,7 @@ fn data(field: &str) -> Vec<Place> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{DecodeLimits, FieldSet};
     use super::*;
     use crate::decode::Value;
 

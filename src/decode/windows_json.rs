@@ -2,8 +2,7 @@
 //!
 //! One object an event, keys are the names of the event's own fields (`EventID`, `Channel`, `Image`, …).
 
-use super::json::JsonDecoder;
-use super::{DecodeLimits, Decoder, FieldSet, Format, TimeField};
+use super::{Format, TimeField};
 
 /// The format.
 pub struct WindowsJson;
@@ -31,9 +30,5 @@ impl Format for WindowsJson {
 
     fn mark(&self) -> &'static str {
         "EventID"
-    }
-
-    fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
-        Box::new(JsonDecoder::new(fields, limits))
     }
 }

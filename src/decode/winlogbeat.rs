@@ -3,8 +3,7 @@
 //! Owns where the names of the flat form are. Winlogbeat's modules move some of the data to fields of the Elastic Common
 //! Schema; these are looked at where `winlog.event_data` lacks a name.
 
-use super::json::JsonDecoder;
-use super::{DecodeLimits, Decoder, FieldSet, Format, Place, Places, TimeField};
+use super::{Format, Place, Places, TimeField};
 
 /// The format.
 pub struct Winlogbeat;
@@ -35,10 +34,6 @@ impl Format for Winlogbeat {
 
     fn places(&self) -> Option<Places> {
         Some(places)
-    }
-
-    fn decoder(&self, fields: &FieldSet, limits: DecodeLimits) -> Box<dyn Decoder> {
-        Box::new(JsonDecoder::new(fields, limits))
     }
 }
 
@@ -167,6 +162,7 @@ fn places(field: &str) -> Vec<Place> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{DecodeLimits, FieldSet};
     use super::*;
 
     #[test]

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::config::mask;
-use crate::decode::{self, Format};
+use crate::decode::steps::{self, Steps};
+use crate::decode::{self, Format, envelope};
 use crate::detect::alert::Tlp;
 use crate::detect::alert::headers::HeaderTemplate;
 use crate::diagnostic::{Diagnostic, SourceFile, codes, suggest};
@@ -359,6 +360,28 @@ fn source(
                 .help(suggest(&entry.format, known)),
         );
     }
+    let mut envelopes = Vec::with_capacity(entry.envelopes.len());
+    for (nth, name) in entry.envelopes.iter().enumerate() {
+        match envelope::envelope(name) {
+            Some(envelope) => envelopes.push(envelope),
+            None => found.push(
+                Diagnostic::new(codes::P001, format!("there is no envelope `{name}`"))
+                    .at(spans.value(&format!("/source/{at}/envelopes/{nth}")))
+                    .help(suggest(name, envelope::ENVELOPES.iter().map(|envelope| envelope.name))),
+            ),
+        }
+    }
+    if entry.envelopes.len() > steps::ENVELOPES_MAX {
+        found.push(
+            Diagnostic::new(
+                codes::D006,
+                format!("more than {} envelopes around an event", steps::ENVELOPES_MAX),
+            )
+            .at(spans.value(&pointer("envelopes"))),
+        );
+    }
+    let steps = Steps { packing: entry.packing, framing: entry.framing, envelopes };
+    let format = format.map(|format| steps::with_steps(format, steps));
     let topics_lost = lost("topics") || lost("topic_pattern");
     if entry.topics.is_empty() && entry.topic_pattern.is_none() && !topics_lost {
         found.push(

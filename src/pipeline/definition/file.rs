@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::steps::{Framing, Packing};
 use crate::detect::alert::Tlp;
 use crate::rules::meta::{RuleLevel, RuleStatus};
 
@@ -108,8 +109,18 @@ pub struct SourceFileEntry {
     /// Topics, by a regular expression that matches the whole name.
     #[serde(default)]
     pub topic_pattern: Option<String>,
-    /// Format of the records.
+    /// Format of the records, or of what is inside of their envelopes.
     pub format: String,
+    /// How the value of a record is packed: `none` (the default), `gzip` or `zstd`. Not Kafka's own compression, which the
+    /// client takes off by itself.
+    #[serde(default)]
+    pub packing: Packing,
+    /// How it is cut into frames: `record` (the default) or `lines`.
+    #[serde(default)]
+    pub framing: Framing,
+    /// What shippers put around each event, from the outside in.
+    #[serde(default)]
+    pub envelopes: Vec<String>,
     /// Zone of times that name none: `UTC` (the default) or an offset such as `+09:00`.
     #[serde(default)]
     pub time_zone: Option<String>,

@@ -363,3 +363,30 @@ fn which_rules_run_is_chosen() {
     let none = load(GOOD).expect("loads").selection;
     assert!(none.levels.is_none() && none.statuses.is_none() && !none.deprecated && none.values.is_none());
 }
+
+#[test]
+fn steps_before_a_format_are_named_and_few() {
+    let with = |steps: &str| load(&GOOD.replace("[[source]]\n", &format!("[[source]]\n{steps}\n")));
+    let sound =
+        with("packing = 'gzip'\nframing = 'lines'\nenvelopes = ['fluent-bit', 'docker']").expect("sound");
+    let times: Vec<&str> = sound.sources[0].format.time_fields().iter().map(|time| time.path).collect();
+    assert!(
+        times.ends_with(&[
+            "envelope.time",
+            "envelope.envelope.@timestamp",
+            "envelope.envelope.date",
+            "envelope.envelope.time"
+        ]),
+        "{times:?}"
+    );
+    assert_eq!(sound.sources[0].format.name(), "windows-json");
+    for (steps, code, words) in [
+        ("envelopes = ['vectr']", "[P001]", "vector"),
+        ("envelopes = ['docker', 'docker', 'docker', 'docker', 'docker']", "[D006]", "more than 4"),
+        ("packing = 'rar'", "[D006]", "rar"),
+        ("framing = 'line'", "[D006]", "line"),
+    ] {
+        let found = with(steps).expect_err(steps).join("\n");
+        assert!(found.contains(code) && found.contains(words), "{steps}: {found}");
+    }
+}

@@ -227,6 +227,39 @@ fn a_pipeline_gives_source_organisation_and_zone() {
     assert_eq!((demo.code, demo.out.as_str()), (Some(0), ""), "{}", demo.err);
 }
 
+/// The lines of a shipper, with the event as a text in them; one of them was not wrapped.
+#[test]
+fn a_source_takes_envelopes_off_and_rules_see_what_is_left_of_them() {
+    let rule = SHELL.replace("WHERE ", "WHERE field('envelope.host') = 'gw7' AND ");
+    assert_ne!(rule, SHELL);
+    // Without a time of its own the event has that of the envelope.
+    let event = hit().replace(r#""UtcTime":"2026-10-03 01:00:00.123","#, "");
+    assert!(!event.contains("UtcTime"), "{event}");
+    let wrapped = |host: &str, event: &str| {
+        let message = serde_json::to_string(event).expect("JSON");
+        format!("{{\"host\":\"{host}\",\"message\":{message},\"timestamp\":\"2026-10-03T05:06:07Z\"}}")
+    };
+    let lines = [wrapped("gw7", &event), wrapped("gw8", &event), event.clone(), wrapped("gw7", "no JSON")];
+    let folder = Folder::new(&[
+        ("shell.sql", &rule),
+        ("a", &lines.join("\n")),
+        (
+            "pipeline.toml",
+            "rules = [\"shell.sql\"]\n[[organisation]]\nid = \"coast\"\nname = \"C\"\n[[source]]\nid = \"one\"\norganisation = \"coast\"\n\
+             topics = [\"a\"]\nformat = \"windows-json\"\nenvelopes = [\"vector\"]\n",
+        ),
+    ]);
+    let done = folder.run(&["scan", "--pipeline", ".", "--source", "one", "--output", "ocsf", "a"]);
+    assert_eq!((done.code, done.out.lines().count()), (Some(0), 1), "{}{}", done.out, done.err);
+    let alert: Value = serde_json::from_str(&done.out).expect("JSON");
+    let time = alert["metadata"]["original_time"].as_str().unwrap_or_default();
+    assert!(time.starts_with("2026-10-03T05:06:07"), "{time}");
+    assert_eq!(alert["raw_data"].as_str(), Some(lines[0].as_str()), "the record is shown as it came");
+    assert!(done.err.contains("4 records, 2 events") && done.err.contains("2 rejected"), "{}", done.err);
+    assert!(done.err.contains("envelope vector: there is no text at `message`"), "{}", done.err);
+    assert!(done.err.contains("format: no JSON"), "{}", done.err);
+}
+
 #[test]
 fn what_cannot_be_scanned_is_two_and_says_why() {
     let folder =
