@@ -104,7 +104,11 @@ impl Marks {
     /// Adds the fields to those that the decoder fills. Only events of a wrong shape have most of them, so they
     /// cost nothing on others.
     pub fn new(format: &dyn Format, fields: &mut FieldSet) -> Self {
-        let others = SHAPES.iter().enumerate().filter(|(_, shape)| shape.format != Some(format.name()));
+        // Formats with the same mark have the same shape.
+        let is_other = |shape: &Shape| {
+            shape.format.and_then(super::format).is_none_or(|other| other.mark() != format.mark())
+        };
+        let others = SHAPES.iter().enumerate().filter(|(_, shape)| is_other(shape));
         let shapes = others.flat_map(|(at, shape)| shape.marks.iter().map(move |marks| (at, *marks)));
         Self {
             declared: format.name(),
