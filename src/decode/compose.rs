@@ -26,6 +26,8 @@ pub struct Composed {
     inner: Inner,
     json: JsonDecoder,
     events: Events,
+    /// Of each event of the record that was decoded last, the frame that it was in.
+    places: Vec<Range<usize>>,
     unpacked: Vec<u8>,
 }
 
@@ -52,17 +54,26 @@ impl Composed {
             limits,
             inner,
             json,
-            events: Events::default(),
+            events: Events::new(most),
+            places: Vec::new(),
             unpacked: Vec::new(),
         }
     }
 
     fn frames(&mut self, payload: &[u8]) -> Result<(), Reject> {
-        let Self { steps, openers, inner, events, limits, .. } = self;
+        let Self { steps, openers, inner, events, places, limits, .. } = self;
         events.clear();
+        places.clear();
+        // What is around many small texts is carried along with each of them.
+        let most = limits.record_bytes_max.saturating_mul(UNPACKED_SHARE_MAX);
+        let mut carried = 0usize;
         for (nth, frame) in frames(steps.framing, payload).into_iter().enumerate() {
-            let bytes = payload.get(frame).unwrap_or_default();
+            let bytes = payload.get(frame.clone()).unwrap_or_default();
             opened(openers, bytes, "", &mut |bytes, left| {
+                carried += bytes.len() + left.len();
+                if carried > most || events.is_full() {
+                    return Err(Fault::new(0, "format: the events are too large").code(RejectCode::TooLarge));
+                }
                 events.with(envelope::KEY, left);
                 match inner {
                     Inner::Reader(reader) => reader.read(bytes, events),
@@ -70,10 +81,15 @@ impl Composed {
                 }
             })
             .map_err(|fault| rejected(&fault, (steps.framing == Framing::Lines).then_some(nth)))?;
+            if events.is_full() {
+                let detail = format!("format: the events are more than {most} bytes");
+                return Err(Reject { code: RejectCode::TooLarge, detail });
+            }
             if events.len() > limits.events_per_record_max {
                 let detail = format!("more than {} events", limits.events_per_record_max);
                 return Err(Reject { code: RejectCode::TooManyEvents, detail });
             }
+            places.resize(events.len(), frame);
         }
         Ok(())
     }
@@ -100,11 +116,10 @@ impl Decoder for Composed {
         self.json.decode(self.events.list().as_bytes(), emit)
     }
 
-    fn parts(&self, payload: &[u8]) -> Vec<Range<usize>> {
-        // What was packed, or came out of one envelope, has no place of its own in the record.
+    fn parts(&self, _payload: &[u8]) -> Vec<Range<usize>> {
+        // What was packed, or came out of the one frame, has no place of its own in the record.
         match (self.steps.packing, self.steps.framing) {
-            (Packing::None, Framing::Lines) => frames(Framing::Lines, payload),
-            (Packing::None, Framing::Record) if self.steps.is_empty() => self.json.parts(payload),
+            (Packing::None, Framing::Lines) => self.places.clone(),
             _ => Vec::new(),
         }
     }

@@ -7,20 +7,39 @@
 use std::fmt::Write;
 
 /// The events of one record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Events {
     text: String,
     count: usize,
+    bytes_max: usize,
+    full: bool,
     /// What each further event has beside what is written to it: a key and a value, as JSON.
     more: String,
 }
 
+impl Default for Events {
+    fn default() -> Self {
+        Self::new(usize::MAX)
+    }
+}
+
 impl Events {
+    /// Of so many bytes at most: what a record has beside its events can be there once for each of them.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { text: String::new(), count: 0, bytes_max, full: false, more: String::new() }
+    }
+
+    /// True when there were more than fit; those are not among them.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// Forgets the events of the record before.
     pub fn clear(&mut self) {
         self.text.clear();
         self.more.clear();
         self.count = 0;
+        self.full = false;
     }
 
     /// From now on each event also has this, which is JSON; without a text no more.
@@ -45,22 +64,29 @@ impl Events {
 
     /// One more event, of what is written to it.
     pub fn event<R>(&mut self, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
+        let before = self.text.len();
         self.text.push(if self.count == 0 { '[' } else { ',' });
-        self.count += 1;
         let made = object(&mut self.text, write);
-        self.complete();
+        self.complete(before);
         made
     }
 
     /// One more event that is a JSON object already: its text, which must be that of an object and nothing around it.
     pub fn json(&mut self, object: &str) {
+        let before = self.text.len();
         self.text.push(if self.count == 0 { '[' } else { ',' });
-        self.count += 1;
         self.text.push_str(object);
-        self.complete();
+        self.complete(before);
     }
 
-    fn complete(&mut self) {
+    /// Ends the event that was written behind so many bytes.
+    fn complete(&mut self, before: usize) {
+        if self.full || self.text.len() + self.more.len() > self.bytes_max {
+            self.text.truncate(before);
+            self.full = true;
+            return;
+        }
+        self.count += 1;
         if self.more.is_empty() {
             return;
         }

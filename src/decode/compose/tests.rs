@@ -85,6 +85,12 @@ fn what_is_not_there_is_refused_with_its_step_and_byte() {
     use Framing::{Lines, Record};
     use Packing::{Gzip, None, Zstd};
     let bomb = gzip(&vec![b' '; 4_096 * 16 + 1]);
+    // What is around the list is there once for each of its items.
+    let repeated = json!({"Records": [{}, {}, {}], "around": "x".repeat(3_900)})
+        .to_string()
+        .replace("{},{},{}", &["{}"; 20].join(","));
+    let empty = json!({"logEvents": [{"message": "[]"}], "around": "x".repeat(3_000)}).to_string();
+    let empty = empty.replace(r#"{"message":"[]"}"#, &[r#"{"message":"[]"}"#; 50].join(","));
     let deep = format!("{{\"message\":{:?}}}", "[".repeat(9) + &"]".repeat(9));
     #[rustfmt::skip]
     let table: Vec<Case<(RejectCode, &str)>> = vec![
@@ -95,6 +101,8 @@ fn what_is_not_there_is_refused_with_its_step_and_byte() {
         (None, Record, &[], vec![b' '; 5_000], (RejectCode::TooLarge, "more than 4096 bytes")),
         (None, Lines, &[], b"{}\n{\"a\n".to_vec(), (RejectCode::Syntax, "frame 1: format: the JSON ends early, at byte 3")),
         (None, Lines, &[], b"{}\n{}\n{}\n{}\n{}\n{}\n".to_vec(), (RejectCode::TooManyEvents, "more than 5 events")),
+        (None, Record, &["records"], repeated.into_bytes(), (RejectCode::TooLarge, "the events are too large")),
+        (None, Record, &["cloudwatch"], empty.into_bytes(), (RejectCode::TooLarge, "the events are too large")),
         (None, Record, &["vector"], b"not JSON".to_vec(), (RejectCode::Syntax, "envelope vector: no JSON, at byte 0")),
         (None, Record, &["vector"], b"[1]".to_vec(), (RejectCode::Syntax, "envelope vector: no JSON object")),
         (None, Record, &["vector"], br#"{"log":"{}"}"#.to_vec(), (RejectCode::Syntax, "envelope vector: there is no text at `message`")),
@@ -110,6 +118,25 @@ fn what_is_not_there_is_refused_with_its_step_and_byte() {
         let reject = read(steps(packing, framing, envelopes), &payload).expect_err(detail);
         assert!(reject.code == code && reject.detail.contains(detail), "{detail}: {reject}");
     }
+}
+
+/// Evidence of an event shows its own line, also where lines hold several or none.
+#[test]
+fn each_event_has_the_place_of_its_frame() {
+    let payload = b"[]\n {\"EventID\":1} \n[{\"EventID\":2},{\"EventID\":3}]\n";
+    let place = |framing, packing, payload: &[u8]| {
+        let format = with_steps(format("windows-json").expect("a format"), steps(packing, framing, &[]));
+        let mut decoder = format.decoder(&FieldSet::of(format), DecodeLimits::default());
+        decoder.decode(payload, &mut |_| ()).expect("reads");
+        decoder.parts(payload)
+    };
+    assert_eq!(place(Framing::Lines, Packing::None, payload), [4..17, 19..48, 19..48]);
+    assert!(place(Framing::Lines, Packing::Gzip, &gzip(payload)).is_empty());
+    let xml = format("windows-event-xml").expect("a format");
+    let events = b"<Events><Event><a>{}</a></Event><Event><a>{}</a></Event></Events>";
+    let mut decoder = xml.decoder(&FieldSet::of(xml), DecodeLimits::default());
+    assert_eq!(decoder.decode(events, &mut |_| ()), Ok(2));
+    assert!(decoder.parts(events).is_empty());
 }
 
 #[test]
