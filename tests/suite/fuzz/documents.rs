@@ -15,6 +15,7 @@ use super::said;
 
 /// Events that a table may take.
 const EVENTS: &[&str] = &[
+    "<Event><System><EventID>1</EventID><Channel>Security</Channel></System><EventData><Data Name='Image'>a</Data></EventData></Event>",
     r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\a.exe","UtcTime":"2026-10-03 01:02:03.456"}"#,
     r#"{"event_type":"alert","timestamp":"2026-10-03T01:02:03.456789+0000","src_ip":"10.0.0.1","src_port":"x","a":{"b":[1]}}"#,
     r#"{"a":-9223372036854775808,"b":9223372036854775807,"c":"9223372036854775807","d":1e308,"e":true,"f":null}"#,
@@ -96,7 +97,8 @@ fn used(catalog: &Catalog) {
             let decoded = decoder.decode(event.as_bytes(), &mut |slots| {
                 layout.add(slots, &context, 0, ZoneOffset::UTC, &mut builders, &mut Everything);
             });
-            assert_eq!(decoded, Ok(1));
+            let is_of_it = event.starts_with('{') == format.reader().is_none();
+            assert_eq!(decoded.ok(), is_of_it.then_some(1), "{}", format.name());
         }
         for builder in &mut builders {
             builder.finish().expect("a batch");
