@@ -22,6 +22,8 @@ const UNPACKED_SHARE_MAX: usize = 16;
 pub struct Composed {
     steps: Steps,
     limits: DecodeLimits,
+    /// Bytes of what was packed, of what is handed on from frames, and of events as JSON: of each so many at most.
+    unpacked_bytes_max: usize,
     openers: Vec<Opener>,
     inner: Inner,
     json: JsonDecoder,
@@ -45,33 +47,33 @@ impl Composed {
         fields: &FieldSet,
         limits: DecodeLimits,
     ) -> Self {
-        let most = limits.record_bytes_max.saturating_mul(UNPACKED_SHARE_MAX);
-        let json = JsonDecoder::new(fields, DecodeLimits { record_bytes_max: most, ..limits });
+        let unpacked_bytes_max = limits.record_bytes_max.saturating_mul(UNPACKED_SHARE_MAX);
+        let json = JsonDecoder::new(fields, DecodeLimits { record_bytes_max: unpacked_bytes_max, ..limits });
         let inner = reader.map_or_else(|| Inner::Json(JsonFrames::new(limits.depth_max)), Inner::Reader);
         Self {
             openers: steps.envelopes().map(|envelope| Opener::new(envelope, limits.depth_max)).collect(),
             steps: steps.clone(),
             limits,
+            unpacked_bytes_max,
             inner,
             json,
-            events: Events::new(most),
+            events: Events::new(unpacked_bytes_max),
             places: Vec::new(),
             unpacked: Vec::new(),
         }
     }
 
     fn frames(&mut self, payload: &[u8]) -> Result<(), Reject> {
-        let Self { steps, openers, inner, events, places, limits, .. } = self;
+        let Self { steps, openers, inner, events, places, limits, unpacked_bytes_max: most, .. } = self;
         events.clear();
         places.clear();
         // What is around many small texts is carried along with each of them.
-        let most = limits.record_bytes_max.saturating_mul(UNPACKED_SHARE_MAX);
         let mut carried = 0usize;
         for (nth, frame) in frames(steps.framing, payload).into_iter().enumerate() {
             let bytes = payload.get(frame.clone()).unwrap_or_default();
             opened(openers, bytes, "", &mut |bytes, left| {
                 carried += bytes.len() + left.len();
-                if carried > most || events.is_full() {
+                if carried > *most || events.is_full() {
                     return Err(Fault::new(0, "format: the events are too large").code(RejectCode::TooLarge));
                 }
                 events.with(envelope::KEY, left);
@@ -102,12 +104,9 @@ impl Decoder for Composed {
             return Err(Reject { code: RejectCode::TooLarge, detail });
         }
         let mut unpacked = std::mem::take(&mut self.unpacked);
-        let read = match self.steps.packing {
-            Packing::None => self.frames(payload),
-            packing => {
-                unpack(packing, payload, &self.limits, &mut unpacked).and_then(|()| self.frames(&unpacked))
-            }
-        };
+        let packing = self.steps.packing;
+        let read = unpack(packing, payload, self.unpacked_bytes_max, &mut unpacked)
+            .and_then(|()| self.frames(if packing == Packing::None { payload } else { &unpacked }));
         self.unpacked = unpacked;
         read?;
         if self.events.is_empty() {
@@ -155,12 +154,11 @@ fn frames(framing: Framing, payload: &[u8]) -> Vec<Range<usize>> {
     }
 }
 
-fn unpack(packing: Packing, payload: &[u8], limits: &DecodeLimits, into: &mut Vec<u8>) -> Result<(), Reject> {
+fn unpack(packing: Packing, payload: &[u8], most: usize, into: &mut Vec<u8>) -> Result<(), Reject> {
     into.clear();
-    let most = limits.record_bytes_max.saturating_mul(UNPACKED_SHARE_MAX);
     let wanted = most as u64 + 1;
     let (name, read) = match packing {
-        Packing::None => ("value", payload.take(wanted).read_to_end(into)),
+        Packing::None => return Ok(()),
         Packing::Gzip => {
             ("gzip", flate2::bufread::MultiGzDecoder::new(payload).take(wanted).read_to_end(into))
         }

@@ -64,8 +64,7 @@ impl Events {
 
     /// One more event, of what is written to it.
     pub fn event<R>(&mut self, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
-        let before = self.text.len();
-        self.text.push(if self.count == 0 { '[' } else { ',' });
+        let before = self.begin();
         let made = object(&mut self.text, write);
         self.complete(before);
         made
@@ -73,10 +72,16 @@ impl Events {
 
     /// One more event that is a JSON object already: its text, which must be that of an object and nothing around it.
     pub fn json(&mut self, object: &str) {
-        let before = self.text.len();
-        self.text.push(if self.count == 0 { '[' } else { ',' });
+        let before = self.begin();
         self.text.push_str(object);
         self.complete(before);
+    }
+
+    /// Makes room for an event, and says how many bytes there were before.
+    fn begin(&mut self) -> usize {
+        let before = self.text.len();
+        self.text.push(if self.count == 0 { '[' } else { ',' });
+        before
     }
 
     /// Ends the event that was written behind so many bytes.
@@ -91,12 +96,10 @@ impl Events {
             return;
         }
         self.text.pop();
-        if self.text.trim_ascii_end().ends_with('{') {
-            self.text.push_str(&self.more);
-        } else {
+        if !self.text.trim_ascii_end().ends_with('{') {
             self.text.push(',');
-            self.text.push_str(&self.more);
         }
+        self.text.push_str(&self.more);
         self.text.push('}');
     }
 
@@ -127,11 +130,7 @@ impl Object<'_> {
     /// A number as it was written; what JSON does not take for a number is a text.
     pub fn number(&mut self, key: &str, written: &str) {
         self.key(key);
-        if is_number(written) {
-            self.text.push_str(written);
-        } else {
-            quoted(self.text, written);
-        }
+        number(self.text, written);
     }
 
     /// A whole number.
@@ -152,12 +151,6 @@ impl Object<'_> {
         self.text.push_str("null");
     }
 
-    /// A value that is JSON already.
-    pub fn json(&mut self, key: &str, json: &str) {
-        self.key(key);
-        self.text.push_str(json);
-    }
-
     /// An object.
     pub fn object<R>(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>) -> R) -> R {
         self.key(key);
@@ -166,15 +159,7 @@ impl Object<'_> {
 
     /// A list of texts.
     pub fn texts<'v>(&mut self, key: &str, values: impl IntoIterator<Item = &'v str>) {
-        self.key(key);
-        self.text.push('[');
-        for (at, value) in values.into_iter().enumerate() {
-            if at > 0 {
-                self.text.push(',');
-            }
-            quoted(self.text, value);
-        }
-        self.text.push(']');
+        self.list(key, |list| values.into_iter().for_each(|value| list.text(value)));
     }
 
     /// A list of anything.
@@ -214,11 +199,7 @@ impl List<'_> {
     /// A number as it was written; what JSON does not take for a number is a text.
     pub fn number(&mut self, written: &str) {
         self.next();
-        if is_number(written) {
-            self.text.push_str(written);
-        } else {
-            quoted(self.text, written);
-        }
+        number(self.text, written);
     }
 
     /// A boolean.
@@ -254,6 +235,14 @@ pub fn object<R>(text: &mut String, write: impl FnOnce(&mut Object<'_>) -> R) ->
     let made = write(&mut object);
     object.text.push('}');
     made
+}
+
+fn number(text: &mut String, written: &str) {
+    if is_number(written) {
+        text.push_str(written);
+    } else {
+        quoted(text, written);
+    }
 }
 
 fn quoted(text: &mut String, value: &str) {

@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 
 use super::pieces::{byte, lines, push_bytes};
+use super::request::{number, put};
 use super::{Fault, Reader, request, text};
 use crate::decode::events::{Events, Object};
 
@@ -225,18 +226,6 @@ fn rest(mut words: Words<'_>, object: &mut Object<'_>) -> Result<(), Fault> {
         object.list("extra", |list| extra.iter().for_each(|word| list.text(&word.plain())));
     }
     Ok(())
-}
-
-fn put(object: &mut Object<'_>, key: &str, value: &str) {
-    if value != "-" {
-        object.text(key, value);
-    }
-}
-
-fn number(object: &mut Object<'_>, key: &str, value: &str) {
-    if value != "-" {
-        object.number(key, value);
-    }
 }
 
 fn unescaped(text: &str) -> Cow<'_, str> {

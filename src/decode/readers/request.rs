@@ -1,6 +1,6 @@
 //! The request line of HTTP as logs of servers and proxies write it.
 //!
-//! Owns the fields that a request is taken apart into. Called by `access_log` and `squid`.
+//! Owns the fields that a request is taken apart into, and that `-` stands for no value. Called by `access_log` and `squid`.
 
 use crate::decode::events::Object;
 
@@ -31,6 +31,20 @@ pub fn uri(object: &mut Object<'_>, target: &str) {
             object.text("cs-uri-query", query);
         }
         None => object.text("cs-uri-stem", target),
+    }
+}
+
+/// A text, unless there is none.
+pub fn put(object: &mut Object<'_>, key: &str, value: &str) {
+    if value != "-" {
+        object.text(key, value);
+    }
+}
+
+/// A number, unless there is none.
+pub fn number(object: &mut Object<'_>, key: &str, value: &str) {
+    if value != "-" {
+        object.number(key, value);
     }
 }
 

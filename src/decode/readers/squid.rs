@@ -6,6 +6,7 @@
 //! A frame holds a line or several.
 
 use super::pieces::lines;
+use super::request::{number, put};
 use super::{Fault, Reader, request, text};
 use crate::decode::events::{Events, Object};
 
@@ -81,18 +82,6 @@ fn write(line: &str, at: usize, object: &mut Object<'_>) -> Result<(), Fault> {
         object.texts("extra", extra);
     }
     Ok(())
-}
-
-fn put(object: &mut Object<'_>, key: &str, value: &str) {
-    if value != "-" {
-        object.text(key, value);
-    }
-}
-
-fn number(object: &mut Object<'_>, key: &str, value: &str) {
-    if value != "-" {
-        object.number(key, value);
-    }
 }
 
 #[cfg(test)]
